@@ -1,0 +1,239 @@
+//! Stage 5 of 9: may this caller, for this person, make this call with these arguments.
+//! In: caller, subject and call. Out: a permit, which only crate `policy` can make, or why not. The `input` document is built
+//! here and nowhere else; `docs/policy-input.md` is its reference. Filtering a list is the same question, asked per item.
+
+use crate::config::{Limits, Server};
+use crate::identity::Caller;
+use crate::request::Arrival;
+use crate::route::ServerRoute;
+use crate::token::SubjectToken;
+use policy::{Decision, Denial, Entry, Permit, PolicySet};
+use protocol::mcp::{Call, Item, ListKind, Target};
+use serde_json::{Value, json};
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+/// Everything that a decision is about.
+#[derive(Clone)]
+pub struct Question<'a> {
+    /// Who calls.
+    pub caller: &'a Caller,
+    /// On whose behalf.
+    pub subject: Option<&'a SubjectToken>,
+    /// Where to.
+    pub server: &'a ServerRoute,
+    /// What.
+    pub call: &'a Call,
+    now: SystemTime,
+    principal: Value,
+}
+
+/// Why there is no permit. Both look the same from outside.
+#[derive(Debug, thiserror::Error)]
+pub enum AuthorizeError {
+    /// Policy said no, or could not be asked.
+    #[error("denied by policy: {}", .0.reason().code())]
+    Denied(Denial),
+    /// Policy would have let it pass, but there is no such server.
+    #[error("no such server")]
+    NoServer,
+    /// Policy chose an audience that isn't configured for the server.
+    #[error("the policy's audience is not configured for this server")]
+    Audience,
+}
+
+impl<'a> Question<'a> {
+    /// Puts together what policy sees of caller, subject and request; the call's part is added for each item asked.
+    pub fn new(
+        arrival: &Arrival,
+        caller: &'a Caller,
+        subject: Option<&'a SubjectToken>,
+        server: &'a ServerRoute,
+        call: &'a Call,
+        now: SystemTime,
+    ) -> Self {
+        let id = caller.id();
+        let principal = json!({
+            "caller": {
+                "spiffe_id": id.to_string(),
+                "trust_domain": id.trust_domain_name(),
+                "path": id.path().split('/').skip(1).collect::<Vec<_>>(),
+            },
+            "subject": subject.map(|s| json!({
+                "iss": s.claims().iss,
+                "sub": s.claims().sub,
+                "scopes": s.claims().scopes,
+                "claims": s.claims().all,
+            })),
+            "actors": subject.map_or(&[][..], SubjectToken::actors),
+            "session": null,
+            "request": {
+                "time": OffsetDateTime::from(now).format(&Rfc3339).unwrap_or_default(),
+                "ip": arrival.ip.map(|ip| ip.to_string()),
+                "trace_id": call.trace_parent.as_deref().and_then(trace_id),
+            },
+        });
+        Self { caller, subject, server, call, now, principal }
+    }
+
+    /// The `input` for one thing that the call touches.
+    fn input(&self, target: &One<'_>, arguments: Option<&Value>) -> Value {
+        let mut call = json!({
+            "protocol": "mcp",
+            "version": self.call.version.as_str(),
+            "method": self.call.method,
+            "server": self.server.name(),
+        });
+        match target {
+            One::Tool(name) => {
+                call["tool"] =
+                    json!({"name": name, "annotations": {}, "labels": [], "digest": null, "pinned": false});
+            }
+            One::Resource(uri) => call["resource"] = json!({ "uri": uri }),
+            One::Prompt(name) => call["prompt"] = json!({ "name": name }),
+            One::Protocol => {}
+        }
+        if let Some(arguments) = arguments {
+            call["arguments"] = arguments.clone();
+        }
+        let mut input = self.principal.clone();
+        input["call"] = call;
+        input
+    }
+
+    fn ask<T>(
+        &self,
+        target: &One<'_>,
+        arguments: Option<&Value>,
+        ttl_max: Duration,
+        answer: impl FnOnce(&policy::Question<'_>) -> T,
+    ) -> T {
+        let server = self.server.name();
+        let entry = match target {
+            One::Tool(name) => Entry::Tool { server, tool: name },
+            One::Resource(_) => Entry::Resource { server },
+            One::Prompt(_) => Entry::Prompt { server },
+            One::Protocol => Entry::Protocol { server },
+        };
+        let input = self.input(target, arguments);
+        answer(&policy::Question { entry, input: &input, now: self.now, permit_ttl_max: ttl_max })
+    }
+}
+
+/// One thing that is asked about.
+enum One<'a> {
+    Tool(Cow<'a, str>),
+    Resource(Cow<'a, str>),
+    Prompt(Cow<'a, str>),
+    Protocol,
+}
+
+/// Asks policy. A call that touches several resources needs all of them permitted.
+///
+/// # Errors
+/// [`AuthorizeError`]; nothing has gone upstream.
+pub fn permit(
+    policy: &PolicySet,
+    question: &Question<'_>,
+    limits: &Limits,
+) -> Result<(Permit, Arc<Server>), AuthorizeError> {
+    let touched: Vec<One<'_>> = match &question.call.target {
+        Target::Tool { name } => vec![One::Tool(name.into())],
+        Target::Prompt { name } => vec![One::Prompt(name.into())],
+        Target::Resource { uris } => uris.iter().map(|uri| One::Resource(uri.into())).collect(),
+        Target::Protocol => vec![One::Protocol],
+    };
+    let mut permit = None;
+    for one in &touched {
+        match question.ask(one, question.call.arguments.as_ref(), limits.permit_ttl_max, |q| policy.decide(q))
+        {
+            Decision::Permit(given) => permit = Some(given),
+            Decision::Denial(denial) => return Err(AuthorizeError::Denied(denial)),
+        }
+    }
+    let (Some(permit), Some(server)) = (permit, question.server.server()) else {
+        return Err(AuthorizeError::NoServer);
+    };
+    if permit.audience().is_some_and(|audience| !server.audiences.contains(audience)) {
+        return Err(AuthorizeError::Audience);
+    }
+    Ok((permit, Arc::clone(server)))
+}
+
+/// What keeps a list to the items that the principal may use. It outlives the request's stages: a list may come as a stream.
+pub struct ListFilter {
+    /// What kind of list.
+    pub kind: ListKind,
+    /// The protocol version of the answer.
+    pub version: protocol::mcp::Version,
+    /// How much of it is held.
+    pub bytes_max: usize,
+    keep: Box<dyn FnMut(&Item<'_>) -> bool + Send>,
+}
+
+/// The filter for the answer of a list call; none for other calls.
+pub fn list_filter(policy: &Arc<PolicySet>, question: &Question<'_>, limits: &Limits) -> Option<ListFilter> {
+    let kind = question.call.list?;
+    let policy = Arc::clone(policy);
+    let asker = Asker {
+        caller: question.caller.clone(),
+        server: question.server.clone(),
+        call: question.call.clone(),
+        now: question.now,
+        principal: question.principal.clone(),
+        ttl_max: limits.permit_ttl_max,
+    };
+    let keep = Box::new(move |item: &Item<'_>| asker.visible(&policy, kind, item));
+    Some(ListFilter { kind, version: question.call.version, bytes_max: limits.list_bytes_max, keep })
+}
+
+impl ListFilter {
+    /// Whether an item is shown.
+    pub fn keep(&mut self, item: &Item<'_>) -> bool {
+        (self.keep)(item)
+    }
+}
+
+impl std::fmt::Debug for ListFilter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "ListFilter({:?})", self.kind)
+    }
+}
+
+/// A question that owns its parts.
+struct Asker {
+    caller: Caller,
+    server: ServerRoute,
+    call: Call,
+    now: SystemTime,
+    principal: Value,
+    ttl_max: Duration,
+}
+
+impl Asker {
+    fn visible(&self, policy: &PolicySet, kind: ListKind, item: &Item<'_>) -> bool {
+        let question = Question {
+            caller: &self.caller,
+            subject: None, // What it says stands in `principal` already.
+            server: &self.server,
+            call: &self.call,
+            now: self.now,
+            principal: self.principal.clone(),
+        };
+        let key = item.key.clone();
+        let one = match kind {
+            ListKind::Tools => One::Tool(key),
+            ListKind::Resources | ListKind::ResourceTemplates => One::Resource(key),
+            ListKind::Prompts => One::Prompt(key),
+        };
+        question.ask(&one, None, self.ttl_max, |q| policy.visible(q))
+    }
+}
+
+/// The trace that a W3C `traceparent` (version 00) belongs to.
+fn trace_id(parent: &str) -> Option<&str> {
+    parent.split('-').nth(1)
+}

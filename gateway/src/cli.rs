@@ -1,0 +1,159 @@
+//! The command line: what each command is for, and an example of it.
+
+pub mod commands;
+pub mod hints;
+pub mod policy;
+
+use clap::{Args, Parser, Subcommand};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// A zero-trust gateway for AI agents: mTLS with SPIFFE, Rego on every call's arguments, a credential per tool.
+#[derive(Debug, Parser)]
+#[command(
+    name = "sallyport",
+    version,
+    arg_required_else_help = true,
+    after_help = "\
+Start here:
+  sallyport up                      everything on this machine, and the lines to try
+  sallyport run --config FILE       a gateway from a configuration file"
+)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Start everything on this machine: trust domain, token service, S3 server, policy, gateway.
+    #[command(after_help = "\
+Examples:
+  sallyport up                                    on 127.0.0.1:8443, state in ./.sallyport
+  sallyport up --listen 127.0.0.1:0 --dir /tmp/s  on a free port, state elsewhere
+
+Then, in another terminal: source .sallyport/agent.env
+Edit .sallyport/policies/**.rego while it runs: each change is checked and used at once.")]
+    Up(Up),
+    /// Run a gateway from a configuration file.
+    #[command(
+        after_help = "Example:\n  sallyport run --config sallyport.yaml\n\nSIGTERM drains: no new connections, requests in flight end, the audit file is complete."
+    )]
+    Run(Config),
+    /// Check a configuration file, and the policies it names; every mistake at once.
+    #[command(
+        after_help = "Example:\n  sallyport check --config sallyport.yaml\n\nExits with 0 if all is well, else with 1."
+    )]
+    Check(Config),
+    /// Print a new subject token of a development user (needs the folder of `sallyport up`).
+    #[command(
+        after_help = "Examples:\n  export SALLYPORT_TOKEN=$(sallyport token)\n  sallyport token --user bob --scope s3:read --agent agent/other --server s3"
+    )]
+    Token(Token),
+    /// Write an SVID of the development trust domain for another workload.
+    #[command(
+        after_help = "Example:\n  sallyport svid agent/other --out other/     cert.pem, key.pem and bundle.pem for spiffe://dev.sallyport/agent/other"
+    )]
+    Svid(Svid),
+    /// Try policies: evaluate a query, run Rego tests.
+    #[command(subcommand)]
+    Policy(Policy),
+    /// Print the JSON Schema of the configuration file.
+    Schema,
+}
+
+/// `up`.
+#[derive(Debug, Args)]
+pub struct Up {
+    /// Folder for keys, data, policies and audit; made if it isn't there.
+    #[arg(long, default_value = ".sallyport")]
+    pub dir: PathBuf,
+    /// Address and port of the gateway; port 0 takes a free one.
+    #[arg(long, default_value = "127.0.0.1:8443")]
+    pub listen: SocketAddr,
+}
+
+/// A configuration file.
+#[derive(Debug, Args)]
+pub struct Config {
+    /// The configuration file (YAML).
+    #[arg(long)]
+    pub config: PathBuf,
+}
+
+/// `token`.
+#[derive(Debug, Args)]
+pub struct Token {
+    /// The folder of a running `sallyport up`.
+    #[arg(long, default_value = ".sallyport")]
+    pub dir: PathBuf,
+    /// Whose token.
+    #[arg(long, default_value = "alice")]
+    pub user: String,
+    /// What the user may do, separated by commas.
+    #[arg(long, default_value = "s3:read", value_delimiter = ',')]
+    pub scope: Vec<String>,
+    /// Path of the workload that may present it.
+    #[arg(long, default_value = "agent/demo")]
+    pub agent: String,
+    /// Only for this server; else for every one behind the gateway.
+    #[arg(long)]
+    pub server: Option<String>,
+    /// How long it is valid, in seconds.
+    #[arg(long, default_value_t = 3600)]
+    pub ttl_seconds: u64,
+}
+
+/// `svid`.
+#[derive(Debug, Args)]
+pub struct Svid {
+    /// Path of the SPIFFE ID, as agent/other.
+    pub path: String,
+    /// Folder to write cert.pem, key.pem and bundle.pem into.
+    #[arg(long)]
+    pub out: PathBuf,
+    /// The folder of `sallyport up`.
+    #[arg(long, default_value = ".sallyport")]
+    pub dir: PathBuf,
+}
+
+/// `policy`.
+#[derive(Debug, Subcommand)]
+pub enum Policy {
+    /// Run the Rego tests of a policy folder (rules `test_*` in packages `*_test`).
+    #[command(
+        after_help = "Examples:\n  sallyport policy test .sallyport/policies\n  sallyport policy test policies --run get_object\n\nExits with 0 if every test passed, else with 1."
+    )]
+    Test(PolicyTest),
+    /// Evaluate a query with an input.
+    #[command(
+        after_help = "Examples:\n  sallyport policy eval --dir policies --input call.json data.tools.s3.get_object.allow\n  echo '{}' | sallyport policy eval --dir policies data.guard\n\nPrints the result as JSON. Exits with 0, with 3 if the query is undefined, with 1 on an error."
+    )]
+    Eval(PolicyEval),
+}
+
+/// `policy test`.
+#[derive(Debug, Args)]
+pub struct PolicyTest {
+    /// The policy folder.
+    #[arg(default_value = "policies")]
+    pub dir: PathBuf,
+    /// Only tests whose package and name contain this.
+    #[arg(long)]
+    pub run: Option<String>,
+}
+
+/// `policy eval`.
+#[derive(Debug, Args)]
+pub struct PolicyEval {
+    /// What to evaluate, as data.tools.s3.get_object.allow.
+    pub query: String,
+    /// The policy folder.
+    #[arg(long, default_value = "policies")]
+    pub dir: PathBuf,
+    /// The input document (JSON); without it, standard input.
+    #[arg(long)]
+    pub input: Option<PathBuf>,
+}

@@ -1,0 +1,157 @@
+//! What the commands do. Here a person reads the errors, so here they are gathered with `anyhow`.
+
+use super::{Cli, Command, Policy, Svid, Token, Up, hints, policy};
+use crate::config::{self, file::ConfigFile};
+use crate::reload::{listed, read_sources};
+use crate::run;
+use crate::token_service::{SubjectClaims, subject_token, users_issuer};
+use crate::up::state::Addresses;
+use crate::up::{self, TRUST_DOMAIN};
+use ::policy::{Budget, PolicySet};
+use anyhow::{Context, anyhow, bail};
+use certs::development::Domain;
+use certs::{Clock, TrustDomain, files};
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+use tokens::SigningKey;
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Runs a command.
+///
+/// # Errors
+/// What went wrong, for a person to read.
+pub fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
+    match cli.command {
+        Command::Up(args) => runtime()?.block_on(start_all(args)),
+        Command::Run(args) => runtime()?.block_on(serve(&args.config)),
+        Command::Check(args) => check(&args.config),
+        Command::Token(args) => token(&args),
+        Command::Svid(args) => svid(&args),
+        Command::Policy(Policy::Test(args)) => policy::test(&args),
+        Command::Policy(Policy::Eval(args)) => policy::eval(&args),
+        Command::Schema => {
+            println!("{}", serde_json::to_string_pretty(&schemars::schema_for!(ConfigFile))?);
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build().context("the runtime can't be started")
+}
+
+async fn start_all(args: Up) -> anyhow::Result<ExitCode> {
+    let mut up = up::up(args.dir, args.listen, Clock::system()).await?;
+    println!("{}", hints::to_try(up.dir(), &up.url));
+    let broken = tokio::select! {
+        () = asked_to_stop() => None,
+        error = up.broken() => Some(error),
+    };
+    up.stop().await;
+    match broken {
+        Some(error) => Err(error.into()),
+        None => Ok(ExitCode::SUCCESS),
+    }
+}
+
+async fn serve(path: &Path) -> anyhow::Result<ExitCode> {
+    let config = load(path)?;
+    let running = run::start(config, None, Clock::system()).await?;
+    println!("listening on https://{}", running.address());
+    asked_to_stop().await;
+    running.stop().await;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Returns on SIGTERM, and on Ctrl-C.
+async fn asked_to_stop() {
+    let (Ok(mut terminate), Ok(mut interrupt)) =
+        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
+        return std::future::pending().await; // Without handlers the signals end the process as they always do.
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    tracing::info!("stopping: requests in flight may end");
+}
+
+fn load(path: &Path) -> anyhow::Result<config::Config> {
+    config::load(path).map_err(|problems| {
+        let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        anyhow!("{} has {} to mend:\n\n{}", path.display(), count(lines.len()), lines.join("\n"))
+    })
+}
+
+fn count(n: usize) -> String {
+    if n == 1 { "one mistake".into() } else { format!("{n} mistakes") }
+}
+
+fn check(path: &Path) -> anyhow::Result<ExitCode> {
+    let config = load(path)?;
+    let dir = &config.policy_dir;
+    let sources =
+        read_sources(dir).with_context(|| format!("the policies in {} can't be read", dir.display()))?;
+    PolicySet::compile(&sources, Budget { evaluation: config.policy_budget }).map_err(|problems| {
+        anyhow!(
+            "the policies in {} have {} to mend:\n\n{}",
+            dir.display(),
+            count(problems.len()),
+            listed(&problems)
+        )
+    })?;
+    println!(
+        "{} is good: {} server(s), {} policy file(s)",
+        path.display(),
+        config.servers.len(),
+        sources.len()
+    );
+    Ok(ExitCode::SUCCESS)
+}
+
+fn domain(dir: &Path) -> anyhow::Result<Domain> {
+    let ca = dir.join("ca");
+    if !ca.join("ca.pem").exists() {
+        bail!(
+            "{} holds no development trust domain; `sallyport up --dir {}` makes one",
+            dir.display(),
+            dir.display()
+        );
+    }
+    Ok(Domain::open(&ca, &TrustDomain::new(TRUST_DOMAIN)?, &Clock::system())?)
+}
+
+fn token(args: &Token) -> anyhow::Result<ExitCode> {
+    let domain = domain(&args.dir)?;
+    let addresses: Addresses = serde_json::from_slice(&files::read(&args.dir.join("addresses.json"))?)?;
+    let key = SigningKey::from_pkcs8(&files::read(&args.dir.join("users.key"))?)?;
+    let audience = match &args.server {
+        Some(server) => format!("{}/mcp/{server}", addresses.url),
+        None => addresses.url,
+    };
+    let claims = SubjectClaims {
+        issuer: &users_issuer(&addresses.origin),
+        subject: &args.user,
+        presenter: &domain.id(&args.agent)?,
+        audience: &audience,
+        scopes: &args.scope.iter().cloned().collect(),
+        ttl: Duration::from_secs(args.ttl_seconds),
+    };
+    println!("{}", subject_token(&key, &claims, Clock::system().now())?.expose());
+    Ok(ExitCode::SUCCESS)
+}
+
+fn svid(args: &Svid) -> anyhow::Result<ExitCode> {
+    let domain = domain(&args.dir)?;
+    let id = domain.id(&args.path)?;
+    let paths = domain.write_svid(&args.out, &id, &["localhost", "127.0.0.1"], Clock::system().now())?;
+    println!(
+        "{id}: {}, {}, {}",
+        paths.certificate.display(),
+        paths.private_key.display(),
+        paths.trust_bundle.display()
+    );
+    Ok(ExitCode::SUCCESS)
+}

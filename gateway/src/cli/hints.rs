@@ -1,0 +1,81 @@
+//! What `sallyport up` says and writes for whoever wants to try it.
+
+use crate::token_service::{SubjectClaims, subject_token, users_issuer};
+use crate::up::state::{Addresses, Dir, Workload};
+use crate::up::{TOKEN_TTL, UpError, starter};
+use certs::Clock;
+use certs::development::Domain;
+use std::fmt::Write;
+use tokens::SigningKey;
+
+/// Writes `agent.env`: all that a client needs, as shell variables. It holds a token, so only its owner may read it.
+///
+/// # Errors
+/// [`UpError`].
+pub fn write_agent_env(
+    dir: &Dir,
+    domain: &Domain,
+    addresses: &Addresses,
+    key: &SigningKey,
+    clock: &Clock,
+) -> Result<(), UpError> {
+    let svid = dir.svid(Workload::DemoAgent);
+    let claims = SubjectClaims {
+        issuer: &users_issuer(&addresses.origin),
+        subject: starter::USER,
+        presenter: &domain.id(Workload::DemoAgent.path())?,
+        audience: &addresses.url,
+        scopes: &starter::USER_SCOPES.iter().map(|s| (*s).to_owned()).collect(),
+        ttl: TOKEN_TTL,
+    };
+    let token = subject_token(key, &claims, clock.now())?;
+    let mut text = String::new();
+    let mut line = |name: &str, value: &str| {
+        let _ = writeln!(text, "export {name}='{}'", value.replace('\'', "'\\''")); // A String takes everything.
+    };
+    line("SALLYPORT_URL", &addresses.url);
+    line("SALLYPORT_CA", &svid.trust_bundle.display().to_string());
+    line("SALLYPORT_CERT", &svid.certificate.display().to_string());
+    line("SALLYPORT_KEY", &svid.private_key.display().to_string());
+    line("SALLYPORT_TOKEN", token.expose());
+    dir.write("agent.env", text.as_bytes(), 0o600)
+}
+
+/// The lines to try, once everything is up.
+pub fn to_try(dir: &Dir, url: &str) -> String {
+    let env = dir.path("agent.env").display().to_string();
+    let call = |key: &str| {
+        format!(
+            r#"curl --cacert "$SALLYPORT_CA" --cert "$SALLYPORT_CERT" --key "$SALLYPORT_KEY" \
+    -H "Authorization: Bearer $SALLYPORT_TOKEN" -H 'Content-Type: application/json' \
+    -H 'Accept: application/json, text/event-stream' -H 'MCP-Protocol-Version: 2026-07-28' \
+    -H 'Mcp-Method: tools/call' -H 'Mcp-Name: get_object' "$SALLYPORT_URL/mcp/s3" \
+    -d '{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{{"name":"get_object","arguments":{{"bucket":"demo","key":"{key}"}},"_meta":{{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{{}}}}}}}}'"#
+        )
+    };
+    format!(
+        "sallyport is up: {url}   (MCP server s3 under /mcp/s3; state in {dir})
+
+In another terminal:
+  source {env}
+
+An allowed call:
+  {allowed}
+
+The same with one argument changed, refused:
+  {denied}
+
+With the official Python SDK (pip install mcp==2.3.0):
+  python3 agents/demo/agent.py
+
+Policies: {policies}  (edit them while it runs)
+Audit:    {audit}
+Stop with Ctrl-C.
+",
+        dir = dir.path("").display(),
+        allowed = call("public/hello.txt"),
+        denied = call("private/salary.csv"),
+        policies = dir.path("policies").display(),
+        audit = dir.path("audit.jsonl").display(),
+    )
+}

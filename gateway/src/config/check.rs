@@ -1,0 +1,345 @@
+//! From the configuration as written to the configuration as run, with every mistake at once.
+
+use super::file::{
+    ConfigFile, HttpsFile, IdentityFile, IssuerFile, JwksFile, LimitsFile, PresenterFile, ServerFile,
+    SubjectFile, TokenServiceFile,
+};
+use super::{Config, HttpsServer, Issuer, Jwks, Limits, Presenter, Problem, Problems, Server, TokenService};
+use certs::SpiffeId;
+use certs::files::Paths;
+use rustls::pki_types::pem::PemObject;
+use std::collections::BTreeSet;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use tokens::SigningKey;
+use url::Url;
+
+const HTTPS: &str = "write an https URL, as https://host:port/path";
+
+/// Reads a configuration file and checks all of it.
+///
+/// # Errors
+/// Every [`Problem`] that was found, each with its path and the fix.
+pub fn load(path: &Path) -> Result<Config, Vec<Problem>> {
+    let mut problems = Problems::default();
+    let text = problems.take(
+        &path.display().to_string(),
+        std::fs::read_to_string(path),
+        "name a file that can be read",
+    );
+    let file = text.and_then(|text| parse(&text, &mut problems));
+    let base = path.parent().unwrap_or(Path::new(".")).to_path_buf();
+    let config = file.and_then(|file| Checker { base, problems: &mut problems }.config(file));
+    match config {
+        Some(config) if problems.is_empty() => Ok(config),
+        _ => Err(problems.into_vec()),
+    }
+}
+
+fn parse(text: &str, problems: &mut Problems) -> Option<ConfigFile> {
+    match yaml_serde::from_str(text) {
+        Ok(file) => Some(file),
+        Err(error) => {
+            let at = error.location().map_or(String::from("the file"), |at| format!("line {}", at.line()));
+            problems.add(
+                at,
+                error,
+                "see deploy/config.schema.json, or `sallyport schema`, for what may stand there",
+            );
+            None
+        }
+    }
+}
+
+struct Checker<'p> {
+    base: PathBuf,
+    problems: &'p mut Problems,
+}
+
+impl Checker<'_> {
+    fn config(&mut self, file: ConfigFile) -> Option<Config> {
+        let listen = self.problems.parse("listen", &file.listen, "write address and port, as 127.0.0.1:8443");
+        let url = self.https("url", &file.url);
+        let identity = self.identity(&file.identity);
+        let issuers = file
+            .issuers
+            .iter()
+            .enumerate()
+            .map(|(i, f)| self.issuer(&format!("issuers.{i}"), f))
+            .collect::<Vec<_>>();
+        let token_service = self.token_service(&file.token_service);
+        let servers = file
+            .servers
+            .iter()
+            .map(|(name, f)| Some((name.clone(), self.server(name, f)?)))
+            .collect::<Vec<_>>();
+        let policy_dir = self.existing("policy.dir", &file.policy.dir);
+        let budget = Duration::from_millis(1)..=Duration::from_secs(1);
+        let policy_budget = self.problems.duration(
+            "policy.budget",
+            file.policy.budget.as_deref(),
+            Duration::from_millis(50),
+            budget,
+        );
+        self.any_subject(&file);
+        let limits = limits(self.problems, &file.limits);
+        Some(Config {
+            listen: listen?,
+            url: url?.as_str().trim_end_matches('/').to_owned(),
+            identity,
+            issuers: issuers.into_iter().collect::<Option<_>>()?,
+            token_service: token_service?,
+            servers: servers.into_iter().collect::<Option<_>>()?,
+            policy_dir,
+            policy_budget,
+            audit_file: self.base.join(&file.audit.file),
+            limits,
+            origins: file.origins.into_iter().collect::<BTreeSet<_>>(),
+        })
+    }
+
+    /// A server that asks for a subject needs an issuer who can vouch for one.
+    fn any_subject(&mut self, file: &ConfigFile) {
+        for (name, server) in &file.servers {
+            if file.issuers.is_empty() && server.subject == SubjectFile::Required {
+                let path = format!("servers.{name}.subject");
+                self.problems.add(
+                    path,
+                    "a subject token is required, but there are no issuers",
+                    "add one under `issuers`, or write `subject: optional`",
+                );
+            }
+        }
+    }
+
+    fn identity(&mut self, file: &IdentityFile) -> Paths {
+        self.private("identity.private_key", &file.private_key);
+        Paths {
+            certificate: self.existing("identity.certificate", &file.certificate),
+            private_key: self.base.join(&file.private_key),
+            trust_bundle: self.existing("identity.trust_bundle", &file.trust_bundle),
+        }
+    }
+
+    fn issuer(&mut self, path: &str, file: &IssuerFile) -> Option<Issuer> {
+        let jwks = self.jwks(&format!("{path}.jwks"), &file.jwks);
+        let presenter = self.presenter(&format!("{path}.presenter"), &file.presenter);
+        let leeway = self.problems.duration(
+            &format!("{path}.leeway"),
+            file.leeway.as_deref(),
+            Duration::from_secs(30),
+            Duration::ZERO..=Duration::from_secs(300),
+        );
+        Some(Issuer {
+            issuer: file.issuer.clone(),
+            jwks: jwks?,
+            types: file.types.clone(),
+            presenter: presenter?,
+            delegates: file.delegates,
+            leeway,
+        })
+    }
+
+    fn presenter(&mut self, path: &str, file: &PresenterFile) -> Option<Presenter> {
+        for (value, id) in &file.map {
+            self.spiffe_id(&format!("{path}.map.{value}"), id);
+        }
+        match (&file.claim, file.any) {
+            (Some(name), false) => Some(Presenter::Claim { name: name.clone(), map: file.map.clone() }),
+            (None, true) if file.map.is_empty() => Some(Presenter::Any),
+            _ => {
+                self.problems.add(
+                    path,
+                    "says neither or both of `claim` and `any`",
+                    "write `claim: client_id`, or `any: true` alone",
+                );
+                None
+            }
+        }
+    }
+
+    fn jwks(&mut self, path: &str, file: &JwksFile) -> Option<Jwks> {
+        let refresh = self.problems.duration(
+            &format!("{path}.refresh"),
+            file.refresh.as_deref(),
+            Duration::from_secs(10),
+            Duration::from_secs(1)..=Duration::from_secs(3600),
+        );
+        match (&file.file, &file.url) {
+            (Some(file), None) => {
+                Some(Jwks::File { path: self.existing(&format!("{path}.file"), file), refresh })
+            }
+            (None, Some(url)) => {
+                let server = self.https_server(&format!("{path}.server"), &file.server);
+                Some(Jwks::Url { url: self.https(&format!("{path}.url"), url)?, server: server?, refresh })
+            }
+            _ => {
+                self.problems.add(path, "names neither or both of `file` and `url`", "write one of the two");
+                None
+            }
+        }
+    }
+
+    fn https_server(&mut self, path: &str, file: &HttpsFile) -> Option<HttpsServer> {
+        match (&file.spiffe_id, &file.ca_file) {
+            (None, None) => Some(HttpsServer::System),
+            (Some(id), None) => self.spiffe_id(&format!("{path}.spiffe_id"), id).map(HttpsServer::SpiffeId),
+            (None, Some(ca)) => Some(HttpsServer::CaFile(self.existing(&format!("{path}.ca_file"), ca))),
+            (Some(_), Some(_)) => {
+                self.problems.add(path, "names both `spiffe_id` and `ca_file`", "write one of the two");
+                None
+            }
+        }
+    }
+
+    fn token_service(&mut self, file: &TokenServiceFile) -> Option<TokenService> {
+        let token_endpoint = self.https("token_service.token_endpoint", &file.token_endpoint);
+        let jwks = self.jwks("token_service.jwks", &file.jwks);
+        let server = self.https_server("token_service.server", &file.server);
+        let actor_key = self.signing_key("token_service.actor_key", &file.actor_key);
+        let timeout = self.problems.duration(
+            "token_service.timeout",
+            file.timeout.as_deref(),
+            Duration::from_secs(5),
+            Duration::from_millis(100)..=Duration::from_secs(60),
+        );
+        Some(TokenService {
+            issuer: file.issuer.clone(),
+            token_endpoint: token_endpoint?,
+            jwks: jwks?,
+            server: server?,
+            actor_key: actor_key?,
+            timeout,
+        })
+    }
+
+    fn server(&mut self, name: &str, file: &ServerFile) -> Option<Server> {
+        let path = format!("servers.{name}");
+        if !is_server_name(name) {
+            self.problems.add(
+                &path,
+                "is not a name that fits into a URL",
+                "use a-z, 0-9 and '-', at most 63, beginning with a letter",
+            );
+        }
+        let url = self.https(&format!("{path}.url"), &file.url);
+        let spiffe_id = self.spiffe_id(&format!("{path}.spiffe_id"), &file.spiffe_id);
+        let audience = file.audience.clone().unwrap_or_else(|| file.spiffe_id.clone());
+        for (tool, scopes) in &file.scopes {
+            if scopes.is_empty() || scopes.iter().any(|s| s.is_empty() || s.contains([' ', '"', '\\'])) {
+                self.problems.add(
+                    format!("{path}.scopes.{tool}"),
+                    "holds no scope, or one that isn't a scope",
+                    "write at least one word without spaces, quotes and backslashes",
+                );
+            }
+        }
+        Some(Server {
+            name: name.to_owned(),
+            url: url?,
+            spiffe_id: spiffe_id?,
+            audiences: file.audiences.iter().cloned().chain([audience.clone()]).collect(),
+            audience,
+            subject_required: file.subject == SubjectFile::Required,
+            scopes: file.scopes.clone(),
+            case_variants_in_arguments: file.case_variants_in_arguments,
+        })
+    }
+
+    fn https(&mut self, path: &str, text: &str) -> Option<Url> {
+        let url: Url = self.problems.parse(path, text, HTTPS)?;
+        if url.scheme() == "https"
+            && url.host().is_some()
+            && url.fragment().is_none()
+            && url.username().is_empty()
+        {
+            return Some(url);
+        }
+        self.problems.add(path, format!("{text:?} is not an https URL without user and fragment"), HTTPS);
+        None
+    }
+
+    fn spiffe_id(&mut self, path: &str, text: &str) -> Option<SpiffeId> {
+        self.problems.take(path, SpiffeId::new(text), "write a SPIFFE ID, as spiffe://prod.example/mcp/s3")
+    }
+
+    fn existing(&mut self, path: &str, file: &Path) -> PathBuf {
+        let full = self.base.join(file);
+        if !full.exists() {
+            self.problems.add(
+                path,
+                format!("{} is not there", full.display()),
+                "name an existing file or folder; relative paths start at the configuration's folder",
+            );
+        }
+        full
+    }
+
+    /// A secret on disk that others may read is a mistake of the configuration.
+    fn private(&mut self, path: &str, file: &Path) {
+        let full = self.existing(path, file);
+        if std::fs::metadata(&full).is_ok_and(|m| m.permissions().mode() & 0o077 != 0) {
+            self.problems.add(
+                path,
+                format!("{} can be read by others", full.display()),
+                format!("chmod 600 {}", full.display()),
+            );
+        }
+    }
+
+    fn signing_key(&mut self, path: &str, file: &Path) -> Option<SigningKey> {
+        self.private(path, file);
+        let bytes = std::fs::read(self.base.join(file)).ok()?; // That it isn't there has been noted.
+        let der = rustls::pki_types::PrivatePkcs8KeyDer::from_pem_slice(&bytes)
+            .map(|key| key.secret_pkcs8_der().to_vec())
+            .unwrap_or(bytes);
+        self.problems.take(path, SigningKey::from_pkcs8(&der), "give a PKCS #8 file with a P-256 key: `openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256`")
+    }
+}
+
+/// What may stand after `/mcp/`.
+pub fn is_server_name(name: &str) -> bool {
+    (1..=63).contains(&name.len())
+        && name.starts_with(|c: char| c.is_ascii_lowercase())
+        && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+}
+
+fn limits(problems: &mut Problems, file: &LimitsFile) -> Limits {
+    let second = Duration::from_secs(1);
+    let mut number =
+        |name: &str, found, default, range| problems.number(&format!("limits.{name}"), found, default, range);
+    let body_bytes_max = number("body_bytes_max", file.body_bytes_max, 4 << 20, 1024..=1 << 30);
+    let json_depth_max = number("json_depth_max", file.json_depth_max, 64, 8..=512);
+    let header_bytes_max = number("header_bytes_max", file.header_bytes_max, 32 << 10, 4096..=64 << 10);
+    let connections_max = number("connections_max", file.connections_max, 4096, 1..=1_000_000);
+    let streams_max = number("streams_max", file.streams_max, 128, 1..=10_000);
+    let list_bytes_max = number("list_bytes_max", file.list_bytes_max, 4 << 20, 1024..=1 << 30);
+    let audit_queue_max = number("audit_queue_max", file.audit_queue_max, 65_536, 1..=10_000_000);
+    let credentials_max = number("credentials_max", file.credentials_max, 10_000, 1..=10_000_000);
+    let mut time = |name: &str, text: &Option<String>, default: u32, most: u32| {
+        problems.duration(
+            &format!("limits.{name}"),
+            text.as_deref(),
+            second * default,
+            Duration::from_millis(10)..=second * most,
+        )
+    };
+    Limits {
+        body_bytes_max,
+        json_depth_max,
+        header_bytes_max,
+        connections_max,
+        streams_max,
+        list_bytes_max,
+        audit_queue_max,
+        credentials_max,
+        handshake_timeout: time("handshake_timeout", &file.handshake_timeout, 10, 60),
+        body_timeout: time("body_timeout", &file.body_timeout, 30, 3600),
+        connect_timeout: time("connect_timeout", &file.connect_timeout, 5, 60),
+        response_timeout: time("response_timeout", &file.response_timeout, 60, 3600),
+        permit_ttl_max: time("permit_ttl_max", &file.permit_ttl_max, 3600, 86_400),
+        connection_age_max: time("connection_age_max", &file.connection_age_max, 3600, 86_400),
+        drain_timeout: time("drain_timeout", &file.drain_timeout, 30, 3600),
+    }
+}

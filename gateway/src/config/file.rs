@@ -1,0 +1,217 @@
+//! The configuration as an operator wrote it. Nothing in it is trusted yet; [`super::check`] makes a [`super::Config`] of it.
+//! The doc comments are the manual: the JSON Schema in `deploy/config.schema.json` is generated from them.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// A Sallyport gateway. Relative paths are relative to the folder of this file; secrets are paths, never values.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ConfigFile {
+    /// Address and port to listen on, as `127.0.0.1:8443`. Port 0 takes a free one.
+    pub listen: String,
+    /// The gateway's own URL as its callers write it, as `https://gateway.example:8443`: a token for this audience opens
+    /// every server here, one for `<url>/mcp/<server>` that server only.
+    pub url: String,
+    /// The gateway's own SVID and the trust bundle.
+    pub identity: IdentityFile,
+    /// Who issues the subject tokens that callers present.
+    #[serde(default)]
+    pub issuers: Vec<IssuerFile>,
+    /// Where a permitted call's credential comes from.
+    pub token_service: TokenServiceFile,
+    /// The MCP servers behind the gateway, by the name under `/mcp/`.
+    #[serde(default)]
+    pub servers: BTreeMap<String, ServerFile>,
+    /// The Rego policies.
+    pub policy: PolicyFile,
+    /// Where audit records go.
+    pub audit: AuditFile,
+    /// Numbers that bound what callers can use up.
+    #[serde(default)]
+    pub limits: LimitsFile,
+    /// Values of `Origin` that are let in. Browsers send it, agents don't; empty refuses every request that has one.
+    #[serde(default)]
+    pub origins: Vec<String>,
+}
+
+/// An X.509-SVID in PEM files, read again whenever they change.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct IdentityFile {
+    /// Certificate chain, leaf first.
+    pub certificate: PathBuf,
+    /// The leaf's PKCS #8 key; nobody but its owner may be able to read it (mode 0600).
+    pub private_key: PathBuf,
+    /// The authorities of the trust domain.
+    pub trust_bundle: PathBuf,
+}
+
+/// An issuer of subject tokens (RFC 9068 or any JWT access token).
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct IssuerFile {
+    /// The `iss` claim, exactly.
+    pub issuer: String,
+    /// Where its keys are.
+    pub jwks: JwksFile,
+    /// Accepted `typ` headers, as `at+jwt`. Empty accepts any.
+    #[serde(default)]
+    pub types: Vec<String>,
+    /// Who may present its tokens.
+    pub presenter: PresenterFile,
+    /// Whether this issuer's `act` chains are believed. Default: no.
+    #[serde(default)]
+    pub delegates: bool,
+    /// How far its clock may be off, as `30s`; at most `5m`. Default `30s`.
+    pub leeway: Option<String>,
+}
+
+/// Where an issuer's keys are: a file or a URL.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct JwksFile {
+    /// A JWK set on disk, read again when a key is missing.
+    pub file: Option<PathBuf>,
+    /// An HTTPS URL, fetched with a timeout, a size limit and at most once per `refresh`.
+    pub url: Option<String>,
+    /// What the URL's server must prove. Default: a host name that the system's authorities vouch for.
+    #[serde(default)]
+    pub server: HttpsFile,
+    /// The least time between two fetches for an unknown key, as `10s`. Default `10s`.
+    pub refresh: Option<String>,
+}
+
+/// How an HTTPS server proves who it is.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct HttpsFile {
+    /// Its SPIFFE ID, verified against our trust bundle; the gateway shows its own SVID then.
+    pub spiffe_id: Option<String>,
+    /// PEM file of the authorities that may vouch for its host name, in place of the system's.
+    pub ca_file: Option<PathBuf>,
+}
+
+/// How a token names the one workload that may present it. A `cnf.x5t#S256` in the token is checked besides, always.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PresenterFile {
+    /// The claim that names the presenter, as `client_id` or `azp`.
+    pub claim: Option<String>,
+    /// From the claim's value to a SPIFFE ID. A value that is a SPIFFE ID itself needs no entry.
+    #[serde(default)]
+    pub map: BTreeMap<String, String>,
+    /// `true`: whoever holds a token may present it. Say so only for issuers whose tokens can't be bound.
+    #[serde(default)]
+    pub any: bool,
+}
+
+/// The token service (RFC 8693) that makes credentials for upstreams.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TokenServiceFile {
+    /// Its `iss`, which the credentials carry.
+    pub issuer: String,
+    /// Its token endpoint (https).
+    pub token_endpoint: String,
+    /// Where its keys are: what it issues is checked before it is used.
+    pub jwks: JwksFile,
+    /// What its server must prove.
+    #[serde(default)]
+    pub server: HttpsFile,
+    /// PKCS #8 PEM or DER file of the P-256 key that signs the actor assertions; mode 0600.
+    pub actor_key: PathBuf,
+    /// How long an exchange may take, as `5s`. Default `5s`.
+    pub timeout: Option<String>,
+}
+
+/// An MCP server behind the gateway.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ServerFile {
+    /// Its MCP endpoint (https).
+    pub url: String,
+    /// The SPIFFE ID that it must prove. Its host name is not checked.
+    pub spiffe_id: String,
+    /// Whom its credentials are for. Default: its SPIFFE ID.
+    pub audience: Option<String>,
+    /// Other audiences that a policy's obligation may choose.
+    #[serde(default)]
+    pub audiences: Vec<String>,
+    /// Whether a call needs a subject token.
+    #[serde(default)]
+    pub subject: SubjectFile,
+    /// The scopes to ask for a tool's credential, by tool name. Default: `<server>:<tool>`.
+    #[serde(default)]
+    pub scopes: BTreeMap<String, Vec<String>>,
+    /// Accept keys that are equal but for case inside `params.arguments`. Default: no.
+    #[serde(default)]
+    pub case_variants_in_arguments: bool,
+}
+
+/// Whether a call needs a subject token.
+#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub enum SubjectFile {
+    /// 401 without one.
+    #[default]
+    Required,
+    /// Without one the workload acts for itself, and policy decides.
+    Optional,
+}
+
+/// The Rego policies.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PolicyFile {
+    /// Folder of the policy set; it is watched, and a set with a mistake in it never replaces a good one.
+    pub dir: PathBuf,
+    /// Wall time for one decision, as `50ms`; between `1ms` and `1s`. Default `50ms`.
+    pub budget: Option<String>,
+}
+
+/// Where audit records go.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AuditFile {
+    /// A file of JSON lines, appended to; mode 0600.
+    pub file: PathBuf,
+}
+
+/// Numbers that bound what callers can use up. Each has a default.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LimitsFile {
+    /// Bytes of a request body. Default 4194304.
+    pub body_bytes_max: Option<u64>,
+    /// Nesting of a request body. Default 64.
+    pub json_depth_max: Option<u64>,
+    /// Bytes of a request's header fields, together. Default 32768.
+    pub header_bytes_max: Option<u64>,
+    /// Connections that are open at once. Default 4096.
+    pub connections_max: Option<u64>,
+    /// HTTP/2 streams of one connection that are open at once. Default 128.
+    pub streams_max: Option<u64>,
+    /// Bytes of a list answer, which is held to be filtered; also of one SSE event. Default 4194304.
+    pub list_bytes_max: Option<u64>,
+    /// Audit records that wait to be written. Default 65536.
+    pub audit_queue_max: Option<u64>,
+    /// Credentials that are kept until they expire. Default 10000.
+    pub credentials_max: Option<u64>,
+    /// How long a TLS handshake may take. Default `10s`.
+    pub handshake_timeout: Option<String>,
+    /// How long a request's head and body may take. Default `30s`.
+    pub body_timeout: Option<String>,
+    /// How long an upstream may take to accept a connection. Default `5s`.
+    pub connect_timeout: Option<String>,
+    /// How long an upstream may take until its response begins. Default `60s`.
+    pub response_timeout: Option<String>,
+    /// How long a permit holds at most, and a stream with it. Default `1h`.
+    pub permit_ttl_max: Option<String>,
+    /// How long a connection is used for new requests. Default `1h`.
+    pub connection_age_max: Option<String>,
+    /// How long requests in flight may go on after SIGTERM. Default `30s`.
+    pub drain_timeout: Option<String>,
+}

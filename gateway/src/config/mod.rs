@@ -1,0 +1,166 @@
+//! The configuration as it runs: parsed, bounded, nothing left to interpret.
+
+pub mod check;
+pub mod file;
+pub mod problems;
+
+pub use check::load;
+pub use problems::{Problem, Problems};
+
+use certs::SpiffeId;
+use certs::files::Paths;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+use tokens::SigningKey;
+use url::Url;
+
+/// A gateway.
+#[derive(Debug)]
+pub struct Config {
+    /// Where to listen.
+    pub listen: SocketAddr,
+    /// The gateway's own URL, without a trailing slash.
+    pub url: String,
+    /// The files of its SVID.
+    pub identity: Paths,
+    /// Issuers of subject tokens.
+    pub issuers: Vec<Issuer>,
+    /// Where credentials come from.
+    pub token_service: TokenService,
+    /// MCP servers by name.
+    pub servers: BTreeMap<String, Server>,
+    /// The policy set's folder.
+    pub policy_dir: PathBuf,
+    /// Wall time for one decision.
+    pub policy_budget: Duration,
+    /// The audit file.
+    pub audit_file: PathBuf,
+    /// Bounds.
+    pub limits: Limits,
+    /// Accepted values of `Origin`.
+    pub origins: BTreeSet<String>,
+}
+
+/// An issuer of subject tokens.
+#[derive(Clone, Debug)]
+pub struct Issuer {
+    /// Its `iss`.
+    pub issuer: String,
+    /// Where its keys are.
+    pub jwks: Jwks,
+    /// Accepted `typ` headers; empty accepts any.
+    pub types: Vec<String>,
+    /// Who may present its tokens.
+    pub presenter: Presenter,
+    /// Whether its `act` chains are believed.
+    pub delegates: bool,
+    /// Accepted clock difference.
+    pub leeway: Duration,
+}
+
+/// Where keys are.
+#[derive(Clone, Debug)]
+pub enum Jwks {
+    /// On disk.
+    File {
+        /// The JWK set.
+        path: PathBuf,
+        /// Least time between two looks.
+        refresh: Duration,
+    },
+    /// On a server.
+    Url {
+        /// The JWK set (https).
+        url: Url,
+        /// What the server must prove.
+        server: HttpsServer,
+        /// Least time between two fetches.
+        refresh: Duration,
+    },
+}
+
+/// What an HTTPS server must prove.
+#[derive(Clone, Debug)]
+pub enum HttpsServer {
+    /// That it is this workload.
+    SpiffeId(SpiffeId),
+    /// Its host name, by the authorities in a PEM file.
+    CaFile(PathBuf),
+    /// Its host name, by the system's authorities.
+    System,
+}
+
+/// Who may present a token.
+#[derive(Clone, Debug)]
+pub enum Presenter {
+    /// The workload that a claim names.
+    Claim {
+        /// The claim.
+        name: String,
+        /// From its value to a SPIFFE ID.
+        map: BTreeMap<String, String>,
+    },
+    /// Whoever holds it.
+    Any,
+}
+
+/// A token service.
+#[derive(Debug)]
+pub struct TokenService {
+    /// Its `iss`.
+    pub issuer: String,
+    /// Its token endpoint (https).
+    pub token_endpoint: Url,
+    /// Its keys.
+    pub jwks: Jwks,
+    /// What its server must prove.
+    pub server: HttpsServer,
+    /// Signs the actor assertions.
+    pub actor_key: SigningKey,
+    /// How long an exchange may take.
+    pub timeout: Duration,
+}
+
+/// An MCP server behind the gateway.
+#[derive(Clone, Debug)]
+pub struct Server {
+    /// Its name under `/mcp/`.
+    pub name: String,
+    /// Its endpoint (https).
+    pub url: Url,
+    /// Who it must be.
+    pub spiffe_id: SpiffeId,
+    /// Whom its credentials are for.
+    pub audience: String,
+    /// What else a policy may choose.
+    pub audiences: BTreeSet<String>,
+    /// Whether a call needs a subject token.
+    pub subject_required: bool,
+    /// Scopes to ask for, by tool.
+    pub scopes: BTreeMap<String, Vec<String>>,
+    /// Whether keys in arguments may differ by case alone.
+    pub case_variants_in_arguments: bool,
+}
+
+/// Bounds; see [`file::LimitsFile`] for what each means.
+#[derive(Clone, Debug)]
+#[expect(missing_docs, reason = "the names are those of the file, where each is explained")]
+pub struct Limits {
+    pub body_bytes_max: usize,
+    pub json_depth_max: usize,
+    pub header_bytes_max: usize,
+    pub connections_max: usize,
+    pub streams_max: usize,
+    pub list_bytes_max: usize,
+    pub audit_queue_max: usize,
+    pub credentials_max: usize,
+    pub handshake_timeout: Duration,
+    pub body_timeout: Duration,
+    pub connect_timeout: Duration,
+    pub response_timeout: Duration,
+    pub permit_ttl_max: Duration,
+    pub connection_age_max: Duration,
+    pub drain_timeout: Duration,
+}

@@ -1,0 +1,342 @@
+//! The adapter to Pingora: the only file that names its types.
+//!
+//! Pingora accepts connections and speaks HTTP/1.1 and HTTP/2. TLS is terminated here with our own rustls configuration
+//! (its stock settings allow resumption, which skips the client verifier), requests become [`Arrival`]s, and responses are
+//! written as they come, while a second eye watches whether the caller is still there.
+
+use crate::audit::Audit;
+use crate::config::Limits;
+use crate::decode::{Body, BodyError};
+use crate::listener::{Connections, Handshake};
+use crate::reply::Response;
+use crate::request::{self, Arrival};
+use crate::state::Gateway;
+use async_trait::async_trait;
+use bytes::{Bytes, BytesMut};
+use certs::Clock;
+use http::header::{CONTENT_LENGTH, EXPECT, TRANSFER_ENCODING};
+use http::{HeaderMap, StatusCode};
+use pingora::apps::{HttpPersistentSettings, HttpServerApp, HttpServerOptions, ReusedHttpStream, ServerApp};
+use pingora::http::ResponseHeader;
+use pingora::listeners::tls::{Acceptor, TlsSettings};
+use pingora::listeners::{L4BufferSettings, ListenerConfig, TlsAccept};
+use pingora::protocols::Stream;
+use pingora::protocols::http::ServerSession;
+use pingora::protocols::http::v2::server::H2Options;
+use pingora::protocols::tls::TlsRef;
+use pingora::server::{Fds, ShutdownWatch};
+use pingora::services::Service as _;
+use pingora::services::listening::Service;
+use std::any::Any;
+use std::net::{IpAddr, TcpListener};
+use std::os::fd::IntoRawFd;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// Bytes that Pingora buffers for reading on each connection; its default of 64 KiB is what an idle one costs.
+const L4_READ_BUFFER: usize = 8 * 1024;
+const L4_WRITE_BUFFER: usize = 8 * 1024;
+/// How long an idle HTTP/1.1 connection is kept, in seconds, and an idle HTTP/2 one.
+const KEEPALIVE: u64 = 60;
+/// How long the rest of a refused body is read, so that the refusal reaches its caller.
+const DRAIN_BODY: Duration = Duration::from_secs(2);
+
+/// What a listener needs to be served.
+pub struct Listener {
+    /// Bound, and not yet accepting.
+    pub tcp: TcpListener,
+    /// TLS toward callers; see [`crate::listener::tls`].
+    pub tls: rustls::ServerConfig,
+    /// The gateway behind it.
+    pub gateway: Arc<Gateway>,
+    /// Counts the requests that are under way.
+    pub in_flight: Arc<watch::Sender<usize>>,
+}
+
+/// Why a listener can't be served.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// The socket has no address any more.
+    #[error("the listening socket can't be used")]
+    Socket(#[from] std::io::Error),
+    /// Pingora refused the settings.
+    #[error("the engine refused its settings: {0}")]
+    Settings(String),
+}
+
+/// Serves a listener until `stop` says so; connections that are open then go on. Returns when it no longer accepts.
+///
+/// # Errors
+/// [`EngineError`] before anything is accepted.
+pub async fn serve(listener: Listener, stop: watch::Receiver<bool>) -> Result<(), EngineError> {
+    let Listener { tcp, tls, gateway, in_flight } = listener;
+    let address = tcp.local_addr()?.to_string();
+    tcp.set_nonblocking(true)?;
+    let mut fds = Fds::new();
+    fds.add(address.clone(), tcp.into_raw_fd()); // Pingora takes over a socket that is bound already.
+    let door = Door {
+        acceptor: acceptor(tls, &gateway.clock)?,
+        connections: Connections::new(gateway.limits.connections_max),
+        handshake_timeout: gateway.limits.handshake_timeout,
+        audit: gateway.audit.clone(),
+        app: Arc::new(App { options: options(), gateway, in_flight }),
+    };
+    let mut service = Service::new("sallyport".into(), door);
+    let buffers = L4BufferSettings::new(L4_READ_BUFFER, L4_WRITE_BUFFER);
+    service.add_listener(ListenerConfig::tcp(address).l4_buffer(buffers));
+    service.start_service(Some(Arc::new(parking_lot::Mutex::new(fds))), stop, 1).await;
+    Ok(())
+}
+
+/// Pingora's acceptor around our own configuration: its callback is what brings the peer's chain to the requests.
+fn acceptor(tls: rustls::ServerConfig, clock: &Clock) -> Result<Acceptor, EngineError> {
+    let mut settings = TlsSettings::with_callbacks(Box::new(OnHandshake(clock.clone())))
+        .map_err(|e| EngineError::Settings(e.to_string()))?;
+    settings.set_cert_resolver(Arc::clone(&tls.cert_resolver));
+    let mut acceptor = settings.build();
+    acceptor.acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(tls));
+    Ok(acceptor)
+}
+
+fn options() -> HttpServerOptions {
+    let mut options = HttpServerOptions::default();
+    options.h2_idle_timeout = Some(Duration::from_secs(KEEPALIVE));
+    options
+}
+
+struct OnHandshake(Clock);
+
+#[async_trait]
+impl TlsAccept for OnHandshake {
+    async fn handshake_complete_callback(&self, tls: &TlsRef) -> Option<Arc<dyn Any + Send + Sync>> {
+        let chain = tls.peer_cert_chain_der()?.to_vec();
+        Some(Arc::new(Arc::new(Handshake::new(chain, self.0.now()).ok()?)))
+    }
+}
+
+/// Accepts connections: limits, handshake, connection records.
+struct Door {
+    acceptor: Acceptor,
+    connections: Connections,
+    handshake_timeout: Duration,
+    audit: Audit,
+    app: Arc<App>,
+}
+
+#[async_trait]
+impl ServerApp for Door {
+    async fn process_new(self: &Arc<Self>, stream: Stream, shutdown: &ShutdownWatch) -> Option<Stream> {
+        let ip = stream.get_socket_digest().and_then(|d| Some(d.peer_addr()?.as_inet()?.ip()));
+        let Some(_place) = self.connections.admit() else {
+            self.audit.refused_connection(ip, "as many connections as may be are open".into());
+            return None;
+        };
+        let tcp = stream.into_any().downcast::<pingora::protocols::l4::stream::Stream>().ok()?;
+        match tokio::time::timeout(self.handshake_timeout, self.acceptor.tls_handshake(*tcp)).await {
+            Ok(Ok(tls)) => self.app.process_new(Box::new(tls), shutdown).await,
+            Ok(Err(error)) => {
+                self.audit.refused_connection(ip, error.to_string().trim().to_owned());
+                None
+            }
+            Err(_) => {
+                self.audit.refused_connection(ip, "the handshake did not end in time".into());
+                None
+            }
+        }
+    }
+}
+
+/// Serves the requests of finished handshakes.
+struct App {
+    gateway: Arc<Gateway>,
+    options: HttpServerOptions,
+    in_flight: Arc<watch::Sender<usize>>,
+}
+
+#[async_trait]
+impl HttpServerApp for App {
+    fn server_options(&self) -> Option<&HttpServerOptions> {
+        Some(&self.options)
+    }
+
+    fn h2_options(&self) -> Option<H2Options> {
+        let limits = &self.gateway.limits;
+        let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        let mut options = H2Options::new();
+        options
+            .max_concurrent_streams(number(limits.streams_max))
+            .max_header_list_size(number(limits.header_bytes_max));
+        Some(options)
+    }
+
+    async fn process_new_http(
+        self: &Arc<Self>,
+        mut session: ServerSession,
+        stop: &ShutdownWatch,
+    ) -> Option<ReusedHttpStream> {
+        let limits = &self.gateway.limits;
+        session.set_read_timeout(Some(limits.body_timeout));
+        let ip = ip(&session);
+        match session.read_request().await {
+            Ok(true) => {}
+            Ok(false) => return None, // The caller closed an idle connection.
+            Err(error) => {
+                self.gateway.audit.refused_connection(ip, format!("no request could be read: {error}"));
+                return None;
+            }
+        }
+        let _counted = Counted::new(&self.in_flight);
+        let arrival = self.arrival(&mut session, ip, limits).await?;
+        let whole = arrival.body.is_ok();
+        let handled = request::handle(&self.gateway, arrival);
+        let response = if whole {
+            tokio::select! {
+                response = handled => response,
+                () = gone(&mut session) => return None, // Dropping what was under way closes the upstream and writes the record.
+            }
+        } else {
+            handled.await
+        };
+        session.set_keepalive(if response.close || *stop.borrow() { None } else { Some(KEEPALIVE) });
+        write(&mut session, response).await?;
+        if !whole {
+            session.set_total_drain_timeout(Some(DRAIN_BODY));
+            let _ = session.drain_request_body().await; // The answer is out; this only lets it arrive.
+            return None;
+        }
+        let settings = HttpPersistentSettings::for_session(&session);
+        let reusable = session.finish().await.ok()??;
+        Some(ReusedHttpStream::from_reusable_stream(reusable, settings))
+    }
+}
+
+impl App {
+    async fn arrival(
+        &self,
+        session: &mut ServerSession,
+        ip: Option<IpAddr>,
+        limits: &Limits,
+    ) -> Option<Arrival> {
+        let at = self.gateway.clock.now();
+        let handshake = session.digest()?.ssl_digest.as_ref()?.extension.get::<Arc<Handshake>>().cloned()?;
+        let body = body(session, limits).await;
+        let head = session.req_header();
+        Some(Arrival {
+            handshake,
+            ip,
+            at,
+            method: head.method.clone(),
+            uri: head.uri.clone(),
+            headers: head.headers.clone(),
+            body,
+        })
+    }
+}
+
+fn ip(session: &ServerSession) -> Option<IpAddr> {
+    Some(session.client_addr()?.as_inet()?.ip())
+}
+
+/// Reads a body within its limits. A length that is announced and too long is refused before a byte of it is read.
+async fn body(session: &mut ServerSession, limits: &Limits) -> Body {
+    let headers = &session.req_header().headers;
+    if head_bytes(headers) > limits.header_bytes_max {
+        return Err(BodyError::HeadTooLong { max: limits.header_bytes_max });
+    }
+    let too_long = || BodyError::TooLong { max: limits.body_bytes_max };
+    let announced = headers.get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<usize>().ok());
+    if announced.is_some_and(|length| length > limits.body_bytes_max) {
+        return Err(too_long());
+    }
+    if headers.contains_key(EXPECT) {
+        session.write_continue_response().await.map_err(|e| BodyError::Broken(e.to_string()))?;
+    }
+    let whole = async {
+        let mut first = Bytes::new();
+        let mut more = BytesMut::new();
+        while let Some(chunk) =
+            session.read_request_body().await.map_err(|e| BodyError::Broken(e.to_string()))?
+        {
+            if first.len() + more.len() + chunk.len() > limits.body_bytes_max {
+                return Err(too_long());
+            }
+            match (first.is_empty(), more.is_empty()) {
+                (true, _) => first = chunk, // Most bodies come in one piece, which is then never copied.
+                (false, true) => {
+                    more.extend_from_slice(&first);
+                    more.extend_from_slice(&chunk);
+                    first = Bytes::new();
+                }
+                (false, false) => more.extend_from_slice(&chunk),
+            }
+        }
+        Ok(if more.is_empty() { first } else { more.freeze() })
+    };
+    tokio::time::timeout(limits.body_timeout, whole).await.map_err(|_| BodyError::Timeout)?
+}
+
+fn head_bytes(headers: &HeaderMap) -> usize {
+    headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum()
+}
+
+/// Returns when the caller has gone.
+async fn gone(session: &mut ServerSession) {
+    let _ = session.read_body_or_idle(true).await; // Either it errs because the caller is gone, or it never returns.
+}
+
+/// Writes a response as it comes. `None`: the connection can't be used again.
+async fn write(session: &mut ServerSession, response: Response) -> Option<()> {
+    let Response { status, headers, mut body, .. } = response;
+    let head = response_head(status, &headers, session.is_http2()).ok()?;
+    session.write_response_header(Box::new(head)).await.ok()?;
+    loop {
+        let chunk = tokio::select! {
+            chunk = body.next() => chunk,
+            () = gone(session) => return None,
+        };
+        match chunk {
+            Some(Ok(chunk)) => {
+                let length = chunk.len();
+                session.write_response_body(chunk, false).await.ok()?;
+                body.sent(length);
+            }
+            Some(Err(_)) => {
+                session.shutdown().await; // The caller must not take half an answer for a whole one.
+                return None;
+            }
+            None => break,
+        }
+    }
+    session.write_response_body(Bytes::new(), true).await.ok()?;
+    body.complete();
+    Some(())
+}
+
+fn response_head(status: StatusCode, headers: &HeaderMap, http2: bool) -> pingora::Result<ResponseHeader> {
+    let mut head = ResponseHeader::build(status, Some(headers.len() + 1))?;
+    for (name, value) in headers {
+        head.append_header(name.clone(), value.clone())?;
+    }
+    let bodiless = status == StatusCode::NO_CONTENT || status.is_informational();
+    if !http2 && !bodiless && !headers.contains_key(CONTENT_LENGTH) {
+        head.insert_header(TRANSFER_ENCODING, "chunked")?;
+    }
+    Ok(head)
+}
+
+/// One request under way, from its head to its last byte.
+struct Counted(Arc<watch::Sender<usize>>);
+
+impl Counted {
+    fn new(in_flight: &Arc<watch::Sender<usize>>) -> Self {
+        in_flight.send_modify(|n| *n += 1);
+        Self(Arc::clone(in_flight))
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.send_modify(|n| *n -= 1);
+    }
+}

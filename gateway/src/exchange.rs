@@ -1,0 +1,101 @@
+//! Stage 6 of 9: the credential that goes upstream.
+//! In: a permit and the subject token. Out: a [`Credential`] for one audience with the least scopes, made by a token
+//! service (RFC 8693). The caller's own token ends here.
+
+pub mod cache;
+pub mod client;
+
+pub use client::Client;
+
+use crate::authorize::Question;
+use crate::config::Server;
+use crate::https::HttpsError;
+use crate::jwks::JwksError;
+use certs::Identity;
+use policy::Permit;
+use protocol::mcp::Target;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::SystemTime;
+use tokens::{Secret, SigningError};
+
+/// What a credential is asked for with. The permit is the licence to ask.
+pub struct Grant<'a> {
+    /// Policy's permit.
+    pub permit: &'a Permit,
+    /// The server that the credential is for.
+    pub server: &'a Arc<Server>,
+    /// Who asked for what.
+    pub question: &'a Question<'a>,
+    /// Our SVID, which the credential gets bound to.
+    pub identity: &'a Arc<Identity>,
+}
+
+/// A token that one upstream accepts. `Debug` shows for whom and for what, never the token.
+#[derive(Clone, Debug)]
+pub struct Credential {
+    pub(crate) token: Secret,
+    pub(crate) audience: String,
+    pub(crate) scopes: BTreeSet<String>,
+    pub(crate) expires_at: SystemTime,
+    pub(crate) id: Option<String>,
+}
+
+/// Why there is no credential.
+#[derive(Debug, thiserror::Error)]
+pub enum ExchangeError {
+    /// The token service can't be reached, or failed.
+    #[error("the token service did not answer as it should")]
+    Service(#[source] HttpsError),
+    /// It refused (RFC 6749 §5.2).
+    #[error("the token service refused: {code}")]
+    Refused {
+        /// `invalid_grant`, `invalid_scope`, `invalid_target` and so on.
+        code: String,
+    },
+    /// Its answer isn't of the form of RFC 8693 §2.2.1.
+    #[error("the token service's answer can't be read")]
+    Answer(#[source] serde_json::Error),
+    /// Its keys can't be had.
+    #[error("the token service's keys can't be had")]
+    Keys(#[from] JwksError),
+    /// What it issued doesn't verify, or is for another audience.
+    #[error("the issued token does not verify")]
+    Token(#[from] tokens::TokenError),
+    /// What it issued allows more than was asked for, or nothing.
+    #[error("the issued token's scopes are not those asked for")]
+    Scopes,
+    /// What it issued is about another subject, or doesn't name the caller as its actor (RFC 8693 §4.1).
+    #[error("the issued token names another subject or actor")]
+    Parties,
+    /// It is bound to another certificate than ours.
+    #[error("the issued token is bound to another certificate")]
+    Bound,
+    /// The actor assertion could not be signed.
+    #[error("the actor assertion could not be signed")]
+    Actor(#[from] SigningError),
+}
+
+impl Grant<'_> {
+    /// Whom the credential is for.
+    pub(crate) fn audience(&self) -> &str {
+        self.permit.audience().unwrap_or(&self.server.audience)
+    }
+
+    /// What it allows: the obligation's scopes, else the configured ones of the tool, else `<server>:<operation>`. Never none.
+    pub(crate) fn scopes(&self) -> BTreeSet<String> {
+        let configured = |operation: &str| {
+            let default = || vec![format!("{}:{operation}", self.server.name)];
+            self.server.scopes.get(operation).cloned().unwrap_or_else(default)
+        };
+        let method = self.question.call.method.as_str();
+        let scopes = match (self.permit.scopes(), &self.question.call.target) {
+            (Some(scopes), _) if !scopes.is_empty() => scopes.to_vec(),
+            (_, Target::Tool { name }) => configured(name),
+            _ if method.starts_with("resources/") => configured("resources"),
+            _ if method.starts_with("prompts/") => configured("prompts"),
+            _ => configured("protocol"),
+        };
+        scopes.into_iter().collect()
+    }
+}

@@ -1,0 +1,169 @@
+//! A small HTTPS client for the few calls that the gateway makes for itself: keys and token exchanges.
+//! One connection a call, a deadline for all of it, a bound on the answer, no redirects, no proxy, no cookies.
+
+use crate::config::HttpsServer;
+use bytes::Bytes;
+use certs::{Clock, SharedSource};
+use http::{Method, Request, StatusCode, header};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper_util::rt::TokioIo;
+use rustls::ClientConfig;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, InvalidDnsNameError, ServerName};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use url::Url;
+
+/// A client for servers that prove themselves in one way.
+#[derive(Clone, Debug)]
+pub struct Https {
+    tls: Arc<ClientConfig>,
+}
+
+/// Why a call gave no body.
+#[derive(Debug, thiserror::Error)]
+pub enum HttpsError {
+    /// The authorities' file can't be used.
+    #[error("the authorities in {0} can't be used")]
+    Authorities(String),
+    /// TLS could not be configured.
+    #[error("TLS could not be configured")]
+    Tls(#[from] rustls::Error),
+    /// The URL's host isn't one.
+    #[error("the URL's host can't be connected to")]
+    Host(#[from] InvalidDnsNameError),
+    /// No connection, or TLS with a server that isn't who it should be.
+    #[error("the connection failed")]
+    Connect(#[from] std::io::Error),
+    /// HTTP failed.
+    #[error("the request failed")]
+    Http(#[from] hyper::Error),
+    /// Out of time.
+    #[error("no answer in time")]
+    Timeout,
+    /// The answer is longer than allowed, or broke off.
+    #[error("the answer's body can't be read within its limit")]
+    Body,
+    /// Another status than 200. The body is for the log.
+    #[error("the answer was {status}")]
+    Status {
+        /// Which.
+        status: StatusCode,
+        /// What came with it, within the limit.
+        body: Bytes,
+    },
+}
+
+impl Https {
+    /// A client for servers that prove themselves as `server` says.
+    ///
+    /// # Errors
+    /// [`HttpsError::Authorities`] if the file can't be used.
+    pub fn new(server: &HttpsServer, source: &SharedSource, clock: &Clock) -> Result<Self, HttpsError> {
+        let tls = match server {
+            HttpsServer::SpiffeId(id) => {
+                certs::tls::client_config(Arc::clone(source), id.clone(), clock.clone())?
+            }
+            HttpsServer::CaFile(path) => {
+                let unusable = || HttpsError::Authorities(path.display().to_string());
+                let authorities: Result<Vec<_>, _> =
+                    CertificateDer::pem_file_iter(path).map_err(|_| unusable())?.collect();
+                by_host_name(authorities.map_err(|_| unusable())?)
+            }
+            HttpsServer::System => by_host_name(rustls_native_certs::load_native_certs().certs),
+        };
+        Ok(Self { tls: Arc::new(tls) })
+    }
+
+    /// GET, 200 expected.
+    ///
+    /// # Errors
+    /// [`HttpsError`]; every one may be tried again.
+    pub async fn get(&self, url: &Url, timeout: Duration, bytes_max: usize) -> Result<Vec<u8>, HttpsError> {
+        self.call(Method::GET, url, None, timeout, bytes_max).await
+    }
+
+    /// POST of a form, 200 expected.
+    ///
+    /// # Errors
+    /// [`HttpsError`]; after [`HttpsError::Connect`] nothing was sent.
+    pub async fn post_form(
+        &self,
+        url: &Url,
+        form: String,
+        timeout: Duration,
+        bytes_max: usize,
+    ) -> Result<Vec<u8>, HttpsError> {
+        self.call(Method::POST, url, Some(form), timeout, bytes_max).await
+    }
+
+    async fn call(
+        &self,
+        method: Method,
+        url: &Url,
+        form: Option<String>,
+        timeout: Duration,
+        bytes_max: usize,
+    ) -> Result<Vec<u8>, HttpsError> {
+        let exchange = self.exchange(method, url, form, bytes_max);
+        tokio::time::timeout(timeout, exchange).await.map_err(|_| HttpsError::Timeout)?
+    }
+
+    async fn exchange(
+        &self,
+        method: Method,
+        url: &Url,
+        form: Option<String>,
+        bytes_max: usize,
+    ) -> Result<Vec<u8>, HttpsError> {
+        let host = url.host_str().unwrap_or_default();
+        let name = ServerName::try_from(host.trim_matches(['[', ']']).to_owned())?;
+        let tcp =
+            TcpStream::connect((host.trim_matches(['[', ']']), url.port_or_known_default().unwrap_or(443)))
+                .await?;
+        let tls = TlsConnector::from(Arc::clone(&self.tls)).connect(name, tcp).await?;
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(tls)).await?;
+        let driver = tokio::spawn(connection);
+        let answer = sender.send_request(request(method, url, form)).await?;
+        let status = answer.status();
+        let body = Limited::new(answer.into_body(), bytes_max)
+            .collect()
+            .await
+            .map_err(|_| HttpsError::Body)?
+            .to_bytes();
+        driver.abort();
+        if status == StatusCode::OK { Ok(body.to_vec()) } else { Err(HttpsError::Status { status, body }) }
+    }
+}
+
+fn request(method: Method, url: &Url, form: Option<String>) -> Request<Full<Bytes>> {
+    let mut request = Request::new(Full::new(Bytes::from(form.clone().unwrap_or_default())));
+    *request.method_mut() = method;
+    let target = &url[url::Position::BeforePath..url::Position::AfterQuery];
+    *request.uri_mut() = target.parse().unwrap_or_default(); // A parsed URL's path and query are a valid request target.
+    let headers = request.headers_mut();
+    if let Ok(host) = url[url::Position::BeforeHost..url::Position::AfterPort].parse() {
+        headers.insert(header::HOST, host);
+    }
+    headers.insert(header::ACCEPT, header::HeaderValue::from_static("application/json"));
+    if form.is_some() {
+        headers.insert(
+            header::CONTENT_TYPE,
+            header::HeaderValue::from_static("application/x-www-form-urlencoded"),
+        );
+    }
+    request
+}
+
+fn by_host_name(authorities: Vec<CertificateDer<'static>>) -> ClientConfig {
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add_parsable_certificates(authorities);
+    let mut config =
+        ClientConfig::builder_with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    config
+}

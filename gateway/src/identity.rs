@@ -1,0 +1,77 @@
+//! Stage 2 of 9: who is at the other end of this connection, now.
+//! In: a handshake that may be hours old. Out: a [`Caller`].
+//! The verifier has judged the chain once; expiry and bundle are asked again on each request.
+
+use crate::config::Limits;
+use crate::listener::Handshake;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use certs::tls::{PeerError, judge};
+use certs::{Identity, SpiffeId};
+use std::time::SystemTime;
+
+/// The calling workload, as its X.509-SVID names it. Only this file can make one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Caller {
+    id: SpiffeId,
+    thumbprint: String,
+    not_after: SystemTime,
+}
+
+/// Why a connection names nobody any more.
+#[derive(Debug, thiserror::Error)]
+pub enum IdentityError {
+    /// The SVID ran out while the connection was open.
+    #[error("the caller's SVID has expired since the handshake")]
+    Expired,
+    /// The trust bundle has changed, and the chain no longer leads to it.
+    #[error("the caller's chain no longer verifies")]
+    Withdrawn(#[source] PeerError),
+    /// The connection has been used for as long as one may be.
+    #[error("the connection is older than connections may become")]
+    TooOld,
+}
+
+/// Judges the connection's identity again: SVID still valid, bundle still holds (asked once for each generation of it).
+///
+/// # Errors
+/// [`IdentityError`]; the connection ends with the answer.
+pub fn caller(
+    handshake: &Handshake,
+    ours: &Identity,
+    limits: &Limits,
+    now: SystemTime,
+) -> Result<Caller, IdentityError> {
+    if now >= handshake.peer.not_after {
+        return Err(IdentityError::Expired);
+    }
+    if now.duration_since(handshake.at).is_ok_and(|age| age > limits.connection_age_max) {
+        return Err(IdentityError::TooOld);
+    }
+    if !handshake.judged_under(ours.generation) {
+        judge(&handshake.chain, &ours.bundles, now).map_err(IdentityError::Withdrawn)?;
+        handshake.note_judged(ours.generation);
+    }
+    Ok(Caller {
+        id: handshake.peer.id.clone(),
+        thumbprint: URL_SAFE_NO_PAD.encode(handshake.peer.thumbprint),
+        not_after: handshake.peer.not_after,
+    })
+}
+
+impl Caller {
+    /// Its SPIFFE ID.
+    pub fn id(&self) -> &SpiffeId {
+        &self.id
+    }
+
+    /// SHA-256 of its certificate, base64url: what a token's `cnf.x5t#S256` must be (RFC 8705 §3.1).
+    pub fn thumbprint(&self) -> &str {
+        &self.thumbprint
+    }
+
+    /// The end of its SVID.
+    pub fn not_after(&self) -> SystemTime {
+        self.not_after
+    }
+}

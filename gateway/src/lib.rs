@@ -1,0 +1,29 @@
+//! Sallyport, the gateway: nine stages between a caller's handshake and the last byte of its answer.
+//!
+//! The modules below stand in the order in which a request meets them; [`request`] calls them in that order and is the
+//! file to read first. What is not a stage follows after them.
+
+pub mod request;
+
+pub mod listener; // 1  accept, mutual TLS, connection limits            -> Handshake
+pub mod identity; // 2  the peer's X.509-SVID, judged again              -> Caller
+pub mod token; //    3  bearer token: issuer, audience, expiry, presenter -> SubjectToken
+pub mod decode; //   4  the body, through crate `protocol`               -> Call
+pub mod authorize; //5  principal + call, asked of crate `policy`        -> Permit or Denial
+pub mod exchange; // 6  permit + subject token, RFC 8693                 -> Credential for one audience
+pub mod route; //    7  the permit's server                              -> Upstream
+pub mod upstream; // 8  connect, send, stream back                       -> Response
+pub mod audit; //    9  one record per request: opened first, written last, on every exit
+
+pub mod reply;
+pub mod metadata;
+pub mod state;
+pub mod reload;
+pub mod config;
+pub mod engine;
+pub mod https;
+pub mod jwks;
+pub mod run;
+pub mod token_service;
+pub mod up;
+pub mod cli;

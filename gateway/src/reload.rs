@@ -1,0 +1,94 @@
+//! Swaps what may change while requests run: the identity, and the policy set. What can't be used replaces nothing.
+
+use crate::state::Gateway;
+use certs::SharedSource;
+use policy::{Budget, PolicySet, Problem, SourceFile};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How often the policy folder is looked at.
+const POLICY_INTERVAL: Duration = Duration::from_millis(250);
+/// Files and bytes of a policy set: a folder that was named by mistake must not be read for minutes.
+const FILES_MAX: usize = 10_000;
+const BYTES_MAX: u64 = 64 << 20;
+
+/// Follows the identity source: each generation becomes a snapshot.
+pub async fn follow_identity(gateway: Arc<Gateway>, source: SharedSource) {
+    let mut changes = source.changes();
+    while changes.changed().await.is_ok() {
+        let identity = source.current();
+        gateway.audit.event(
+            "identity_swapped",
+            &format!("generation {}", identity.generation),
+            gateway.clock.now(),
+        );
+        gateway.swap(|state| state.identity = Arc::clone(&identity));
+    }
+}
+
+/// Follows the policy folder: a set that compiles becomes a snapshot, one that doesn't leaves the last good one in place.
+pub async fn follow_policy(gateway: Arc<Gateway>, dir: PathBuf, budget: Duration) {
+    let mut refused: Option<Vec<SourceFile>> = None;
+    let mut running = read_sources(&dir).unwrap_or_default();
+    loop {
+        tokio::time::sleep(POLICY_INTERVAL).await;
+        let Ok(found) = read_sources(&dir) else { continue };
+        if same(&found, &running) || refused.as_ref().is_some_and(|r| same(&found, r)) {
+            continue;
+        }
+        match PolicySet::compile(&found, Budget { evaluation: budget }) {
+            Ok(set) => {
+                let set = Arc::new(set);
+                tracing::info!(revision = set.revision(), "policy swapped");
+                gateway.audit.event("policy_swapped", set.revision(), gateway.clock.now());
+                gateway.swap(|state| state.policy = Arc::clone(&set));
+                (running, refused) = (found, None);
+            }
+            Err(problems) => {
+                tracing::error!(problems = %listed(&problems), "policy not swapped, the last good set stays");
+                gateway.audit.event("policy_refused", &listed(&problems), gateway.clock.now());
+                refused = Some(found);
+                gateway.reloads.send_modify(|n| *n += 1);
+            }
+        }
+    }
+}
+
+/// Reads a policy folder: every `.rego`, `.json` and `.yaml` file in it, hidden ones left out.
+///
+/// # Errors
+/// [`std::io::Error`] if the folder can't be read, or holds more than a policy set may.
+pub fn read_sources(dir: &Path) -> std::io::Result<Vec<SourceFile>> {
+    let (mut files, mut folders, mut bytes) = (Vec::new(), vec![dir.to_path_buf()], 0u64);
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder)? {
+            let path = entry?.path();
+            let name = path.file_name().and_then(|n| n.to_str()).unwrap_or_default();
+            if name.starts_with('.') {
+                continue;
+            }
+            if path.is_dir() {
+                folders.push(path);
+            } else if [".rego", ".json", ".yaml", ".yml"].iter().any(|end| name.ends_with(end)) {
+                bytes += path.metadata()?.len();
+                if files.len() >= FILES_MAX || bytes > BYTES_MAX {
+                    return Err(std::io::Error::other("more files or bytes than a policy set may have"));
+                }
+                let relative = path.strip_prefix(dir).unwrap_or(&path).to_string_lossy().replace('\\', "/");
+                files.push(SourceFile { path: relative, text: std::fs::read_to_string(&path)? });
+            }
+        }
+    }
+    files.sort_by(|a, b| a.path.cmp(&b.path));
+    Ok(files)
+}
+
+/// Problems, one a line.
+pub fn listed(problems: &[Problem]) -> String {
+    problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+}
+
+fn same(one: &[SourceFile], other: &[SourceFile]) -> bool {
+    one.len() == other.len() && one.iter().zip(other).all(|(a, b)| a.path == b.path && a.text == b.text)
+}

@@ -1,0 +1,330 @@
+//! What a caller hears: the one file that chooses status, JSON-RPC code and reason of every refusal.
+//! The cause of a refusal goes to audit and log. `docs/refusals.md` has the table.
+#![deny(clippy::wildcard_enum_match_arm)]
+
+use crate::audit::{Outcome, Record};
+use crate::authorize::AuthorizeError;
+use crate::config::problems::chain;
+use crate::decode::{BodyError, DecodeError};
+use crate::exchange::ExchangeError;
+use crate::identity::IdentityError;
+use crate::request::Arrival;
+use crate::route::RouteError;
+use crate::token::TokenError;
+use crate::upstream::{Answer, AnswerBody, UpstreamError};
+use bytes::Bytes;
+use http::header::{
+    ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue, WWW_AUTHENTICATE,
+};
+use http::{Method, StatusCode};
+use serde_json::json;
+
+/// Why a request went no further: one variant per stage, in stage order.
+#[derive(Debug, thiserror::Error)]
+pub enum Refusal {
+    /// Stage 2.
+    #[error("the connection's identity does not hold")]
+    Identity(#[from] IdentityError),
+    /// No such path.
+    #[error("no such path")]
+    Route(#[from] RouteError),
+    /// Stage 3.
+    #[error("subject token not accepted")]
+    Token(#[from] TokenError),
+    /// Stage 4.
+    #[error("request not decoded")]
+    Decode(#[from] DecodeError),
+    /// Stage 5.
+    #[error("not authorized")]
+    Authorize(#[from] AuthorizeError),
+    /// Stage 6.
+    #[error("no credential")]
+    Exchange(#[from] ExchangeError),
+    /// Stage 8.
+    #[error("upstream failed")]
+    Upstream(#[from] UpstreamError),
+}
+
+/// An answer on its way to the engine, with the record that is written when it is over.
+#[derive(Debug)]
+pub struct Response {
+    /// Its status.
+    pub status: StatusCode,
+    /// Its header fields.
+    pub headers: HeaderMap,
+    /// Whether the connection ends with it.
+    pub close: bool,
+    /// Its body.
+    pub body: ResponseBody,
+}
+
+/// The body of a response, with its record.
+#[derive(Debug)]
+pub struct ResponseBody {
+    body: AnswerBody,
+    record: Record,
+}
+
+/// All that a caller learns of a refusal.
+#[derive(Debug, PartialEq, Eq)]
+struct Told {
+    status: StatusCode,
+    code: i32,
+    reason: String,
+    challenge: Option<&'static str>,
+    data: Option<serde_json::Value>,
+}
+
+/// JSON-RPC code of a denial; -32000 and -32001 mean a broken connection and a timeout to the official SDKs.
+pub const DENIED: i32 = -32003;
+/// JSON-RPC code of a failure behind the gateway.
+pub const UNAVAILABLE: i32 = -32004;
+/// JSON-RPC code of a request that a limit refuses.
+pub const LIMIT: i32 = -32005;
+/// JSON-RPC code of a request without acceptable credentials.
+pub const UNAUTHENTICATED: i32 = -32006;
+
+/// Makes the response of whatever came out of the stages.
+pub fn render(
+    outcome: Result<Answer, Refusal>,
+    url: &str,
+    arrival: &Arrival,
+    mut record: Record,
+) -> Response {
+    let (answer, close) = match outcome {
+        Ok(answer) => (answer, false),
+        Err(refusal) => (refused(&refusal, url, arrival, &mut record), refusal.ends_connection()),
+    };
+    record.status(answer.status);
+    Response {
+        status: answer.status,
+        headers: answer.headers,
+        close,
+        body: ResponseBody { body: answer.body, record },
+    }
+}
+
+fn refused(refusal: &Refusal, url: &str, arrival: &Arrival, record: &mut Record) -> Answer {
+    let told = refusal.told(at_the_door(record.method()), record.rpc_id.is_some());
+    if let Refusal::Authorize(error) = refusal {
+        match error {
+            AuthorizeError::Denied(denial) => record.denied(denial.package(), Some(denial.revision())),
+            AuthorizeError::NoServer | AuthorizeError::Audience => record.denied(None, None),
+        }
+    }
+    record.refused(&told.reason, refusal.cause());
+    tracing::info!(reason = %told.reason, status = told.status.as_u16(), cause = %refusal.cause(), "refused");
+    let id = record.rpc_id.clone().or_else(|| refusal.id());
+    let data = told.data.clone().unwrap_or_else(|| json!({ "reason": told.reason }));
+    let message = format!("{}: {}", headline(told.code), told.reason);
+    let body = protocol::jsonrpc::error(id.as_deref(), told.code, &message, Some(&data));
+    Answer {
+        status: told.status,
+        headers: headers(&told, url, arrival, body.len()),
+        body: AnswerBody::whole(Bytes::from(body)),
+    }
+}
+
+/// Whether a client decides by this answer how to talk at all: those are refused by status, so that it stops at once.
+fn at_the_door(method: Option<&str>) -> bool {
+    matches!(method, Some("initialize" | "server/discover"))
+}
+
+impl Refusal {
+    /// All the caller learns. `door`: the call opens a session; `id`: it is a request that is waited for.
+    fn told(&self, door: bool, id: bool) -> Told {
+        match self {
+            Self::Identity(_) => Told::new(StatusCode::FORBIDDEN, UNAUTHENTICATED, "identity_not_valid"),
+            Self::Route(RouteError::NotFound) => Told::new(StatusCode::NOT_FOUND, -32601, "not_found"),
+            Self::Token(error) => token(error),
+            Self::Decode(error) => decode(error),
+            Self::Authorize(error) => {
+                // The one shape that every official SDK turns into a typed error with its data is a plain JSON-RPC error.
+                let status = if id && !door { StatusCode::OK } else { StatusCode::FORBIDDEN };
+                let reason = match error {
+                    AuthorizeError::Denied(denial) => denial.reason().code(),
+                    AuthorizeError::NoServer => "not_allowed",
+                    AuthorizeError::Audience => "policy_error",
+                };
+                Told::new(status, DENIED, reason)
+            }
+            Self::Exchange(error) => exchange(error),
+            Self::Upstream(error) => upstream(error),
+        }
+    }
+
+    /// Whether the connection ends with the answer: whoever it belonged to is not that any more.
+    fn ends_connection(&self) -> bool {
+        match self {
+            Self::Identity(_) => true,
+            Self::Decode(DecodeError::Body(_)) => true, // What is left of the body would be taken for the next request.
+            Self::Route(_)
+            | Self::Token(_)
+            | Self::Decode(_)
+            | Self::Authorize(_)
+            | Self::Exchange(_)
+            | Self::Upstream(_) => false,
+        }
+    }
+
+    /// The request's id, where decoding failed but the id could be read.
+    fn id(&self) -> Option<Box<serde_json::value::RawValue>> {
+        match self {
+            Self::Decode(DecodeError::Mcp(error)) => error.id().map(ToOwned::to_owned),
+            Self::Identity(_)
+            | Self::Route(_)
+            | Self::Token(_)
+            | Self::Decode(_)
+            | Self::Authorize(_)
+            | Self::Exchange(_)
+            | Self::Upstream(_) => None,
+        }
+    }
+
+    /// The whole cause, for audit and log. A denial's own words come with it.
+    fn cause(&self) -> String {
+        match self {
+            Self::Authorize(AuthorizeError::Denied(denial)) => {
+                format!("{}: {}", chain(self), denial.detail())
+            }
+            Self::Identity(_)
+            | Self::Route(_)
+            | Self::Token(_)
+            | Self::Decode(_)
+            | Self::Authorize(_)
+            | Self::Exchange(_)
+            | Self::Upstream(_) => chain(self),
+        }
+    }
+}
+
+fn token(error: &TokenError) -> Told {
+    let challenge = match error {
+        TokenError::Missing => "",
+        TokenError::Header => ", error=\"invalid_request\"",
+        TokenError::UnknownIssuer | TokenError::Invalid(_) | TokenError::Bound | TokenError::Presenter => {
+            ", error=\"invalid_token\""
+        }
+        TokenError::Keys(_) => {
+            return Told::new(StatusCode::SERVICE_UNAVAILABLE, UNAVAILABLE, "issuer_unavailable");
+        }
+    };
+    let reason = if matches!(error, TokenError::Missing) { "token_required" } else { "invalid_token" };
+    Told { challenge: Some(challenge), ..Told::new(StatusCode::UNAUTHORIZED, UNAUTHENTICATED, reason) }
+}
+
+fn decode(error: &DecodeError) -> Told {
+    match error {
+        DecodeError::Body(BodyError::TooLong { .. }) => {
+            Told::new(StatusCode::PAYLOAD_TOO_LARGE, LIMIT, "body_too_long")
+        }
+        DecodeError::Body(BodyError::HeadTooLong { .. }) => {
+            Told::new(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, LIMIT, "headers_too_long")
+        }
+        DecodeError::Body(BodyError::Timeout) => {
+            Told::new(StatusCode::REQUEST_TIMEOUT, LIMIT, "body_too_slow")
+        }
+        DecodeError::Body(BodyError::Broken(_)) => Told::new(StatusCode::BAD_REQUEST, -32700, "body_broken"),
+        DecodeError::Origin => Told::new(StatusCode::FORBIDDEN, -32600, "origin_not_allowed"),
+        DecodeError::Mcp(error) => {
+            let told = Told::new(error.http_status(), error.rpc_code(), error.reason());
+            Told { data: error.data(), ..told }
+        }
+    }
+}
+
+fn exchange(error: &ExchangeError) -> Told {
+    match error {
+        ExchangeError::Refused { .. } => {
+            Told::new(StatusCode::BAD_GATEWAY, UNAVAILABLE, "credential_refused")
+        }
+        ExchangeError::Service(crate::https::HttpsError::Timeout) => {
+            Told::new(StatusCode::GATEWAY_TIMEOUT, UNAVAILABLE, "token_service_timeout")
+        }
+        ExchangeError::Service(_)
+        | ExchangeError::Answer(_)
+        | ExchangeError::Keys(_)
+        | ExchangeError::Actor(_) => Told::new(StatusCode::BAD_GATEWAY, UNAVAILABLE, "token_service_failed"),
+        ExchangeError::Token(_) | ExchangeError::Scopes | ExchangeError::Parties | ExchangeError::Bound => {
+            Told::new(StatusCode::BAD_GATEWAY, UNAVAILABLE, "credential_not_accepted")
+        }
+    }
+}
+
+fn upstream(error: &UpstreamError) -> Told {
+    match error {
+        UpstreamError::Timeout => Told::new(StatusCode::GATEWAY_TIMEOUT, UNAVAILABLE, "upstream_timeout"),
+        UpstreamError::Connect(_)
+        | UpstreamError::Tls(_)
+        | UpstreamError::Configuration(_)
+        | UpstreamError::Host
+        | UpstreamError::Http(_)
+        | UpstreamError::Credential
+        | UpstreamError::Status(_)
+        | UpstreamError::List(_)
+        | UpstreamError::Events(_)
+        | UpstreamError::MediaType
+        | UpstreamError::ListTooLong
+        | UpstreamError::PermitEnded => Told::new(StatusCode::BAD_GATEWAY, UNAVAILABLE, "upstream_failed"),
+    }
+}
+
+impl Told {
+    fn new(status: StatusCode, code: i32, reason: &str) -> Self {
+        Self { status, code, reason: reason.to_owned(), challenge: None, data: None }
+    }
+}
+
+fn headline(code: i32) -> &'static str {
+    match code {
+        DENIED => "denied",
+        UNAVAILABLE => "unavailable",
+        LIMIT => "over a limit",
+        UNAUTHENTICATED => "not authenticated",
+        _ => "bad request",
+    }
+}
+
+fn headers(told: &Told, url: &str, arrival: &Arrival, length: usize) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    if told.status == StatusCode::METHOD_NOT_ALLOWED {
+        headers.insert(
+            ALLOW,
+            HeaderValue::from_static(if arrival.method == Method::POST { "GET" } else { "POST" }),
+        );
+    }
+    if let Some(error) = told.challenge {
+        // Where to learn whose token is needed (RFC 9728 §5.1). Only a server's path is ever challenged.
+        let metadata = format!("{url}/.well-known/oauth-protected-resource{}", arrival.uri.path());
+        if let Ok(challenge) =
+            HeaderValue::try_from(format!("Bearer resource_metadata=\"{metadata}\"{error}"))
+        {
+            headers.insert(WWW_AUTHENTICATE, challenge);
+        }
+    }
+    headers
+}
+
+impl ResponseBody {
+    /// The next chunk; `None` at the end. A failure has been noted in the record.
+    pub async fn next(&mut self) -> Option<Result<Bytes, UpstreamError>> {
+        let next = self.body.next().await;
+        if let Some(Err(error)) = &next {
+            self.record.ended(Outcome::AnswerBroken, Some(chain(error)));
+        }
+        next
+    }
+
+    /// Notes bytes that were handed to the caller.
+    pub fn sent(&mut self, bytes: usize) {
+        self.record.sent(bytes);
+    }
+
+    /// Notes that the last byte was handed over.
+    pub fn complete(mut self) {
+        self.record.ended(Outcome::Complete, None);
+    }
+}

@@ -1,0 +1,63 @@
+//! The whole path of a request, a line or two per stage. Read this first.
+
+use crate::audit::Record;
+use crate::decode::Body;
+use crate::listener::Handshake;
+use crate::reply::{Refusal, Response};
+use crate::route::Door;
+use crate::state::Gateway;
+use crate::upstream::Answer;
+use crate::{authorize, decode, exchange, identity, metadata, reply, route, token};
+use http::{HeaderMap, Method, Uri};
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+/// A request whose body has arrived, or has failed to.
+#[derive(Debug)]
+pub struct Arrival {
+    /// The connection's finished handshake.
+    pub handshake: Arc<Handshake>,
+    /// The other end of the socket.
+    pub ip: Option<IpAddr>,
+    /// When its head had arrived.
+    pub at: SystemTime,
+    /// HTTP method.
+    pub method: Method,
+    /// Path and query; the authority is not looked at.
+    pub uri: Uri,
+    /// Header fields as they came.
+    pub headers: HeaderMap,
+    /// The whole body within its bounds, or why not.
+    pub body: Body,
+}
+
+/// Carries one request from a finished handshake to its answer.
+/// Every exit leaves one audit record, a hang-up that drops this future included: the record's `Drop` writes it.
+pub async fn handle(gateway: &Gateway, arrival: Arrival) -> Response {
+    let mut record = gateway.audit.open(&arrival);
+    let outcome = forward(gateway, &arrival, &mut record).await;
+    reply::render(outcome, &gateway.url, &arrival, record) // The record rides in the body: a stream is over when it ends.
+}
+
+async fn forward(gateway: &Gateway, arrival: &Arrival, record: &mut Record) -> Result<Answer, Refusal> {
+    let state = gateway.state(); // One snapshot, once the body is complete: a reload never splits a request.
+    let now = gateway.clock.now();
+    let caller = record.caller(identity::caller(&arrival.handshake, &state.identity, &gateway.limits, now)?);
+    let server = match route::door(&state.servers, &gateway.url, arrival)? {
+        Door::Metadata(resource) => return Ok(metadata::protected_resource(&resource, &state.issuers)),
+        Door::Mcp(server) => server,
+    };
+    let subject =
+        record.subject(token::subject(&arrival.headers, &caller, &server, &state.issuers, now).await?);
+    let call = record.call(server.name(), decode::call(arrival, &server, &gateway.origins, &gateway.limits)?);
+    let question = authorize::Question::new(arrival, &caller, subject.as_ref(), &server, &call, now);
+    let (permit, server) =
+        record.permit(&call, authorize::permit(&state.policy, &question, &gateway.limits)?);
+    let grant =
+        exchange::Grant { permit: &permit, server: &server, question: &question, identity: &state.identity };
+    let credential = record.credential(gateway.exchange.credential(&grant, now).await?);
+    let upstream = route::upstream(&gateway.pool, &state.identity, server);
+    let filter = authorize::list_filter(&state.policy, &question, &gateway.limits);
+    Ok(upstream.send(permit, credential, arrival, filter).await?)
+}

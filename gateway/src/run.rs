@@ -1,0 +1,184 @@
+//! Starts a gateway from its configuration, and stops it so that nothing is lost.
+
+use crate::audit::Audit;
+use crate::config::Config;
+use crate::engine::{self, EngineError};
+use crate::exchange;
+use crate::https::HttpsError;
+use crate::jwks::KeyStore;
+use crate::listener;
+use crate::reload::{self, listed, read_sources};
+use crate::state::{Gateway, State};
+use crate::token::Issuers;
+use crate::upstream::Pool;
+use arc_swap::ArcSwap;
+use certs::files::FileSource;
+use certs::{Clock, IdentityError, SharedSource};
+use policy::{Budget, PolicySet};
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+/// A gateway that serves.
+#[derive(Debug)]
+pub struct Running {
+    address: SocketAddr,
+    gateway: Arc<Gateway>,
+    stop: watch::Sender<bool>,
+    in_flight: Arc<watch::Sender<usize>>,
+    accepting: JoinHandle<Result<(), EngineError>>,
+    followers: Vec<JoinHandle<()>>,
+}
+
+/// Why a gateway can't start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Its SVID or bundle can't be used.
+    #[error("the gateway's identity can't be used")]
+    Identity(#[from] IdentityError),
+    /// The address can't be listened on.
+    #[error("can't listen on {address}")]
+    Listen {
+        /// Which.
+        address: SocketAddr,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The audit file can't be used; nothing is served without a record.
+    #[error("the audit file {path} can't be used")]
+    Audit {
+        /// Which.
+        path: String,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The policy folder can't be read.
+    #[error("the policies in {path} can't be read")]
+    PolicyFolder {
+        /// Which.
+        path: String,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The policies don't load.
+    #[error("the policies have mistakes:\n{0}")]
+    Policy(String),
+    /// An HTTPS server's authorities can't be used.
+    #[error("an HTTPS server can't be verified")]
+    Https(#[from] HttpsError),
+    /// TLS could not be configured.
+    #[error("TLS could not be configured")]
+    Tls(#[from] rustls::Error),
+}
+
+/// How often identity files are looked at.
+const IDENTITY_INTERVAL: Duration = Duration::from_millis(500);
+
+/// Starts a gateway, on `tcp` if that is given, else on the configuration's address. It serves when this returns.
+///
+/// # Errors
+/// [`StartError`].
+pub async fn start(config: Config, tcp: Option<TcpListener>, clock: Clock) -> Result<Running, StartError> {
+    let listen = config.listen;
+    let bind = || TcpListener::bind(listen).map_err(|source| StartError::Listen { address: listen, source });
+    let tcp = tcp.map_or_else(bind, Ok)?;
+    let address = tcp.local_addr().map_err(|source| StartError::Listen { address: listen, source })?;
+    let files = FileSource::open(config.identity.clone())?;
+    files.spawn_watch(IDENTITY_INTERVAL);
+    let source: SharedSource = files;
+    let (policy_dir, policy_budget) = (config.policy_dir.clone(), config.policy_budget);
+    let gateway = Arc::new(assemble(config, &source, clock.clone())?);
+    gateway.audit.event("started", &gateway.url, clock.now());
+    let (stop, stopped) = watch::channel(false);
+    let in_flight = Arc::new(watch::Sender::new(0));
+    let tls = listener::tls(Arc::clone(&source), clock)?;
+    let served =
+        engine::Listener { tcp, tls, gateway: Arc::clone(&gateway), in_flight: Arc::clone(&in_flight) };
+    let accepting = tokio::spawn(engine::serve(served, stopped));
+    let followers = vec![
+        tokio::spawn(reload::follow_identity(Arc::clone(&gateway), source)),
+        tokio::spawn(reload::follow_policy(Arc::clone(&gateway), policy_dir, policy_budget)),
+    ];
+    Ok(Running { address, gateway, stop, in_flight, accepting, followers })
+}
+
+fn assemble(config: Config, source: &SharedSource, clock: Clock) -> Result<Gateway, StartError> {
+    let dir = config.policy_dir.display().to_string();
+    let sources =
+        read_sources(&config.policy_dir).map_err(|source| StartError::PolicyFolder { path: dir, source })?;
+    let policy = PolicySet::compile(&sources, Budget { evaluation: config.policy_budget })
+        .map_err(|problems| StartError::Policy(listed(&problems)))?;
+    let issuers: Result<Vec<_>, HttpsError> = config
+        .issuers
+        .into_iter()
+        .map(|issuer| Ok((issuer.clone(), KeyStore::new(&issuer.jwks, source, &clock)?)))
+        .collect();
+    let path = config.audit_file.display().to_string();
+    let audit = Audit::open_file(&config.audit_file, config.limits.audit_queue_max, clock.clone())
+        .map_err(|source| StartError::Audit { path, source })?;
+    let state = State {
+        identity: source.current(),
+        issuers: Arc::new(Issuers::new(issuers?)),
+        policy: Arc::new(policy),
+        servers: Arc::new(
+            config.servers.into_iter().map(|(name, server)| (name, Arc::new(server))).collect(),
+        ),
+    };
+    Ok(Gateway {
+        state: ArcSwap::from_pointee(state),
+        url: config.url,
+        origins: config.origins,
+        audit,
+        exchange: exchange::Client::new(config.token_service, source, &clock, config.limits.credentials_max)?,
+        pool: Pool::new(clock.clone(), &config.limits),
+        limits: config.limits,
+        reloads: watch::Sender::new(0),
+        clock,
+    })
+}
+
+impl Running {
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Waits until every record handed over so far is in the audit file.
+    pub fn flush_audit(&self) {
+        self.gateway.audit.flush();
+    }
+
+    /// The revision of the policy set that decides now.
+    pub fn policy_revision(&self) -> String {
+        self.gateway.state().policy.revision().to_owned()
+    }
+
+    /// Counts reloads, refused ones too, and changes with each.
+    pub fn reloads(&self) -> watch::Receiver<u64> {
+        self.gateway.reloads.subscribe()
+    }
+
+    /// The generation of the identity that is used now.
+    pub fn identity_generation(&self) -> u64 {
+        self.gateway.state().identity.generation
+    }
+
+    /// Stops: accepts nothing more, lets requests in flight end within the drain timeout, and writes the last records.
+    pub async fn stop(self) {
+        self.stop.send_replace(true);
+        let _ = self.accepting.await; // It only waits for the accept loop.
+        let mut in_flight = self.in_flight.subscribe();
+        let drained = in_flight.wait_for(|n| *n == 0);
+        if tokio::time::timeout(self.gateway.limits.drain_timeout, drained).await.is_err() {
+            tracing::warn!("requests were still in flight when the drain timeout ended");
+        }
+        self.followers.iter().for_each(JoinHandle::abort);
+        self.gateway.audit.event("stopped", "", self.gateway.clock.now());
+        self.gateway.audit.flush();
+    }
+}

@@ -1,0 +1,58 @@
+//! What a running gateway holds: a snapshot that is swapped as a whole, and the few things that outlive every snapshot.
+
+use crate::audit::Audit;
+use crate::config::Limits;
+use crate::exchange;
+use crate::route::Servers;
+use crate::token::Issuers;
+use crate::upstream::Pool;
+use arc_swap::ArcSwap;
+use certs::{Clock, Identity};
+use policy::PolicySet;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use tokio::sync::watch;
+
+/// A gateway. Everything that a reload may change is in [`State`].
+#[derive(Debug)]
+pub struct Gateway {
+    pub(crate) state: ArcSwap<State>,
+    pub(crate) clock: Clock,
+    pub(crate) url: String,
+    pub(crate) origins: BTreeSet<String>,
+    pub(crate) limits: Limits,
+    pub(crate) audit: Audit,
+    pub(crate) exchange: exchange::Client,
+    pub(crate) pool: Pool,
+    pub(crate) reloads: watch::Sender<u64>,
+}
+
+/// One snapshot: what a request uses from its first stage to its last.
+#[derive(Clone, Debug)]
+pub struct State {
+    /// Our SVID and the trust bundles.
+    pub identity: Arc<Identity>,
+    /// Issuers of subject tokens.
+    pub issuers: Arc<Issuers>,
+    /// The policy set.
+    pub policy: Arc<PolicySet>,
+    /// The servers.
+    pub servers: Arc<Servers>,
+}
+
+impl Gateway {
+    /// The current snapshot.
+    pub fn state(&self) -> Arc<State> {
+        self.state.load_full()
+    }
+
+    /// Swaps the snapshot for one that differs in a part.
+    pub(crate) fn swap(&self, change: impl Fn(&mut State)) {
+        self.state.rcu(|state| {
+            let mut next = State::clone(state);
+            change(&mut next);
+            next
+        });
+        self.reloads.send_modify(|n| *n += 1);
+    }
+}

@@ -1,0 +1,155 @@
+//! Stage 3 of 9: on whose behalf the caller acts.
+//! In: the `Authorization` header. Out: a [`SubjectToken`], or none where the server allows that.
+//! A token must be from a configured issuer, for this gateway, in its time, and presented by the workload that it names.
+
+use crate::config::{Issuer, Presenter};
+use crate::identity::Caller;
+use crate::jwks::{JwksError, KeyStore};
+use crate::route::ServerRoute;
+use http::HeaderMap;
+use http::header::AUTHORIZATION;
+use std::time::SystemTime;
+use tokens::verify::claimed_issuer;
+use tokens::{Claims, Expect, Secret};
+
+/// An access token that was accepted, with what it says. Only this file can make one.
+#[derive(Clone, Debug)]
+pub struct SubjectToken {
+    token: Secret,
+    claims: Claims,
+    delegates: bool,
+}
+
+/// The issuers of a snapshot.
+#[derive(Debug, Default)]
+pub struct Issuers(Vec<(Issuer, KeyStore)>);
+
+/// Why there is no acceptable token.
+#[derive(Debug, thiserror::Error)]
+pub enum TokenError {
+    /// None was sent, and this server needs one.
+    #[error("no bearer token")]
+    Missing,
+    /// More than one `Authorization` header, or none that is `Bearer` (RFC 6750 §2.1).
+    #[error("the Authorization header is not one bearer token")]
+    Header,
+    /// Its `iss` is nobody's that is configured.
+    #[error("the token's issuer is not configured here")]
+    UnknownIssuer,
+    /// The issuer's keys can't be had.
+    #[error("the issuer's keys can't be had")]
+    Keys(#[from] JwksError),
+    /// It doesn't verify.
+    #[error("the token does not verify")]
+    Invalid(#[from] tokens::TokenError),
+    /// It is bound to another certificate than the caller's (RFC 8705 §3).
+    #[error("the token is bound to another certificate")]
+    Bound,
+    /// It names another presenter than the caller.
+    #[error("the token is another workload's to present")]
+    Presenter,
+}
+
+/// Reads and verifies the caller's token.
+///
+/// # Errors
+/// [`TokenError`]; all of them are a 401 with a challenge.
+pub async fn subject(
+    headers: &HeaderMap,
+    caller: &Caller,
+    server: &ServerRoute,
+    issuers: &Issuers,
+    now: SystemTime,
+) -> Result<Option<SubjectToken>, TokenError> {
+    let Some(token) = bearer(headers)? else {
+        return if server.subject_required() { Err(TokenError::Missing) } else { Ok(None) };
+    };
+    let (issuer, keys) = issuers.of(token.expose()).ok_or(TokenError::UnknownIssuer)?;
+    let expect = Expect {
+        issuer: issuer.issuer.clone(),
+        audiences: server.token_audiences(caller.id()),
+        types: issuer.types.clone(),
+        leeway: issuer.leeway,
+    };
+    let claims = verify(&token, keys, &expect, now).await?;
+    presented_by(&claims, &issuer.presenter, caller)?;
+    Ok(Some(SubjectToken { token, claims, delegates: issuer.delegates }))
+}
+
+/// A key that isn't known may be a new one: the keys are fetched once more before the token is refused.
+async fn verify(
+    token: &Secret,
+    keys: &KeyStore,
+    expect: &Expect,
+    now: SystemTime,
+) -> Result<Claims, TokenError> {
+    match tokens::verify(token.expose(), keys.current().await?.as_ref(), expect, now) {
+        Err(tokens::TokenError::UnknownKey { .. }) => {
+            Ok(tokens::verify(token.expose(), keys.refreshed().await?.as_ref(), expect, now)?)
+        }
+        verdict => Ok(verdict?),
+    }
+}
+
+fn bearer(headers: &HeaderMap) -> Result<Option<Secret>, TokenError> {
+    let mut values = headers.get_all(AUTHORIZATION).iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    if values.next().is_some() {
+        return Err(TokenError::Header);
+    }
+    let value = value.to_str().map_err(|_| TokenError::Header)?;
+    let (scheme, token) = value.split_once(' ').ok_or(TokenError::Header)?;
+    let token = token.trim();
+    if !scheme.eq_ignore_ascii_case("bearer") || token.is_empty() || token.contains([' ', ',']) {
+        return Err(TokenError::Header);
+    }
+    Ok(Some(Secret::new(token)))
+}
+
+fn presented_by(claims: &Claims, presenter: &Presenter, caller: &Caller) -> Result<(), TokenError> {
+    if claims.x5t_s256.as_deref().is_some_and(|print| print != caller.thumbprint()) {
+        return Err(TokenError::Bound);
+    }
+    match presenter {
+        Presenter::Any => Ok(()),
+        Presenter::Claim { name, map } => {
+            let named = claims.all.get(name).and_then(|v| v.as_str()).ok_or(TokenError::Presenter)?;
+            let named = map.get(named).map_or(named, String::as_str);
+            if named == caller.id().to_string() { Ok(()) } else { Err(TokenError::Presenter) }
+        }
+    }
+}
+
+impl SubjectToken {
+    /// What it says.
+    pub fn claims(&self) -> &Claims {
+        &self.claims
+    }
+
+    /// Itself, for the token service and nobody else.
+    pub fn token(&self) -> &Secret {
+        &self.token
+    }
+
+    /// The chain of actors, if its issuer is believed in that.
+    pub fn actors(&self) -> &[String] {
+        if self.delegates { &self.claims.actors } else { &[] }
+    }
+}
+
+impl Issuers {
+    /// Issuers with the stores of their keys.
+    pub fn new(issuers: Vec<(Issuer, KeyStore)>) -> Self {
+        Self(issuers)
+    }
+
+    fn of(&self, token: &str) -> Option<(&Issuer, &KeyStore)> {
+        let claimed = claimed_issuer(token)?;
+        self.0.iter().find(|(issuer, _)| issuer.issuer == claimed).map(|(issuer, keys)| (issuer, keys))
+    }
+
+    /// Their names, for the protected resource's metadata.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|(issuer, _)| issuer.issuer.as_str())
+    }
+}

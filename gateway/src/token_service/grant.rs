@@ -1,0 +1,185 @@
+//! The exchange itself (RFC 8693 §2): who asks, on whose behalf, for which audience, and what that opens.
+
+use super::{CREDENTIAL_TTL, TokenService, object, seconds};
+use crate::exchange::client::{ACCESS_TOKEN, ACCESS_TOKEN_TYPE, ACTOR_TYPE, GRANT_TYPE, JWT};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use certs::Peer;
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, SystemTime};
+use tokens::{Claims, Expect, SigningError};
+
+/// Why nothing is issued: the codes of RFC 6749 §5.2 and RFC 8693 §2.2.2.
+#[derive(Debug, thiserror::Error)]
+pub enum GrantError {
+    /// Another workload than the gateway.
+    #[error("the client is not the gateway")]
+    Client,
+    /// A parameter is missing, or stands there twice.
+    #[error("parameter {0} is missing or repeated")]
+    Parameter(&'static str),
+    /// Another grant or token type.
+    #[error("{0} is of a kind that is not served")]
+    Unsupported(&'static str),
+    /// The subject or the actor token doesn't hold.
+    #[error("the {0} token does not hold")]
+    Token(&'static str, #[source] tokens::TokenError),
+    /// The subject token is another workload's to present.
+    #[error("the actor may not present this subject token")]
+    Presenter,
+    /// Nobody of that name is served.
+    #[error("the audience is not known")]
+    Audience,
+    /// The subject may not do what is asked, or nothing is asked.
+    #[error("the scope is empty or more than the subject has")]
+    Scope,
+    /// Signing failed.
+    #[error("the credential could not be signed")]
+    Sign(#[from] SigningError),
+}
+
+impl GrantError {
+    /// The error code on the wire.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Client => "invalid_client",
+            Self::Parameter(_) => "invalid_request",
+            Self::Unsupported(_) => "unsupported_grant_type",
+            Self::Token(..) | Self::Presenter => "invalid_grant",
+            Self::Audience => "invalid_target",
+            Self::Scope => "invalid_scope",
+            Self::Sign(_) => "server_error",
+        }
+    }
+}
+
+const LEEWAY: Duration = Duration::from_secs(5);
+
+impl TokenService {
+    /// Performs an exchange for the workload at the other end of the connection.
+    ///
+    /// # Errors
+    /// [`GrantError`]; nothing has been issued.
+    pub fn exchange(&self, client: &Peer, form: &[u8], now: SystemTime) -> Result<Value, GrantError> {
+        if client.id != self.settings.gateway {
+            return Err(GrantError::Client);
+        }
+        let form = Form::read(form)?;
+        form.is("grant_type", GRANT_TYPE)?;
+        form.is("actor_token_type", JWT)?;
+        let actor = self.actor(form.get("actor_token")?, now)?;
+        let subject = match form.get("subject_token_type")? {
+            ACCESS_TOKEN => Some(self.subject(form.get("subject_token")?, &actor, now)?),
+            JWT if form.get("subject_token")? == form.get("actor_token")? => None, // A workload that acts for itself.
+            _ => return Err(GrantError::Unsupported("subject_token_type")),
+        };
+        let audience = form.get("audience")?;
+        if !self.settings.audiences.contains(audience) {
+            return Err(GrantError::Audience);
+        }
+        let asked: BTreeSet<String> =
+            form.get("scope")?.split(' ').filter(|s| !s.is_empty()).map(Into::into).collect();
+        if asked.is_empty() || !asked.is_subset(&self.opened(subject.as_ref(), &actor)) {
+            return Err(GrantError::Scope);
+        }
+        self.issue(client, subject.as_ref(), &actor, audience, &asked, now)
+    }
+
+    fn actor(&self, token: &str, now: SystemTime) -> Result<String, GrantError> {
+        let expect = Expect {
+            issuer: self.actor_issuer.clone(),
+            audiences: vec![self.issuer.clone()],
+            types: vec![ACTOR_TYPE.into()],
+            leeway: LEEWAY,
+        };
+        Ok(tokens::verify(token, &self.actor_keys, &expect, now)
+            .map_err(|e| GrantError::Token("actor", e))?
+            .sub)
+    }
+
+    fn subject(&self, token: &str, actor: &str, now: SystemTime) -> Result<Claims, GrantError> {
+        let expect = Expect {
+            issuer: self.users_issuer.clone(),
+            audiences: self.settings.resources.iter().cloned().collect(),
+            types: vec![ACCESS_TOKEN_TYPE.into()],
+            leeway: LEEWAY,
+        };
+        let claims = tokens::verify(token, &self.user_keys, &expect, now)
+            .map_err(|e| GrantError::Token("subject", e))?;
+        if claims.client_id.as_deref() == Some(actor) { Ok(claims) } else { Err(GrantError::Presenter) }
+    }
+
+    /// What a subject's scopes open; without a subject, what is the workload's own.
+    fn opened(&self, subject: Option<&Claims>, actor: &str) -> BTreeSet<String> {
+        match subject {
+            Some(claims) => {
+                claims.scopes.iter().filter_map(|s| self.settings.grants.get(s)).flatten().cloned().collect()
+            }
+            None => self.settings.workload_grants.get(actor).cloned().unwrap_or_default(),
+        }
+    }
+
+    fn issue(
+        &self,
+        client: &Peer,
+        subject: Option<&Claims>,
+        actor: &str,
+        audience: &str,
+        scopes: &BTreeSet<String>,
+        now: SystemTime,
+    ) -> Result<Value, GrantError> {
+        let at = seconds(now);
+        let scope = scopes.iter().map(String::as_str).collect::<Vec<_>>().join(" ");
+        let ends = subject.map_or(u64::MAX, |s| s.exp).min(at + CREDENTIAL_TTL.as_secs());
+        let mut claims = object(json!({
+            "iss": self.issuer,
+            "sub": subject.map_or(actor, |s| &s.sub),
+            "aud": audience,
+            "client_id": client.id.to_string(),
+            "scope": scope,
+            "cnf": { "x5t#S256": URL_SAFE_NO_PAD.encode(client.thumbprint) },
+            "iat": at,
+            "exp": ends,
+            "jti": tokens::sign::token_id()?,
+        }));
+        if let Some(subject) = subject {
+            let mut act = json!({ "sub": actor });
+            if let Some(earlier) = subject.all.get("act") {
+                act["act"] = earlier.clone();
+            }
+            claims.insert("act".into(), act);
+        }
+        let token = self.credential_key.sign(ACCESS_TOKEN_TYPE, &claims)?;
+        Ok(json!({
+            "access_token": token.expose(),
+            "issued_token_type": ACCESS_TOKEN,
+            "token_type": "Bearer",
+            "expires_in": ends.saturating_sub(at),
+            "scope": scope,
+        }))
+    }
+}
+
+/// A form's parameters, each once (RFC 6749 §3.2).
+struct Form(BTreeMap<String, String>);
+
+impl Form {
+    fn read(body: &[u8]) -> Result<Self, GrantError> {
+        let mut form = BTreeMap::new();
+        for (name, value) in url::form_urlencoded::parse(body) {
+            if form.insert(name.into_owned(), value.into_owned()).is_some() {
+                return Err(GrantError::Parameter("(one of them)"));
+            }
+        }
+        Ok(Self(form))
+    }
+
+    fn get(&self, name: &'static str) -> Result<&str, GrantError> {
+        self.0.get(name).map(String::as_str).filter(|v| !v.is_empty()).ok_or(GrantError::Parameter(name))
+    }
+
+    fn is(&self, name: &'static str, value: &str) -> Result<(), GrantError> {
+        if self.get(name)? == value { Ok(()) } else { Err(GrantError::Unsupported(name)) }
+    }
+}

@@ -1,0 +1,185 @@
+//! `sallyport up`: everything on one machine. A development trust domain, the embedded token service, `mcp-s3` over a folder,
+//! a starter policy, and the gateway before them, started from the same kind of configuration file that runs in production.
+
+pub mod children;
+pub mod starter;
+pub mod state;
+
+use crate::cli::hints;
+use crate::config::{self, Problem};
+use crate::run::{self, Running, StartError};
+use crate::token_service::listener::{self as service_listener, ServiceError};
+use crate::token_service::{self, ServiceKeys, Settings, TokenService};
+use certs::development::Domain;
+use certs::files::FileSource;
+use certs::{Clock, IdentityError, SharedSource, TrustDomain};
+use children::{ChildError, McpS3};
+use state::{Dir, Workload};
+use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use tokens::{KeysError, SigningError};
+use tokio::task::JoinHandle;
+
+/// The development trust domain's name.
+pub const TRUST_DOMAIN: &str = "dev.sallyport";
+/// How long the demo agent's token lives: a working day.
+pub const TOKEN_TTL: Duration = Duration::from_secs(8 * 3600);
+/// How often it is looked whether an SVID has reached half its life.
+const RENEWAL_INTERVAL: Duration = Duration::from_secs(20);
+
+/// Everything that `up` started.
+pub struct Up {
+    /// The gateway.
+    pub gateway: Running,
+    /// The gateway's URL.
+    pub url: String,
+    dir: Dir,
+    s3: McpS3,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+/// Why it can't come up.
+#[derive(Debug, thiserror::Error)]
+pub enum UpError {
+    /// Another `up` uses the folder.
+    #[error("{0} is in use by another `sallyport up`; stop that one, or choose another --dir")]
+    InUse(PathBuf),
+    /// A file or folder can't be used.
+    #[error("{path} can't be used")]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Something with the trust domain.
+    #[error("the development trust domain can't be used")]
+    Identity(#[from] IdentityError),
+    /// The address can't be listened on.
+    #[error("can't listen on {address}; choose another with --listen, 127.0.0.1:0 takes a free port")]
+    Listen {
+        /// Which.
+        address: SocketAddr,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A signing key can't be made or read.
+    #[error("a signing key can't be used")]
+    Key(#[from] SigningError),
+    /// A key can't be published.
+    #[error("a signing key can't be published")]
+    Publish(#[from] KeysError),
+    /// The token service.
+    #[error("the token service can't be started")]
+    Service(#[from] ServiceError),
+    /// The MCP server.
+    #[error("the S3 server can't be started")]
+    Child(#[from] ChildError),
+    /// The configuration that was written doesn't check: the policy or the folder was edited.
+    #[error("the configuration has mistakes:\n{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+    Config(Vec<Problem>),
+    /// The gateway.
+    #[error("the gateway can't be started")]
+    Start(#[from] StartError),
+}
+
+/// Starts everything, with its state in `dir`.
+///
+/// # Errors
+/// [`UpError`]; whatever was started by then is stopped again.
+pub async fn up(dir: PathBuf, listen: SocketAddr, clock: Clock) -> Result<Up, UpError> {
+    let dir = Dir::open(dir)?;
+    let domain = open_domain(&dir, &clock)?;
+    let gateway_socket = bind(listen)?;
+    let url = format!("https://{}", address(&gateway_socket, listen)?);
+    let service_socket = bind(loopback())?;
+    let origin = format!("https://{}", address(&service_socket, loopback())?);
+    starter::write(&dir)?;
+
+    let keys = ServiceKeys { users: dir.key("users")?, credentials: dir.key("credentials")? };
+    let settings = Settings {
+        origin: origin.clone(),
+        gateway: domain.id(Workload::Gateway.path())?,
+        resources: [url.clone(), format!("{url}/mcp/s3")].into(),
+        audiences: [domain.id(Workload::McpS3.path())?.to_string()].into(),
+        grants: starter::grants(),
+        workload_grants: Default::default(),
+    };
+    let service = Arc::new(TokenService::new(keys.clone(), &dir.key("actor")?, settings, clock.clone())?);
+    dir.write("credentials.jwks.json", service.credential_jwks().to_string().as_bytes(), 0o644)?;
+    let source = watched(&dir, Workload::TokenService)?;
+    let mut tasks = vec![service_listener::serve(service, service_socket, source, clock.clone())?];
+    let s3 = McpS3::start(&dir, &domain, &token_service::issuer(&origin)).await?;
+
+    dir.write("sallyport.yaml", starter::config(&domain, &url, &origin, s3.address()).as_bytes(), 0o644)?;
+    let config = config::load(&dir.path("sallyport.yaml")).map_err(UpError::Config)?;
+    let gateway = run::start(config, Some(gateway_socket), clock.clone()).await?;
+
+    let addresses = state::Addresses { url: url.clone(), origin };
+    dir.write_state(&addresses)?;
+    hints::write_agent_env(&dir, &domain, &addresses, &keys.users, &clock)?;
+    tasks.push(tokio::spawn(renew(dir.clone(), domain, clock)));
+    Ok(Up { gateway, url, dir, s3, tasks })
+}
+
+impl Up {
+    /// The state folder.
+    pub fn dir(&self) -> &Dir {
+        &self.dir
+    }
+
+    /// Returns when the S3 server has ended by itself, which it shouldn't.
+    pub async fn broken(&mut self) -> ChildError {
+        self.s3.ended().await
+    }
+
+    /// Stops everything: the gateway first, so that what it carries can end.
+    pub async fn stop(self) {
+        self.gateway.stop().await;
+        self.s3.stop().await;
+        self.tasks.iter().for_each(JoinHandle::abort);
+    }
+}
+
+fn open_domain(dir: &Dir, clock: &Clock) -> Result<Domain, UpError> {
+    let name = TrustDomain::new(TRUST_DOMAIN).map_err(|e| IdentityError::Svid(e.into()))?;
+    let domain = Domain::open(&dir.path("ca"), &name, clock)?;
+    for workload in Workload::ALL {
+        dir.renew(&domain, workload, clock.now())?;
+    }
+    Ok(domain)
+}
+
+/// Writes each SVID anew at half its life; everybody who uses one watches its files.
+async fn renew(dir: Dir, domain: Domain, clock: Clock) {
+    loop {
+        tokio::time::sleep(RENEWAL_INTERVAL).await;
+        for workload in Workload::ALL {
+            if let Err(error) = dir.renew_if_due(&domain, workload, clock.now()) {
+                tracing::error!(workload = workload.path(), %error, "an SVID could not be renewed");
+            }
+        }
+    }
+}
+
+fn watched(dir: &Dir, workload: Workload) -> Result<SharedSource, UpError> {
+    let source = FileSource::open(dir.svid(workload))?;
+    source.spawn_watch(Duration::from_secs(1));
+    Ok(source)
+}
+
+fn bind(address: SocketAddr) -> Result<TcpListener, UpError> {
+    TcpListener::bind(address).map_err(|source| UpError::Listen { address, source })
+}
+
+fn address(socket: &TcpListener, wanted: SocketAddr) -> Result<SocketAddr, UpError> {
+    socket.local_addr().map_err(|source| UpError::Listen { address: wanted, source })
+}
+
+fn loopback() -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], 0))
+}

@@ -1,0 +1,127 @@
+//! The servers that `sallyport up` starts as processes of their own.
+
+use super::state::{Dir, Workload};
+use certs::IdentityError;
+use certs::development::Domain;
+use std::fs::File;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::time::Duration;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
+
+/// `mcp-s3` over a folder.
+#[derive(Debug)]
+pub struct McpS3 {
+    process: Child,
+    address: SocketAddr,
+    log: PathBuf,
+}
+
+/// Why it doesn't run.
+#[derive(Debug, thiserror::Error)]
+pub enum ChildError {
+    /// The program isn't there.
+    #[error("`mcp-s3` is neither beside this program nor on the PATH; build it with `cargo build -p mcp-s3`")]
+    NotFound(#[source] std::io::Error),
+    /// Its log file can't be written.
+    #[error("{path} can't be written")]
+    Log {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// It didn't say where it listens.
+    #[error("`mcp-s3` did not start; its log is {0}")]
+    NotReady(PathBuf),
+    /// It ended by itself.
+    #[error("`mcp-s3` has ended; its log is {0}")]
+    Ended(PathBuf),
+    /// Its SPIFFE ID can't be named.
+    #[error("the server's SPIFFE ID can't be named")]
+    Identity(#[from] IdentityError),
+}
+
+/// How long it may take to say where it listens.
+const READY: Duration = Duration::from_secs(10);
+/// How long it may take to end after SIGTERM.
+const END: Duration = Duration::from_secs(5);
+
+impl McpS3 {
+    /// Starts it and waits until it listens.
+    ///
+    /// # Errors
+    /// [`ChildError`].
+    pub async fn start(dir: &Dir, domain: &Domain, issuer: &str) -> Result<Self, ChildError> {
+        let log = dir.path("mcp-s3.log");
+        let wrong = |source| ChildError::Log { path: log.clone(), source };
+        let file = File::options().create(true).append(true).open(&log).map_err(wrong)?;
+        let svid = dir.svid(Workload::McpS3);
+        let mut process = Command::new(program())
+            .args(["--listen", "127.0.0.1:0", "--store", "file", "--buckets", "demo"])
+            .arg("--root")
+            .arg(dir.path("data"))
+            .arg("--certificate")
+            .arg(&svid.certificate)
+            .arg("--private-key")
+            .arg(&svid.private_key)
+            .arg("--trust-bundle")
+            .arg(&svid.trust_bundle)
+            .arg("--jwks")
+            .arg(dir.path("credentials.jwks.json"))
+            .args(["--issuer", issuer])
+            .args(["--gateway", &domain.id(Workload::Gateway.path())?.to_string()])
+            .args(["--audience", &domain.id(Workload::McpS3.path())?.to_string()])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(file)
+            .kill_on_drop(true)
+            .process_group(0) // Ctrl-C reaches the parent alone, which stops its children in order.
+            .spawn()
+            .map_err(ChildError::NotFound)?;
+        match tokio::time::timeout(READY, listening(&mut process)).await {
+            Ok(Some(address)) => Ok(Self { process, address, log }),
+            _ => Err(ChildError::NotReady(log)),
+        }
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Returns when it has ended by itself.
+    pub async fn ended(&mut self) -> ChildError {
+        let _ = self.process.wait().await; // However it ended, it isn't there.
+        ChildError::Ended(self.log.clone())
+    }
+
+    /// Asks it to end, and ends it if it doesn't.
+    pub async fn stop(mut self) {
+        if let Some(id) = self.process.id() {
+            let _ = Command::new("kill").arg(id.to_string()).status().await; // `start_kill` would not let it drain.
+        }
+        if tokio::time::timeout(END, self.process.wait()).await.is_err() {
+            let _ = self.process.kill().await; // It may have ended in between.
+        }
+    }
+}
+
+async fn listening(process: &mut Child) -> Option<SocketAddr> {
+    let mut lines = BufReader::new(process.stdout.take()?).lines();
+    while let Ok(Some(line)) = lines.next_line().await {
+        if let Some(address) = line.strip_prefix("listening on https://") {
+            tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} }); // A full pipe would stop it.
+            return address.trim().parse().ok();
+        }
+    }
+    None
+}
+
+fn program() -> PathBuf {
+    let beside = std::env::current_exe().ok().and_then(|me| Some(me.parent()?.join("mcp-s3")));
+    beside.filter(|p| p.exists()).unwrap_or_else(|| "mcp-s3".into())
+}

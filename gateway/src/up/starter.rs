@@ -1,0 +1,90 @@
+//! What `sallyport up` puts into a new folder: demo data, the starter policy, and the gateway's configuration.
+
+use super::UpError;
+use super::state::{Dir, Workload};
+use certs::development::Domain;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+
+/// Bucket `demo`: one object that anybody may read, one that nobody may.
+const DATA: [(&str, &str); 2] = [
+    ("data/demo/public/hello.txt", "Hello from behind the gate.\n"),
+    ("data/demo/private/salary.csv", "name,salary\nada,1\ngrace,2\n"),
+];
+
+include!(concat!(env!("OUT_DIR"), "/starter_policy.rs"));
+
+/// The one development user, and what the user's sign-in would grant.
+pub const USER: &str = "alice";
+/// Scopes of that user's tokens.
+pub const USER_SCOPES: [&str; 1] = ["s3:read"];
+
+/// Writes data and policy unless they are there.
+///
+/// # Errors
+/// [`UpError`], which names the file.
+pub fn write(dir: &Dir) -> Result<(), UpError> {
+    for (name, text) in DATA {
+        dir.write_once(name, text.as_bytes())?;
+    }
+    if dir.path("policies").exists() {
+        return Ok(()); // All of it or nothing: a file that the user deleted stays deleted.
+    }
+    for (name, text) in STARTER_POLICY {
+        dir.write_once(&format!("policies/{name}"), text.as_bytes())?;
+    }
+    Ok(())
+}
+
+/// What a subject's scopes open at the S3 server: to read, and to hold a session while doing so.
+pub fn grants() -> BTreeMap<String, BTreeSet<String>> {
+    let scopes = |all: &[&str]| all.iter().map(|s| (*s).to_owned()).collect::<BTreeSet<_>>();
+    let read = scopes(&["s3:protocol", "s3:resources", "s3:list_objects", "s3:get_object", "s3:head_object"]);
+    let write = scopes(&["s3:put_object", "s3:delete_object"]);
+    BTreeMap::from([("s3:read".to_owned(), read), ("s3:write".to_owned(), write)])
+}
+
+/// The gateway's configuration.
+pub fn config(domain: &Domain, url: &str, origin: &str, s3: SocketAddr) -> String {
+    let td = domain.name();
+    let (gateway, service, s3_id) =
+        (Workload::Gateway.path(), Workload::TokenService.path(), Workload::McpS3.path());
+    let listen = url.trim_start_matches("https://");
+    format!(
+        "# Written by `sallyport up` at each start. To change it, copy it and start the copy with `sallyport run --config`.
+listen: {listen}
+url: {url}
+identity:
+  certificate: svids/{gateway}/cert.pem
+  private_key: svids/{gateway}/key.pem
+  trust_bundle: svids/{gateway}/bundle.pem
+issuers:
+  - issuer: {origin}/oauth/users
+    types: [at+jwt]
+    presenter:
+      claim: client_id
+    jwks:
+      url: {origin}/oauth/users/jwks
+      server:
+        spiffe_id: spiffe://{td}/{service}
+token_service:
+  issuer: {origin}/oauth
+  token_endpoint: {origin}/oauth/token
+  server:
+    spiffe_id: spiffe://{td}/{service}
+  jwks:
+    url: {origin}/oauth/jwks
+    server:
+      spiffe_id: spiffe://{td}/{service}
+  actor_key: actor.key
+servers:
+  s3:
+    url: https://{s3}/mcp
+    spiffe_id: spiffe://{td}/{s3_id}
+policy:
+  dir: policies
+audit:
+  file: audit.jsonl
+"
+    )
+}

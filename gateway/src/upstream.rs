@@ -1,0 +1,202 @@
+//! Stage 8 of 9: the call goes out, the answer comes back.
+//! In: permit, credential and request. Out: an [`Answer`], its head by allow list, its body streamed as it arrives.
+//! Nothing is sent without a [`Permit`], and what is sent carries the credential and nothing of the caller's.
+
+pub mod body;
+pub mod filter;
+pub mod pool;
+
+pub use body::AnswerBody;
+pub use pool::Pool;
+
+use crate::authorize::ListFilter;
+use crate::config::Server;
+use crate::exchange::Credential;
+use crate::request::Arrival;
+use bytes::Bytes;
+use certs::Identity;
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::{Request, StatusCode};
+use http_body_util::Full;
+use policy::Permit;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+/// A server that a permit opened, with the identity that is shown to it.
+#[derive(Debug)]
+pub struct Upstream<'p> {
+    pool: &'p Pool,
+    server: Arc<Server>,
+    identity: Arc<Identity>,
+}
+
+/// An answer on its way to the caller.
+#[derive(Debug)]
+pub struct Answer {
+    /// Its status.
+    pub status: StatusCode,
+    /// Its header fields, already filtered.
+    pub headers: HeaderMap,
+    /// Its body, as it arrives.
+    pub body: AnswerBody,
+}
+
+/// Why there is no answer, or only the beginning of one.
+#[derive(Debug, thiserror::Error)]
+pub enum UpstreamError {
+    /// No TCP connection.
+    #[error("no connection to the upstream")]
+    Connect(#[source] std::io::Error),
+    /// TLS failed; most often the upstream isn't the workload that it should be.
+    #[error("no TLS with the upstream")]
+    Tls(#[source] std::io::Error),
+    /// TLS could not be configured.
+    #[error("TLS toward the upstream could not be configured")]
+    Configuration(#[from] rustls::Error),
+    /// The URL's host can't be connected to.
+    #[error("the upstream's host can't be connected to")]
+    Host,
+    /// HTTP failed before or while the answer came.
+    #[error("the upstream's answer broke off")]
+    Http(#[from] hyper::Error),
+    /// Nothing came in time.
+    #[error("the upstream did not answer in time")]
+    Timeout,
+    /// The credential can't stand in a header.
+    #[error("the credential can't be sent")]
+    Credential,
+    /// It refused our credential, or answered with what isn't the caller's business.
+    #[error("the upstream answered {0}")]
+    Status(StatusCode),
+    /// A list that can't be filtered.
+    #[error("the upstream's list can't be filtered")]
+    List(#[from] protocol::mcp::ListError),
+    /// An event stream that can't be split.
+    #[error("the upstream's event stream can't be read")]
+    Events(#[from] protocol::sse::SseError),
+    /// A list of a media type that nobody can filter.
+    #[error("the upstream's list is neither JSON nor an event stream")]
+    MediaType,
+    /// A list that is longer than may be held.
+    #[error("the upstream's list is too long to be filtered")]
+    ListTooLong,
+    /// The permit, the subject token or the caller's SVID ran out while the answer streamed.
+    #[error("the stream's permit has ended")]
+    PermitEnded,
+}
+
+/// What of a request goes on. All else stays: credentials, cookies, identities that somebody claims, hop-by-hop fields.
+const REQUEST_HEADERS: [HeaderName; 9] = [
+    header::ACCEPT,
+    header::CONTENT_TYPE,
+    HeaderName::from_static("last-event-id"),
+    HeaderName::from_static("mcp-method"),
+    HeaderName::from_static("mcp-name"),
+    HeaderName::from_static("mcp-protocol-version"),
+    HeaderName::from_static("mcp-session-id"),
+    HeaderName::from_static("traceparent"),
+    HeaderName::from_static("tracestate"),
+];
+/// Headers that mirror tool parameters (MCP SEP-2243) go on as they came.
+const PARAM_HEADERS: &str = "mcp-param-";
+
+/// What of a response comes back. No cookies, no challenges, no word about other ways to the server.
+const RESPONSE_HEADERS: [HeaderName; 8] = [
+    header::ALLOW,
+    header::CACHE_CONTROL,
+    header::CONTENT_LENGTH,
+    header::CONTENT_TYPE,
+    header::RETRY_AFTER,
+    HeaderName::from_static("mcp-protocol-version"),
+    HeaderName::from_static("mcp-session-id"),
+    HeaderName::from_static("x-accel-buffering"),
+];
+
+impl<'p> Upstream<'p> {
+    /// Names the server and who we are to it.
+    pub fn new(pool: &'p Pool, server: Arc<Server>, identity: Arc<Identity>) -> Self {
+        Self { pool, server, identity }
+    }
+
+    /// Sends a permitted call and returns when the answer begins. The permit and the credential are used up by it.
+    ///
+    /// # Errors
+    /// [`UpstreamError`]. A call that has left is never sent twice: only the server knows what it has done with it.
+    pub async fn send(
+        self,
+        permit: Permit,
+        credential: Credential,
+        arrival: &Arrival,
+        filter: Option<ListFilter>,
+    ) -> Result<Answer, UpstreamError> {
+        let until = permit.expires_at().min(arrival.handshake.peer.not_after);
+        let request = self.request(credential, arrival)?;
+        let (response, lease) = self.pool.send(&self.server, &self.identity, request).await?;
+        let (head, incoming) = response.into_parts();
+        if !passes(head.status) {
+            return Err(UpstreamError::Status(head.status));
+        }
+        let headers = filtered(&head.headers, &RESPONSE_HEADERS, None);
+        let body = AnswerBody::upstream(incoming, lease, self.pool.deadline(until));
+        let answer = Answer { status: head.status, headers, body };
+        match filter {
+            Some(list) if head.status == StatusCode::OK => filter::list(answer, list).await,
+            _ => Ok(answer),
+        }
+    }
+
+    fn request(
+        &self,
+        credential: Credential,
+        arrival: &Arrival,
+    ) -> Result<Request<Full<Bytes>>, UpstreamError> {
+        let body = arrival.body.clone().unwrap_or_default();
+        let mut headers = filtered(&arrival.headers, &REQUEST_HEADERS, Some(PARAM_HEADERS));
+        let mut bearer = HeaderValue::try_from(format!("Bearer {}", credential.token.expose()))
+            .map_err(|_| UpstreamError::Credential)?;
+        bearer.set_sensitive(true);
+        headers.insert(header::AUTHORIZATION, bearer);
+        let url = &self.server.url;
+        let host = &url[url::Position::BeforeHost..url::Position::AfterPort];
+        headers.insert(header::HOST, HeaderValue::try_from(host).map_err(|_| UpstreamError::Host)?);
+        let mut request = Request::new(Full::new(body));
+        *request.method_mut() = arrival.method.clone();
+        *request.uri_mut() = url[url::Position::BeforePath..url::Position::AfterQuery]
+            .parse()
+            .map_err(|_| UpstreamError::Host)?;
+        *request.headers_mut() = headers;
+        Ok(request)
+    }
+}
+
+impl Answer {
+    /// A document of the gateway's own.
+    pub fn json(document: String) -> Self {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(header::CONTENT_LENGTH, HeaderValue::from(document.len()));
+        Self { status: StatusCode::OK, headers, body: AnswerBody::whole(document.into()) }
+    }
+}
+
+/// What the caller may see of the upstream's state: results, and the protocol's own refusals. A 401 or 403 is about our
+/// credential and not the caller's, a redirect would lead around the gateway, a 5xx is the upstream's to explain to us.
+fn passes(status: StatusCode) -> bool {
+    status.is_success()
+        || (status.is_client_error()
+            && !matches!(
+                status,
+                StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::PROXY_AUTHENTICATION_REQUIRED
+            ))
+}
+
+fn filtered(from: &HeaderMap, names: &[HeaderName], prefix: Option<&str>) -> HeaderMap {
+    let passes =
+        |name: &HeaderName| names.contains(name) || prefix.is_some_and(|p| name.as_str().starts_with(p));
+    from.iter().filter(|(name, _)| passes(name)).map(|(name, value)| (name.clone(), value.clone())).collect()
+}
+
+/// When a stream ends at the latest, on the runtime's clock.
+pub(crate) fn deadline(until: SystemTime, now: SystemTime) -> tokio::time::Instant {
+    tokio::time::Instant::now() + until.duration_since(now).unwrap_or_default()
+}

@@ -1,0 +1,94 @@
+//! The body of an answer: chunks as they arrive, never gathered, ended when its permit ends.
+
+use super::UpstreamError;
+use super::filter::EventFilter;
+use super::pool::Lease;
+use bytes::Bytes;
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use tokio::time::Instant;
+
+/// Chunks on their way to the caller. Dropped before its end, it closes the upstream's connection.
+#[derive(Debug)]
+pub struct AnswerBody(Source);
+
+#[derive(Debug)]
+enum Source {
+    Whole(Option<Bytes>),
+    Upstream(Streaming),
+    Events(Streaming, EventFilter),
+}
+
+/// What is left of an upstream's answer.
+#[derive(Debug)]
+pub(super) struct Streaming {
+    incoming: Incoming,
+    lease: Option<Lease>,
+    deadline: Instant,
+}
+
+impl AnswerBody {
+    /// A body that is already here.
+    pub fn whole(body: Bytes) -> Self {
+        Self(Source::Whole(Some(body)))
+    }
+
+    pub(super) fn upstream(incoming: Incoming, lease: Lease, deadline: Instant) -> Self {
+        Self(Source::Upstream(Streaming { incoming, lease: Some(lease), deadline }))
+    }
+
+    /// The same body with its list events filtered on the way.
+    pub(super) fn filtered(self, filter: EventFilter) -> Self {
+        match self.0 {
+            Source::Upstream(streaming) => Self(Source::Events(streaming, filter)),
+            other => Self(other),
+        }
+    }
+
+    /// The next chunk; `None` at the end.
+    ///
+    /// # Errors
+    /// [`UpstreamError`] if the upstream broke off, or the permit has ended.
+    pub async fn next(&mut self) -> Option<Result<Bytes, UpstreamError>> {
+        match &mut self.0 {
+            Source::Whole(body) => body.take().filter(|b| !b.is_empty()).map(Ok),
+            Source::Upstream(streaming) => streaming.next().await,
+            Source::Events(streaming, filter) => loop {
+                let passed = match streaming.next().await {
+                    Some(Ok(chunk)) => filter.pass(&chunk),
+                    Some(Err(error)) => return Some(Err(error)),
+                    None => match filter.rest() {
+                        Ok(rest) => return rest.map(Ok),
+                        Err(error) => return Some(Err(error)),
+                    },
+                };
+                match passed {
+                    Ok(bytes) if bytes.is_empty() => {} // No event has ended yet.
+                    result => return Some(result),
+                }
+            },
+        }
+    }
+}
+
+impl Streaming {
+    async fn next(&mut self) -> Option<Result<Bytes, UpstreamError>> {
+        loop {
+            let frame = tokio::time::timeout_at(self.deadline, self.incoming.frame());
+            match frame.await {
+                Err(_) => return Some(Err(UpstreamError::PermitEnded)),
+                Ok(Some(Ok(frame))) => match frame.into_data() {
+                    Ok(data) if !data.is_empty() => return Some(Ok(data)),
+                    _ => {} // Trailers end here: HTTP/1.1 callers could not be given them.
+                },
+                Ok(Some(Err(error))) => return Some(Err(error.into())),
+                Ok(None) => {
+                    if let Some(lease) = self.lease.take() {
+                        lease.done();
+                    }
+                    return None;
+                }
+            }
+        }
+    }
+}

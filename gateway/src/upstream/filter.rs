@@ -1,0 +1,89 @@
+//! Lists on their way back: a JSON list is held (within a bound) and filtered, one inside an event stream is filtered
+//! event by event. Whatever can't be read can't be filtered, and what can't be filtered doesn't pass.
+
+use super::{Answer, AnswerBody, UpstreamError};
+use crate::authorize::ListFilter;
+use bytes::{Bytes, BytesMut};
+use http::HeaderValue;
+use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE};
+use protocol::sse::{Event, Events};
+
+/// Filters the answer of a list call.
+///
+/// # Errors
+/// [`UpstreamError`] if it can't be read as a list.
+pub(super) async fn list(mut answer: Answer, mut filter: ListFilter) -> Result<Answer, UpstreamError> {
+    answer.headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
+    let media_type = answer.headers.get(CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
+    let media_type = media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    match media_type.as_str() {
+        "application/json" => {
+            let body = gather(answer.body, filter.bytes_max).await?;
+            let body = Bytes::from(filtered(&mut filter, &body)?);
+            answer.headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
+            Ok(Answer { body: AnswerBody::whole(body), ..answer })
+        }
+        "text/event-stream" => {
+            answer.headers.remove(CONTENT_LENGTH);
+            let events = Events::new(filter.bytes_max);
+            Ok(Answer { body: answer.body.filtered(EventFilter { events: Some(events), filter }), ..answer })
+        }
+        _ => Err(UpstreamError::MediaType),
+    }
+}
+
+fn filtered(filter: &mut ListFilter, body: &[u8]) -> Result<Vec<u8>, UpstreamError> {
+    let (kind, version) = (filter.kind, filter.version);
+    Ok(protocol::mcp::filter_list(kind, version, body, &mut |item| filter.keep(item))?)
+}
+
+async fn gather(mut body: AnswerBody, max: usize) -> Result<Bytes, UpstreamError> {
+    let mut whole = BytesMut::new();
+    while let Some(chunk) = body.next().await {
+        let chunk = chunk?;
+        if whole.len() + chunk.len() > max {
+            return Err(UpstreamError::ListTooLong);
+        }
+        whole.extend_from_slice(&chunk);
+    }
+    Ok(whole.freeze())
+}
+
+/// Filters the list inside an event stream.
+#[derive(Debug)]
+pub(super) struct EventFilter {
+    events: Option<Events>,
+    filter: ListFilter,
+}
+
+impl EventFilter {
+    /// Takes a chunk and gives the events that ended in it.
+    pub(super) fn pass(&mut self, chunk: &[u8]) -> Result<Bytes, UpstreamError> {
+        let Some(events) = &mut self.events else { return Ok(Bytes::new()) };
+        let mut out = BytesMut::new();
+        for event in events.push(chunk)? {
+            out.extend_from_slice(&self.event(event)?);
+        }
+        Ok(out.freeze())
+    }
+
+    /// What stands behind the last whole event; a half event with a list in it is not let out.
+    pub(super) fn rest(&mut self) -> Result<Option<Bytes>, UpstreamError> {
+        match self.events.take().map(Events::finish).transpose()?.flatten() {
+            Some(event) => self.event(event).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    fn event(&mut self, event: Event) -> Result<Bytes, UpstreamError> {
+        let Some(data) = event.data().filter(|data| !data.is_empty()).map(std::borrow::Cow::into_owned)
+        else {
+            return Ok(event.raw);
+        };
+        let kept = filtered(&mut self.filter, data.as_bytes())?;
+        if kept == data.as_bytes() {
+            return Ok(event.raw);
+        }
+        Ok(event.with_data(&String::from_utf8_lossy(&kept)))
+    }
+}

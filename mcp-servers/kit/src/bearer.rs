@@ -1,0 +1,108 @@
+//! The token that a request brings: made by the token service for this server, and presented by the certificate that
+//! it is bound to, where it is bound to one.
+
+use crate::flags::Flags;
+use crate::keys::{KeyFile, KeyFileError};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use certs::Peer;
+use http::HeaderMap;
+use http::header::AUTHORIZATION;
+use std::time::{Instant, SystemTime};
+use tokens::{Claims, Expect, TokenError};
+
+/// What judges tokens.
+pub(crate) struct Bearer {
+    keys: KeyFile,
+    expect: Expect,
+}
+
+/// Why a request's token is not accepted. Its texts hold nothing of the token.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum BearerError {
+    #[error("the request has no bearer token")]
+    Missing,
+    #[error("the request has more than one Authorization header")]
+    Repeated,
+    #[error("the token is not accepted")]
+    Token(#[source] TokenError),
+    #[error("the token is bound to another certificate")]
+    OtherCertificate,
+}
+
+impl Bearer {
+    pub(crate) fn new(flags: &Flags, now: Instant) -> Result<Self, KeyFileError> {
+        let expect = Expect {
+            issuer: flags.issuer.clone(),
+            audiences: vec![flags.audience.clone()],
+            types: flags.token_types.clone(),
+            leeway: flags.limits.leeway,
+        };
+        Ok(Self { keys: KeyFile::open(flags.jwks.clone(), now)?, expect })
+    }
+
+    /// Reads and verifies the token (RFC 6750 §2.1, RFC 8705 §3).
+    pub(crate) fn claims(
+        &self,
+        headers: &HeaderMap,
+        peer: &Peer,
+        time: SystemTime,
+        now: Instant,
+    ) -> Result<Claims, BearerError> {
+        let token = text(headers)?;
+        let claims = match tokens::verify(token, &self.keys.current(now), &self.expect, time) {
+            Err(error @ TokenError::UnknownKey { .. }) => {
+                let keys = self.keys.reread(now).ok_or(BearerError::Token(error))?;
+                tokens::verify(token, &keys, &self.expect, time)
+            }
+            other => other,
+        }
+        .map_err(BearerError::Token)?;
+        match &claims.x5t_s256 {
+            Some(print) if *print != URL_SAFE_NO_PAD.encode(peer.thumbprint) => {
+                Err(BearerError::OtherCertificate)
+            }
+            _ => Ok(claims),
+        }
+    }
+}
+
+impl BearerError {
+    /// A word for the log: `TokenError` quotes the token's header in its texts, so they are not printed.
+    pub(crate) fn code(&self) -> &'static str {
+        match self {
+            Self::Missing => "token_missing",
+            Self::Repeated => "authorization_repeated",
+            Self::OtherCertificate => "token_of_another_certificate",
+            Self::Token(error) => match error {
+                TokenError::TooLong => "token_too_long",
+                TokenError::Malformed(_) => "token_malformed",
+                TokenError::Critical => "token_critical_header",
+                TokenError::Type { .. } => "token_type",
+                TokenError::UnknownKey { .. } => "token_key_unknown",
+                TokenError::Signature(_) => "token_signature",
+                TokenError::Claim(_) => "token_claim",
+                TokenError::Issuer => "token_issuer",
+                TokenError::Audience => "token_audience",
+                TokenError::Expired => "token_expired",
+                TokenError::NotYetValid => "token_not_yet_valid",
+            },
+        }
+    }
+}
+
+fn text(headers: &HeaderMap) -> Result<&str, BearerError> {
+    let mut all = headers.get_all(AUTHORIZATION).iter();
+    let value = match (all.next(), all.next()) {
+        (Some(one), None) => one.to_str().map_err(|_| BearerError::Missing)?,
+        (Some(_), Some(_)) => return Err(BearerError::Repeated),
+        (None, _) => return Err(BearerError::Missing),
+    };
+    match value.split_once(' ') {
+        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => Ok(token.trim()),
+        _ => Err(BearerError::Missing),
+    }
+}
+
+#[cfg(test)]
+mod tests;

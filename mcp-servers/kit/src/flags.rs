@@ -1,0 +1,160 @@
+//! The flags that every server has.
+
+use certs::SpiffeId;
+use certs::files::Paths;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Where a server listens, who it is, and whom and what it believes.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Flags {
+    /// Address to listen on; port 0 takes a free one, and the line printed on standard output names it
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0", help_heading = "Door")]
+    pub listen: SocketAddr,
+    /// This server's X.509-SVID: PEM, leaf first. Renewed files are taken up within a second
+    #[arg(long, value_name = "FILE", help_heading = "Door")]
+    pub certificate: PathBuf,
+    /// Its PKCS #8 key: PEM
+    #[arg(long, value_name = "FILE", help_heading = "Door")]
+    pub private_key: PathBuf,
+    /// The authorities of the trust domain: PEM
+    #[arg(long, value_name = "FILE", help_heading = "Door")]
+    pub trust_bundle: PathBuf,
+    /// The gateway's SPIFFE ID: the only client that is let in
+    #[arg(long, value_name = "SPIFFE_ID", value_parser = spiffe_id, help_heading = "Door")]
+    pub gateway: SpiffeId,
+    /// The token service that is believed (`iss`)
+    #[arg(long, value_name = "URL", help_heading = "Door")]
+    pub issuer: String,
+    /// Who this server is in a token (`aud`)
+    #[arg(long, value_name = "NAME", help_heading = "Door")]
+    pub audience: String,
+    /// The token service's keys, a JWK set. Read again when the file changes or a token names an unknown key
+    #[arg(long, value_name = "FILE", help_heading = "Door")]
+    pub jwks: PathBuf,
+    /// Accepted token types (`typ`), separated by commas
+    #[arg(
+        long,
+        value_name = "TYPES",
+        value_delimiter = ',',
+        default_value = "at+jwt",
+        help_heading = "Door"
+    )]
+    pub token_types: Vec<String>,
+    /// What is bounded.
+    #[command(flatten)]
+    pub limits: Limits,
+}
+
+/// Every bound, with its default.
+#[derive(Clone, Copy, Debug, clap::Args)]
+pub struct Limits {
+    /// Longest request body
+    #[arg(long, value_name = "BYTES", default_value_t = 4 << 20, help_heading = "Limits")]
+    pub body_bytes_max: usize,
+    /// Open connections; more wait to be accepted
+    #[arg(long, value_name = "COUNT", default_value_t = 256, help_heading = "Limits")]
+    pub connections_max: usize,
+    /// Time for a TLS handshake
+    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds, help_heading = "Limits")]
+    pub handshake_timeout: Duration,
+    /// Time for a request's headers, and how long a connection may be idle
+    #[arg(long, value_name = "SECONDS", default_value = "120", value_parser = seconds, help_heading = "Limits")]
+    pub header_timeout: Duration,
+    /// Time for a request's body
+    #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = seconds, help_heading = "Limits")]
+    pub body_timeout: Duration,
+    /// Time for requests in flight to end after SIGTERM
+    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds, help_heading = "Limits")]
+    pub drain_timeout: Duration,
+    /// How far the token service's clock may differ from ours
+    #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = seconds, help_heading = "Limits")]
+    pub leeway: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            body_bytes_max: 4 << 20,
+            connections_max: 256,
+            handshake_timeout: Duration::from_secs(10),
+            header_timeout: Duration::from_secs(120),
+            body_timeout: Duration::from_secs(30),
+            drain_timeout: Duration::from_secs(10),
+            leeway: Duration::from_secs(5),
+        }
+    }
+}
+
+impl Flags {
+    /// The three identity files.
+    pub fn paths(&self) -> Paths {
+        Paths {
+            certificate: self.certificate.clone(),
+            private_key: self.private_key.clone(),
+            trust_bundle: self.trust_bundle.clone(),
+        }
+    }
+}
+
+fn spiffe_id(text: &str) -> Result<SpiffeId, String> {
+    match SpiffeId::new(text) {
+        Ok(id) if id.path().is_empty() => Err("it names a trust domain and no workload".to_owned()),
+        Ok(id) => Ok(id),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    match text.parse() {
+        Ok(0) => Err("at least 1".to_owned()),
+        Ok(count) => Ok(Duration::from_secs(count)),
+        Err(_) => Err("a whole number of seconds".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test ends by panicking")]
+    use super::*;
+    use clap::Parser;
+
+    #[derive(clap::Parser)]
+    struct Command {
+        #[command(flatten)]
+        flags: Flags,
+    }
+
+    fn parse(gateway: &str) -> Result<Command, clap::Error> {
+        Command::try_parse_from([
+            "mcp-x",
+            "--certificate",
+            "c",
+            "--private-key",
+            "k",
+            "--trust-bundle",
+            "b",
+            "--gateway",
+            gateway,
+            "--issuer",
+            "https://i.test",
+            "--audience",
+            "x",
+            "--jwks",
+            "j",
+        ])
+    }
+
+    #[test]
+    fn the_limits_of_the_command_line_are_those_of_the_code() {
+        let flags = parse("spiffe://d.test/gateway").unwrap().flags;
+        assert_eq!(format!("{:?}", flags.limits), format!("{:?}", Limits::default()));
+    }
+
+    #[test]
+    fn a_trust_domain_is_no_gateway() {
+        assert!(parse("spiffe://d.test").is_err());
+        assert!(parse("spiffe://d.test/gateway").is_ok());
+    }
+}

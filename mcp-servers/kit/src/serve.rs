@@ -1,0 +1,250 @@
+//! Accepts connections, shakes hands, and stops gracefully.
+
+use crate::bearer::Bearer;
+use crate::drain::InFlight;
+use crate::flags::Flags;
+use crate::keys::KeyFileError;
+use crate::logging;
+use crate::operation::RESERVED;
+use crate::request::{Connection, Frame};
+use crate::session::Sessions;
+use certs::files::FileSource;
+use certs::tls::Accept;
+use certs::{Clock, IdentityError, SharedSource};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use rmcp::ServerHandler;
+use rmcp::transport::streamable_http_server::session::local::LocalSessionManager;
+use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
+use std::convert::Infallible;
+use std::io::Write;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+
+/// A server that listens already.
+pub struct Server<H> {
+    frame: Arc<Frame<H>>,
+    listener: TcpListener,
+    address: SocketAddr,
+    tls: TlsAcceptor,
+}
+
+/// Why a server can't start.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The SVID or the trust bundle.
+    #[error("the server's identity can't be used")]
+    Identity(#[from] IdentityError),
+    /// The token service's keys.
+    #[error("the token service's keys can't be used")]
+    Keys(#[from] KeyFileError),
+    /// TLS 1.3 is missing.
+    #[error("TLS can't be set up")]
+    Tls(#[from] rustls::Error),
+    /// No random numbers.
+    #[error("there is no randomness to be had")]
+    Random(#[from] aws_lc_rs::error::Unspecified),
+    /// The address is taken or isn't this machine's.
+    #[error("can't listen on {address}")]
+    Listen {
+        /// The address asked for.
+        address: SocketAddr,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// Its scope would be that of something else.
+    #[error("a tool may not be called {0:?}: its scope would be that of other methods")]
+    ReservedTool(&'static str),
+    /// Signals can't be waited for.
+    #[error("can't wait for signals")]
+    Signal(#[source] std::io::Error),
+}
+
+/// The longest request head, in bytes.
+const HEAD_BYTES_MAX: usize = 64 * 1024;
+/// How often the identity files are looked at.
+const WATCH_INTERVAL: Duration = Duration::from_secs(1);
+/// After a failed accept (no file descriptors), so that the loop doesn't spin.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// For the streams that are ended when the drain is over.
+const ENDING: Duration = Duration::from_secs(1);
+
+/// The whole of a server's `main`: serves `handler` under `name` (the first half of its scopes, as in `s3:get_object`)
+/// until SIGTERM or SIGINT. Prints `listening on https://ADDR` to standard output when it is ready.
+///
+/// # Errors
+/// [`ServeError`] says what is missing at the start; once it listens there is none.
+pub async fn run<H: ServerHandler + Clone>(
+    name: &'static str,
+    flags: &Flags,
+    handler: H,
+) -> Result<(), ServeError> {
+    certs::install_crypto();
+    logging::install();
+    let mut terminate = signal(SignalKind::terminate()).map_err(ServeError::Signal)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(ServeError::Signal)?;
+    let server = Server::bind(name, flags, handler, Clock::system()).await?;
+    let ready = writeln!(std::io::stdout(), "listening on https://{}", server.address());
+    if let Err(error) = ready {
+        tracing::warn!(error = %error, "nobody reads the address");
+    }
+    server
+        .run(async move {
+            tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
+        })
+        .await;
+    Ok(())
+}
+
+impl<H: ServerHandler + Clone> Server<H> {
+    /// Reads the files and listens.
+    ///
+    /// # Errors
+    /// [`ServeError`] says what is missing.
+    pub async fn bind(
+        name: &'static str,
+        flags: &Flags,
+        handler: H,
+        clock: Clock,
+    ) -> Result<Self, ServeError> {
+        if let Some(reserved) = RESERVED.into_iter().find(|tool| handler.get_tool(tool).is_some()) {
+            return Err(ServeError::ReservedTool(reserved));
+        }
+        let files = FileSource::open(flags.paths())?;
+        files.spawn_watch(WATCH_INTERVAL);
+        let source: SharedSource = files;
+        let accept = Accept::Ids(vec![flags.gateway.clone()]);
+        let tls = certs::tls::server_config(Arc::clone(&source), accept, &["http/1.1"], clock.clone())?;
+        let listen = |source| ServeError::Listen { address: flags.listen, source };
+        let listener = TcpListener::bind(flags.listen).await.map_err(listen)?;
+        let address = listener.local_addr().map_err(listen)?;
+        // Whoever has no certificate of the gateway's is out before a Host header is read: no name to rebind. The gateway
+        // sends the name that it knows us by, and never an Origin.
+        let config = StreamableHttpServerConfig::default()
+            .with_json_response(true)
+            .with_max_request_body_bytes(flags.limits.body_bytes_max)
+            .disable_allowed_hosts()
+            .enforce_origin_validation();
+        let mcp = StreamableHttpService::new(
+            move || Ok(handler.clone()),
+            Arc::new(LocalSessionManager::default()),
+            config,
+        );
+        let frame = Frame {
+            name,
+            source,
+            clock,
+            bearer: Bearer::new(flags, Instant::now())?,
+            sessions: Sessions::new()?,
+            limits: flags.limits,
+            in_flight: InFlight::new(),
+            mcp,
+        };
+        Ok(Self { frame: Arc::new(frame), listener, address, tls: TlsAcceptor::from(Arc::new(tls)) })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Serves until `stop` is done, then lets what is in flight end, up to the drain limit.
+    pub async fn run(self, stop: impl Future<Output = ()>) {
+        let Self { frame, listener, tls, .. } = self;
+        let room = Arc::new(Semaphore::new(frame.limits.connections_max));
+        let stopping = watch::Sender::new(false);
+        let mut connections = JoinSet::new();
+        let mut stop = std::pin::pin!(stop);
+        loop {
+            let (tcp, permit) = tokio::select! {
+                () = &mut stop => break,
+                next = accept(&listener, &room) => next,
+            };
+            let connection = serve(Arc::clone(&frame), tls.clone(), tcp, permit, stopping.subscribe());
+            connections.spawn(connection);
+            while connections.try_join_next().is_some() {}
+        }
+        drop(listener);
+        stopping.send_replace(true);
+        tracing::info!(connections = connections.len(), "stopping");
+        if timeout(frame.limits.drain_timeout, frame.in_flight.none()).await.is_err() {
+            tracing::warn!("requests in flight are cut off");
+        }
+        frame.mcp.config.cancellation_token.cancel();
+        let _ = timeout(ENDING, async { while connections.join_next().await.is_some() {} }).await;
+        connections.shutdown().await;
+    }
+}
+
+/// The next connection, once there is room for it; until then it waits in the kernel's queue.
+async fn accept(listener: &TcpListener, room: &Arc<Semaphore>) -> (TcpStream, Option<OwnedSemaphorePermit>) {
+    let permit = Arc::clone(room).acquire_owned().await.ok(); // Never closed, so never an error.
+    loop {
+        match listener.accept().await {
+            Ok((tcp, _)) => return (tcp, permit),
+            Err(error) => {
+                tracing::warn!(error = %error, "accept failed");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+async fn serve<H: ServerHandler>(
+    frame: Arc<Frame<H>>,
+    tls: TlsAcceptor,
+    tcp: TcpStream,
+    _permit: Option<OwnedSemaphorePermit>,
+    mut stopping: watch::Receiver<bool>,
+) {
+    let from = tcp.peer_addr().map(|a| a.to_string()).unwrap_or_default();
+    let _ = tcp.set_nodelay(true); // Only slower without.
+    let generation = frame.source.current().generation; // Before the handshake: a change during it is judged again.
+    let stream = match timeout(frame.limits.handshake_timeout, tls.accept(tcp)).await {
+        Ok(Ok(stream)) => stream,
+        Ok(Err(error)) => return tracing::info!(from, error = %error, "handshake refused"),
+        Err(_) => return tracing::info!(from, "handshake took too long"),
+    };
+    let chain: Vec<_> = stream
+        .get_ref()
+        .1
+        .peer_certificates()
+        .unwrap_or_default()
+        .iter()
+        .map(|c| c.clone().into_owned())
+        .collect();
+    let Some(Ok(peer)) = chain.first().map(|leaf| certs::peer::peer(leaf)) else {
+        return tracing::warn!(from, "a finished handshake without an SVID");
+    };
+    let limits = frame.limits;
+    let connection = Arc::new(Connection::new(chain, peer, generation));
+    let service = service_fn(move |request| {
+        let (frame, connection) = (Arc::clone(&frame), Arc::clone(&connection));
+        async move { Ok::<_, Infallible>(frame.answer(&connection, request).await) }
+    });
+    let mut http = std::pin::pin!(
+        http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(limits.header_timeout)
+            .max_buf_size(HEAD_BYTES_MAX)
+            .serve_connection(TokioIo::new(stream), service)
+    );
+    let ended = tokio::select! {
+        ended = &mut http => ended,
+        () = async { drop(stopping.wait_for(|stop| *stop).await) } => {
+            http.as_mut().graceful_shutdown();
+            http.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(from, error = %error, "connection ended");
+    }
+}

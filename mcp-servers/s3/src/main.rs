@@ -1,0 +1,36 @@
+//! `mcp-s3`: an MCP server for the objects of an S3 endpoint or of a local folder.
+
+use clap::Parser;
+use mcp_s3::{Objects, Store, StoreFlags};
+
+/// An MCP server for S3 objects, behind the gateway
+///
+/// Lets in the gateway's SPIFFE ID alone, over mutual TLS, and only tokens made for it with the scope of the tool
+/// (`s3:get_object` and so on; `s3:resources` for resources, `s3:protocol` for all that opens and lists).
+#[derive(Parser)]
+#[command(name = "mcp-s3", version, after_help = EXAMPLES)]
+struct Command {
+    #[command(flatten)]
+    door: kit::Flags,
+    #[command(flatten)]
+    store: StoreFlags,
+}
+
+const EXAMPLES: &str = "\
+Example, a folder whose sub-folders are the buckets:
+  mcp-s3 --listen 127.0.0.1:9443 --certificate svid.pem --private-key svid.key --trust-bundle bundle.pem \\
+    --gateway spiffe://example.org/gateway --issuer https://tokens.example.org --audience s3 --jwks jwks.json \\
+    --root ./buckets
+
+Example, an S3 endpoint (the first eight flags as above):
+  mcp-s3 … --store s3 --endpoint https://s3.example.org --region eu-central-1 \\
+    --access-key-file access.key --secret-key-file secret.key --buckets models,datasets";
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    certs::install_crypto();
+    let command = Command::parse();
+    let store = Store::from_flags(&command.store)?;
+    kit::run(mcp_s3::NAME, &command.door, Objects::new(store)).await?;
+    Ok(())
+}

@@ -1,0 +1,91 @@
+//! Objects as resources, `s3://{bucket}/{key}`.
+
+use crate::error::StoreError;
+use crate::name::{Bucket, Key, Prefix, parse_uri, uri};
+use crate::page;
+use crate::server::Objects;
+use crate::store::Piece;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use rmcp::ErrorData;
+use rmcp::model::{ListResourcesResult, ReadResourceResult, Resource, ResourceContents, ResourceTemplate};
+
+/// Resources in a list.
+const PAGE_ITEMS: usize = 100;
+
+/// The one template. `+` because a key's slashes stay slashes (RFC 6570 §3.2.3).
+pub(crate) fn template() -> ResourceTemplate {
+    ResourceTemplate::new("s3://{bucket}/{+key}", "object")
+        .with_title("An object")
+        .with_description("The content of an object, as text if it is UTF-8")
+}
+
+impl Objects {
+    /// One page of all objects of all buckets. Its cursor is the bucket and key of the last one.
+    pub(crate) async fn list_resources_page(
+        &self,
+        cursor: Option<&str>,
+    ) -> Result<ListResourcesResult, StoreError> {
+        let begin = cursor.map(page::parse).transpose()?;
+        let begin = begin.as_deref().map(|b| b.split_once('/').ok_or(StoreError::Cursor)).transpose()?;
+        let count = PAGE_ITEMS.min(self.store.page_items_max);
+        let everything = Prefix::parse("")?;
+        let (mut resources, mut next) = (Vec::new(), None);
+        let mut buckets =
+            self.store.buckets()?.into_iter().filter(|b| begin.is_none_or(|(first, _)| b.as_str() >= first));
+        while let Some(bucket) = buckets.next() {
+            let after = begin.filter(|(first, _)| bucket.as_str() == *first).map(|(_, key)| key.to_owned());
+            let page = self.store.list(&bucket, &everything, after, count - resources.len()).await?;
+            resources.extend(page.objects.iter().map(|o| resource(&bucket, &o.key, o.size)));
+            if let Some(last) = page.next {
+                next = Some(page::cursor(&format!("{bucket}/{last}")));
+                break;
+            }
+            if resources.len() == count {
+                next = buckets.next().map(|following| page::cursor(&format!("{following}/")));
+                break;
+            }
+        }
+        let mut result = ListResourcesResult::with_all_items(resources);
+        result.next_cursor = next;
+        Ok(result)
+    }
+
+    /// A whole object. Resources have no pages, so a long one is left to `get_object`.
+    pub(crate) async fn read_resource_whole(&self, text: &str) -> Result<ReadResourceResult, ErrorData> {
+        let (bucket, key) = parse_uri(text).map_err(|e| ErrorData::invalid_params(e.to_string(), None))?;
+        let max = self.store.page_bytes_max;
+        let piece = self.store.read(&bucket, &key, 0, max).await.map_err(|e| error(&e))?;
+        if piece.info.size > max {
+            let text = format!(
+                "the object has {} bytes and a resource {max} at most: read it in pages with get_object",
+                piece.info.size
+            );
+            return Err(ErrorData::invalid_params(text, None));
+        }
+        Ok(ReadResourceResult::new(vec![contents(text, &piece)]))
+    }
+}
+
+fn resource(bucket: &Bucket, key: &Key, size: u64) -> Resource {
+    Resource::new(uri(bucket, key), key.as_str()).with_size(size)
+}
+
+fn contents(uri: &str, piece: &Piece) -> ResourceContents {
+    match std::str::from_utf8(&piece.bytes) {
+        Ok(text) => ResourceContents::text(text, uri),
+        Err(_) => ResourceContents::blob(STANDARD.encode(&piece.bytes), uri)
+            .with_mime_type("application/octet-stream"),
+    }
+}
+
+pub(crate) fn error(error: &StoreError) -> ErrorData {
+    let text = error.text();
+    match error {
+        absent if absent.is_absence() => ErrorData::resource_not_found(text, None),
+        StoreError::Forbidden(_) | StoreError::Store(_) | StoreError::Folder(_) => {
+            ErrorData::internal_error(text, None)
+        }
+        _ => ErrorData::invalid_params(text, None),
+    }
+}

@@ -1,0 +1,24 @@
+//! The policy decision point: a question and the time in, a [`Permit`] or a [`Denial`] out.
+//!
+//! No sockets, no files, no async, and the time is an input. Policies are Rego v1, run by an interpreter under a
+//! budget of milliseconds; whatever keeps a question from being decided is a denial. Only here is a [`Permit`] made.
+
+#![cfg_attr(
+    not(test),
+    deny(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::as_conversions)
+)]
+
+mod question;
+mod reason;
+mod bundle;
+mod engine;
+mod obligations;
+mod decide;
+pub mod tester;
+
+pub use bundle::{Problem, SourceFile};
+pub use decide::{Decision, Denial, Permit, PolicySet};
+pub use engine::EvalError;
+pub use obligations::AuditDetail;
+pub use question::{Budget, Entry, Question};
+pub use reason::Reason;

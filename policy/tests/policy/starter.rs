@@ -1,0 +1,115 @@
+//! The policy that `sallyport up` starts with: it loads, its own tests pass, and it says what the README shows.
+
+use std::time::{Duration, SystemTime};
+
+use policy::{Budget, Decision, Entry, PolicySet, Question, tester};
+use serde_json::{Value, json};
+
+use crate::{files, folder};
+
+fn starter() -> PolicySet {
+    let budget = Budget { evaluation: Duration::from_secs(1) };
+    PolicySet::compile(&files(&folder("rego/starter")), budget).unwrap()
+}
+
+fn question<'a>(entry: Entry<'a>, input: &'a Value) -> Question<'a> {
+    Question { entry, input, now: SystemTime::UNIX_EPOCH, permit_ttl_max: Duration::from_secs(60) }
+}
+
+/// `permit`, or the reason.
+fn answer(entry: Entry<'_>, input: &Value) -> String {
+    match starter().decide(&question(entry, input)) {
+        Decision::Permit(_) => "permit".to_owned(),
+        Decision::Denial(denial) => denial.reason().code().to_owned(),
+    }
+}
+
+fn call(tool: &str, arguments: Value) -> String {
+    let input = json!({
+        "caller": {"spiffe_id": "spiffe://dev.sallyport/agent/demo", "trust_domain": "dev.sallyport", "path": ["agent", "demo"]},
+        "subject": {"iss": "https://127.0.0.1:1", "sub": "alice", "scopes": [], "claims": {}},
+        "actors": [],
+        "call": {
+            "protocol": "mcp", "version": "2026-07-28", "method": "tools/call", "server": "s3",
+            "tool": {"name": tool, "annotations": {}, "labels": [], "digest": null, "pinned": false},
+            "arguments": arguments,
+        },
+        "session": null,
+        "request": {"time": "2026-11-21T10:00:00Z", "ip": "127.0.0.1", "trace_id": "0"},
+    });
+    answer(Entry::Tool { server: "s3", tool }, &input)
+}
+
+#[test]
+fn its_own_tests_pass() {
+    let report = tester::run(&files(&folder("rego/starter")), None).unwrap();
+    let failed: Vec<_> = report.cases.iter().filter(|case| case.outcome != tester::Outcome::Passed).collect();
+    assert!(failed.is_empty(), "{failed:#?}");
+    assert!(report.passed() >= 14, "{}", report.passed());
+}
+
+#[test]
+fn an_object_below_public_is_read_and_one_beside_it_is_not() {
+    assert_eq!(call("get_object", json!({"bucket": "demo", "key": "public/hello.txt"})), "permit");
+    for key in [
+        "private/salary.csv",
+        "public/../private/salary.csv",
+        "public/%2e%2e/private/salary.csv",
+        "public\\..\\private/salary.csv",
+        "/public/hello.txt",
+    ] {
+        assert_eq!(call("get_object", json!({"bucket": "demo", "key": key})), "not_allowed", "{key}");
+    }
+    assert_eq!(call("get_object", json!({"bucket": "other", "key": "public/hello.txt"})), "not_allowed");
+    assert_eq!(call("get_object", json!({"bucket": "demo", "key": {"public/": 1}})), "not_allowed");
+}
+
+#[test]
+fn a_list_needs_a_prefix() {
+    assert_eq!(call("list_objects", json!({"bucket": "demo", "prefix": "public/"})), "permit");
+    assert_eq!(call("list_objects", json!({"bucket": "demo"})), "not_allowed");
+}
+
+#[test]
+fn what_has_no_file_is_denied() {
+    for tool in ["put_object", "delete_object", "head_object", "GET_OBJECT"] {
+        assert_eq!(call(tool, json!({"bucket": "demo", "key": "public/hello.txt"})), "not_allowed", "{tool}");
+    }
+}
+
+#[test]
+fn a_list_shows_what_can_be_called() {
+    let set = starter();
+    let input = json!({"caller": {"path": ["agent", "demo"]}, "subject": {"sub": "alice"}, "call": {}});
+    let shown = |tool| set.visible(&question(Entry::Tool { server: "s3", tool }, &input));
+    assert!(shown("get_object") && shown("list_objects"));
+    assert!(!shown("put_object"));
+    let uri = |uri: &str| {
+        let mut input = input.clone();
+        input["call"] = json!({"method": "resources/list", "resource": {"uri": uri}});
+        set.visible(&question(Entry::Resource { server: "s3" }, &input))
+    };
+    assert!(uri("s3://demo/public/hello.txt") && uri("s3://{bucket}/{key}"));
+    assert!(!uri("s3://demo/private/salary.csv"));
+}
+
+#[test]
+fn a_session_may_be_opened_and_nothing_more() {
+    let method =
+        |method: &str| answer(Entry::Protocol { server: "s3" }, &json!({"call": {"method": method}}));
+    assert_eq!(method("initialize"), "permit");
+    assert_eq!(method("tools/call"), "not_allowed");
+}
+
+#[test]
+fn a_resource_below_public_is_read_and_one_beside_it_is_not() {
+    let read = |uri: &str| {
+        let input = json!({
+            "caller": {"path": ["agent", "demo"]}, "subject": {"sub": "alice"},
+            "call": {"method": "resources/read", "resource": {"uri": uri}},
+        });
+        answer(Entry::Resource { server: "s3" }, &input)
+    };
+    assert_eq!(read("s3://demo/public/hello.txt"), "permit");
+    assert_eq!(read("s3://demo/private/salary.csv"), "not_allowed");
+}

@@ -1,0 +1,132 @@
+//! The official SDKs against the real thing: `sallyport up`, its S3 server, its policy.
+
+use serde_json::{Value, json};
+use std::path::Path;
+use world::components::{self, Sallyport};
+
+/// One session: an allowed call, the same with one argument changed, and the allowed one again.
+const SCRIPT: &str = r#"[
+  {"do": "list-tools"},
+  {"do": "call", "name": "get_object", "arguments": {"bucket": "demo", "key": "public/hello.txt"}},
+  {"do": "call", "name": "get_object", "arguments": {"bucket": "demo", "key": "private/salary.csv"}},
+  {"do": "call", "name": "put_object", "arguments": {"bucket": "demo", "key": "public/new.txt", "content": "x"}},
+  {"do": "read-resource", "uri": "s3://demo/public/hello.txt"},
+  {"do": "read-resource", "uri": "s3://demo/private/salary.csv"},
+  {"do": "call", "name": "get_object", "arguments": {"bucket": "demo", "key": "public/hello.txt"}}
+]"#;
+
+fn tells_the_story(program: &Path, script: &str, era: &str, version: &str, more: &[&str]) {
+    let up = Sallyport::up();
+    let mut arguments = vec![script, "--server", "s3", "--era", era];
+    arguments.extend_from_slice(more);
+    arguments.extend_from_slice(&["script", SCRIPT]);
+    let lines = up.client(program, &arguments);
+    let ok: Vec<bool> = lines.iter().map(|line| line["ok"].as_bool().unwrap()).collect();
+    assert_eq!(ok, [true, true, true, false, false, true, false, true], "{lines:#?}");
+    assert_eq!(lines[0]["result"]["protocolVersion"], version);
+
+    let tools: Vec<&str> =
+        lines[1]["result"]["tools"].as_array().unwrap().iter().map(|t| t["name"].as_str().unwrap()).collect();
+    assert_eq!(
+        tools,
+        ["get_object", "list_objects"].iter().filter(|t| tools.contains(t)).copied().collect::<Vec<_>>()
+    );
+    assert_eq!(tools.len(), 2);
+    assert!(lines[2]["result"].to_string().contains("Hello from behind the gate."));
+    assert!(lines[7]["result"].to_string().contains("Hello from behind the gate."));
+    for refused in [&lines[3], &lines[4], &lines[6]] {
+        let error = &refused["error"];
+        assert!(error.to_string().contains("not_allowed"), "the reason reaches the program: {error}");
+        assert_eq!(error["code"], -32003, "{error}");
+        assert_eq!(error["data"], json!({"reason": "not_allowed"}), "{error}");
+    }
+
+    let decisions: Vec<Value> = up.records("tools/call").iter().map(|r| r["decision"].clone()).collect();
+    assert_eq!(decisions, ["permit", "denial", "denial", "permit"]);
+    assert_eq!(
+        (up.heard("get_object"), up.heard("put_object")),
+        (2, 0),
+        "the server has heard the permitted calls and no other"
+    );
+}
+
+#[test]
+fn a_real_client_in_python_2026() {
+    let Some(python) = components::python() else { return };
+    tells_the_story(&python, "tests/clients/python/mcp_client.py", "2026", "2026-07-28", &[]);
+}
+
+#[test]
+fn a_real_client_in_python_2025() {
+    let Some(python) = components::python() else { return };
+    tells_the_story(&python, "tests/clients/python/mcp_client.py", "2025", "2025-11-25", &[]);
+}
+
+#[test]
+fn a_real_client_in_typescript_2026() {
+    if components::node().is_none() {
+        return;
+    }
+    tells_the_story(
+        Path::new("node"),
+        "tests/clients/node/mcp_client.mjs",
+        "2026",
+        "2026-07-28",
+        &["--sdk", "v2"],
+    );
+}
+
+#[test]
+fn a_real_client_in_typescript_2025() {
+    if components::node().is_none() {
+        return;
+    }
+    for sdk in ["v1", "v2"] {
+        tells_the_story(
+            Path::new("node"),
+            "tests/clients/node/mcp_client.mjs",
+            "2025",
+            "2025-11-25",
+            &["--sdk", sdk],
+        );
+    }
+}
+
+#[test]
+fn a_real_client_over_http2() {
+    if components::node().is_none() {
+        return;
+    }
+    tells_the_story(
+        Path::new("node"),
+        "tests/clients/node/mcp_client.mjs",
+        "2026",
+        "2026-07-28",
+        &["--sdk", "v2", "--http2"],
+    );
+}
+
+#[test]
+fn a_real_client_without_a_certificate_gets_nowhere() {
+    let Some(python) = components::python() else { return };
+    let mut up = Sallyport::up();
+    up.env.remove("SALLYPORT_CERT");
+    up.env.remove("SALLYPORT_KEY");
+    let lines = up.client(
+        &python,
+        &["tests/clients/python/mcp_client.py", "--server", "s3", "--era", "2026", "list-tools"],
+    );
+    assert_eq!(lines[0]["ok"], false);
+    assert!(up.records("tools/list").is_empty() && up.records("server/discover").is_empty());
+}
+
+#[test]
+fn the_newcomers_agent_sees_what_the_readme_promises() {
+    let Some(python) = components::python() else { return };
+    let up = Sallyport::up();
+    let dir = up.path("").display().to_string();
+    let output = up.run(&python, &["agents/demo/agent.py", &dir]);
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{text}\n{}", String::from_utf8_lossy(&output.stderr));
+    assert!(text.contains("as it should be"), "{text}");
+}

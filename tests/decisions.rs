@@ -1,0 +1,115 @@
+//! Policy that errs, loops, is missing or is changed: whatever can't be decided is denied.
+
+use serde_json::json;
+use world::{World, policies};
+
+/// A call under this policy for posting is denied with this reason.
+async fn is_denied(text: &str, reason: &str) {
+    let world = World::with_policy(policies::with_post_entry(text)).await;
+    let reply = world.clerk().post_entry(1).await;
+    assert_eq!(reply.refused_because(), reason, "{text}");
+    assert!(world.ledger.received().is_empty());
+    let record = world.only_record();
+    assert_eq!((&record["decision"], &record["reason"]), (&json!("denial"), &json!(reason)));
+}
+
+const HEAD: &str = "package tools.ledger.post_entry\n\nvisible := true\n\n";
+
+#[tokio::test]
+async fn undefined_is_no() {
+    is_denied(&format!("{HEAD}allow if input.call.arguments.no_such == 1\n"), "not_allowed").await;
+}
+
+#[tokio::test]
+async fn only_true_is_yes() {
+    is_denied(&format!("{HEAD}allow := \"true\"\n"), "policy_error").await;
+    let world = World::with_policy(policies::with_post_entry(&format!("{HEAD}allow := true\n"))).await;
+    assert_eq!(world.clerk().post_entry(1).await.result(), "posted");
+}
+
+#[tokio::test]
+async fn an_error_of_a_built_in_is_no() {
+    is_denied(
+        &format!("{HEAD}allow if to_number(\"one\") == 1\n\nallow if not to_number(\"one\") == 2\n"),
+        "policy_error",
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_policy_that_does_not_end_is_no() {
+    let slow = "allow if {\n\tsome a in numbers.range(1, 5000)\n\tsome b in numbers.range(1, 5000)\n\ta * b == -1\n}\n";
+    is_denied(&format!("{HEAD}{slow}"), "policy_budget").await;
+}
+
+#[tokio::test]
+async fn a_reason_of_the_policys_own_reaches_the_caller() {
+    is_denied(&format!("{HEAD}allow := true\n\ndeny contains \"books_are_closed\" if input.call.arguments.amount_cents > 0\n"), "books_are_closed").await;
+}
+
+#[tokio::test]
+async fn a_guard_holds_for_every_call() {
+    let mut policy = policies::ledger();
+    policy.push((
+        "guard/freeze.rego",
+        "package guard\n\ndeny contains \"frozen\" if input.subject.sub == \"alice\"\n".into(),
+    ));
+    let world = World::with_policy(policy).await;
+    assert_eq!(world.clerk().post_entry(1).await.refused_because(), "frozen");
+    assert!(world.ledger.received().is_empty());
+}
+
+#[tokio::test]
+async fn an_obligation_that_is_not_known_is_no() {
+    is_denied(
+        &format!("{HEAD}allow := true\n\nobligations := {{\"colour\": \"blue\"}}\n"),
+        "unknown_obligation",
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn an_obligation_chooses_scopes_and_keeps_arguments() {
+    let text = format!(
+        "{HEAD}allow := true\n\nobligations := {{\"scopes\": [\"ledger:read_balance\"], \"audit\": \"full\"}}\n"
+    );
+    let world = World::with_policy(policies::with_post_entry(&text)).await;
+    assert_eq!(world.clerk().post_entry(1).await.result(), "posted");
+    let record = world.only_record();
+    assert_eq!(record["credential"]["scopes"], json!(["ledger:read_balance"]));
+    assert_eq!(record["arguments"], json!({"amount_cents": 1}));
+}
+
+#[tokio::test]
+async fn an_audience_that_is_not_configured_is_no() {
+    is_denied(
+        &format!("{HEAD}allow := true\n\nobligations := {{\"audience\": \"https://elsewhere.test\"}}\n"),
+        "policy_error",
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_changed_policy_is_used_at_once_and_a_broken_one_never() {
+    let world = World::start().await;
+    let clerk = world.clerk();
+    assert_eq!(clerk.post_entry(500).await.result(), "posted");
+
+    world
+        .change_policy(
+            "tools/ledger/post_entry.rego",
+            &policies::post_entry("input.call.arguments.amount_cents <= 100"),
+        )
+        .await;
+    assert_eq!(clerk.post_entry(500).await.refused_because(), "not_allowed");
+    let revision = world.gateway.policy_revision();
+
+    world
+        .change_policy("tools/ledger/post_entry.rego", "package tools.ledger.post_entry\n\nallow if {{{\n")
+        .await;
+    assert_eq!(world.gateway.policy_revision(), revision, "the last good set stays");
+    assert_eq!(clerk.post_entry(500).await.refused_because(), "not_allowed");
+    assert_eq!(clerk.post_entry(100).await.result(), "posted");
+    assert_eq!(world.records("policy_swapped").len(), 1);
+    assert!(world.records("policy_refused")[0]["cause"].as_str().unwrap().contains("post_entry.rego"));
+}

@@ -1,0 +1,80 @@
+//! Listed if and only if callable.
+
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
+use world::agent::send;
+use world::{Answer, World, server};
+
+async fn names(world: &World) -> Vec<String> {
+    let reply = send(world.clerk().rpc("tools/list", json!({}))).await;
+    let list = reply.json();
+    assert_eq!(list["result"]["cacheScope"], "private", "a filtered list is nobody else's");
+    list["result"]["tools"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|t| t["name"].as_str().unwrap().to_owned())
+        .collect()
+}
+
+#[tokio::test]
+async fn a_list_shows_what_may_be_called() {
+    let world = World::start().await;
+    assert_eq!(names(&world).await, ["post_entry"]);
+    let other = world.agent("agent/intern").with_token(&world.token("agent/intern"));
+    let list = send(other.rpc("tools/list", json!({}))).await.json();
+    assert_eq!(list["result"]["tools"], json!([]));
+}
+
+#[tokio::test]
+async fn what_the_list_says_of_a_tool_survives() {
+    let world = World::start().await;
+    let reply = send(world.clerk().rpc("tools/list", json!({}))).await;
+    assert!(reply.text.contains("12345678901234567890"), "{}", reply.text);
+}
+
+#[tokio::test]
+async fn a_list_inside_an_event_stream_is_filtered_too() {
+    let world = World::start().await;
+    world.ledger.answers(|received| {
+        let (events, stream) = mpsc::channel(8);
+        let list =
+            json!({"jsonrpc": "2.0", "id": received.json()["id"], "result": server::list()}).to_string();
+        let (first, second) = list.split_at(60);
+        let text: &'static str = Box::leak(
+            format!(": hello\n\nevent: message\nid: 1\ndata: {first}{second}\n\n").into_boxed_str(),
+        );
+        let (one, two) = text.split_at(80); // An event may arrive in pieces.
+        events.try_send(Ok(one)).unwrap();
+        events.try_send(Ok(two)).unwrap();
+        Answer::Events(stream)
+    });
+    assert_eq!(names(&world).await, ["post_entry"]);
+}
+
+#[tokio::test]
+async fn a_list_that_cannot_be_read_does_not_pass() {
+    for body in [r#"{"jsonrpc":"2.0","id":7,"result":{"tools":{"post_entry":1}}}"#, "not json"] {
+        let world = World::start().await;
+        world.ledger.answers(move |_| {
+            Answer::Raw(
+                http::Response::builder()
+                    .header("content-type", "application/json")
+                    .body(body.to_owned())
+                    .unwrap(),
+            )
+        });
+        let reply = send(world.clerk().rpc("tools/list", json!({}))).await;
+        assert_eq!((reply.status, reply.refused_because().as_str()), (502, "upstream_failed"));
+    }
+}
+
+#[tokio::test]
+async fn a_tool_that_is_not_listed_cannot_be_called() {
+    let hidden = "package tools.ledger.post_entry\n\nvisible := false\n\nallow := true\n";
+    let world = World::with_policy(world::policies::with_post_entry(hidden)).await;
+    assert_eq!(names(&world).await, Vec::<String>::new());
+    assert_eq!(world.clerk().post_entry(1).await.refused_because(), "not_allowed");
+    let received: Vec<Value> = world.ledger.received().iter().map(|r| r.json()["method"].clone()).collect();
+    assert_eq!(received, ["tools/list"]);
+}

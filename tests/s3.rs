@@ -1,0 +1,161 @@
+//! The S3 server behind the gate: the starter policy's refusals, and a real S3 endpoint.
+
+use serde_json::{Value, json};
+use world::agent::send;
+use world::components::{self, Sallyport, program};
+use world::{Agent, Reply};
+
+fn demo_agent(up: &Sallyport) -> Agent {
+    let read = |name: &str| std::fs::read_to_string(&up.env[name]).unwrap();
+    certs::install_crypto();
+    let (bundle, certificate, key) = (read("SALLYPORT_CA"), read("SALLYPORT_CERT"), read("SALLYPORT_KEY"));
+    let agent =
+        Agent::from_pem(&up.env["SALLYPORT_URL"], &bundle, Some((&certificate, &key)), &[b"http/1.1"]);
+    agent.with_token(&up.env["SALLYPORT_TOKEN"]).at("/mcp/s3")
+}
+
+async fn read_resource(agent: &Agent, uri: &str) -> Reply {
+    send(agent.rpc("resources/read", json!({ "uri": uri }))).await
+}
+
+fn refused(reply: &Reply) -> bool {
+    reply.json()["error"]["data"]["reason"] == "not_allowed"
+}
+
+#[tokio::test]
+async fn the_starter_policy_lets_the_demo_agent_read_what_is_public() {
+    let up = Sallyport::up();
+    let agent = demo_agent(&up);
+    let list = agent.call("list_objects", json!({"bucket": "demo", "prefix": "public/"})).await;
+    assert!(list.text.contains("public/hello.txt") && !list.text.contains("salary"), "{}", list.text);
+    let hello = agent.call("get_object", json!({"bucket": "demo", "key": "public/hello.txt"})).await;
+    assert!(hello.text.contains("Hello from behind the gate."), "{}", hello.text);
+    let piece = agent
+        .call("get_object", json!({"bucket": "demo", "key": "public/hello.txt", "offset": 6, "length": 4}))
+        .await;
+    assert!(piece.text.contains("from") && !piece.text.contains("Hello"), "{}", piece.text);
+    assert!(
+        read_resource(&agent, "s3://demo/public/hello.txt")
+            .await
+            .text
+            .contains("Hello from behind the gate.")
+    );
+}
+
+#[tokio::test]
+async fn the_starter_policy_refuses_everything_else() {
+    let up = Sallyport::up();
+    let agent = demo_agent(&up);
+    for arguments in [
+        json!({"bucket": "demo"}),
+        json!({"bucket": "demo", "prefix": ""}),
+        json!({"bucket": "demo", "prefix": "private/"}),
+        json!({"bucket": "other", "prefix": "public/"}),
+    ] {
+        assert!(refused(&agent.call("list_objects", arguments.clone()).await), "{arguments}");
+    }
+    for key in [
+        "private/salary.csv",
+        "public/../private/salary.csv",
+        "public/%2e%2e/private/salary.csv",
+        "public//hello.txt",
+        "public/./hello.txt",
+        "PUBLIC/hello.txt",
+        "/public/hello.txt",
+    ] {
+        assert!(refused(&agent.call("get_object", json!({"bucket": "demo", "key": key})).await), "{key}");
+    }
+    for uri in [
+        "s3://demo/private/salary.csv",
+        "s3://demo/public/../private/salary.csv",
+        "s3://demo/public/%2e%2e/private/salary.csv",
+        "S3://demo/private/salary.csv",
+    ] {
+        assert!(refused(&read_resource(&agent, uri).await), "{uri}");
+    }
+    assert!(refused(
+        &agent.call("put_object", json!({"bucket": "demo", "key": "public/x", "content": "x"})).await
+    ));
+    assert!(refused(
+        &agent.call("delete_object", json!({"bucket": "demo", "key": "public/hello.txt"})).await
+    ));
+    assert_eq!(
+        (up.heard("get_object"), up.heard("put_object"), up.heard("delete_object"), up.heard("list_objects")),
+        (0, 0, 0, 0)
+    );
+    assert!(
+        up.records("tools/call")
+            .iter()
+            .chain(&up.records("resources/read"))
+            .all(|r| r["decision"] == "denial")
+    );
+}
+
+#[tokio::test]
+async fn the_s3_server_takes_nobody_but_the_gateway() {
+    let up = Sallyport::up();
+    let config = std::fs::read_to_string(up.path("sallyport.yaml")).unwrap();
+    let url = config
+        .lines()
+        .find_map(|l| l.trim().strip_prefix("url: https://").filter(|u| u.ends_with("/mcp")))
+        .unwrap();
+    let read = |name: &str| std::fs::read_to_string(&up.env[name]).unwrap();
+    certs::install_crypto();
+    let (bundle, certificate, key) = (read("SALLYPORT_CA"), read("SALLYPORT_CERT"), read("SALLYPORT_KEY"));
+    let origin = format!("https://{}", url.trim_end_matches("/mcp"));
+    let agent = Agent::from_pem(&origin, &bundle, Some((&certificate, &key)), &[b"http/1.1"])
+        .with_token(&up.env["SALLYPORT_TOKEN"])
+        .at("/mcp");
+    assert!(agent.rpc("tools/list", json!({})).send().await.is_err());
+    let gateway = |name: &str| std::fs::read_to_string(up.path("svids/gateway").join(name)).unwrap();
+    let as_gateway =
+        Agent::from_pem(&origin, &bundle, Some((&gateway("cert.pem"), &gateway("key.pem"))), &[b"http/1.1"]);
+    let refused =
+        send(as_gateway.with_token(&up.env["SALLYPORT_TOKEN"]).at("/mcp").rpc("tools/list", json!({}))).await;
+    assert_eq!(refused.status, 401, "the person's own token is not the server's");
+}
+
+/// `mcp-s3` against an S3 service that checks signatures, through a gateway of its own.
+#[tokio::test]
+async fn s3_endpoint_objects_come_and_go_through_the_gate() {
+    let Ok(endpoint) = std::env::var("SALLYPORT_S3_ENDPOINT") else {
+        return components::missing("an S3 service", "cargo xtask interop s3");
+    };
+    let env = |name: &str| std::env::var(name).unwrap();
+    let world = world::remote_s3::start(
+        &program("mcp-s3"),
+        &endpoint,
+        &env("SALLYPORT_S3_BUCKET"),
+        &env("SALLYPORT_S3_ACCESS_KEY"),
+        &env("SALLYPORT_S3_SECRET_KEY"),
+    )
+    .await;
+    let (agent, bucket) = (world.clerk().at("/mcp/s3"), env("SALLYPORT_S3_BUCKET"));
+    let call = async |tool: &str, arguments: Value| agent.call(tool, arguments).await;
+
+    let put =
+        call("put_object", json!({"bucket": bucket, "key": "public/report.txt", "content": "all is well"}))
+            .await;
+    assert!(put.json()["result"]["isError"] != json!(true) && put.json()["error"].is_null(), "{}", put.text);
+    let denied =
+        call("put_object", json!({"bucket": bucket, "key": "private/report.txt", "content": "all is well"}))
+            .await;
+    assert!(refused(&denied), "{}", denied.text);
+    let head = call("head_object", json!({"bucket": bucket, "key": "public/report.txt"})).await;
+    assert!(head.text.contains("11"), "{}", head.text);
+    let piece =
+        call("get_object", json!({"bucket": bucket, "key": "public/report.txt", "offset": 4, "length": 2}))
+            .await;
+    assert_eq!(piece.result(), "is");
+    let list = call("list_objects", json!({"bucket": bucket, "prefix": "public/"})).await;
+    assert!(list.text.contains("public/report.txt"), "{}", list.text);
+    let once = call(
+        "put_object",
+        json!({"bucket": bucket, "key": "public/report.txt", "content": "again", "if_none_match": "*"}),
+    )
+    .await;
+    assert_eq!(once.json()["result"]["isError"], json!(true), "{}", once.text);
+    call("delete_object", json!({"bucket": bucket, "key": "public/report.txt"})).await;
+    let gone = call("get_object", json!({"bucket": bucket, "key": "public/report.txt"})).await;
+    assert_eq!(gone.json()["result"]["isError"], json!(true), "{}", gone.text);
+}

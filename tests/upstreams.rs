@@ -1,0 +1,229 @@
+//! What goes out, what comes back, and how both end.
+
+use http::Response;
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
+use world::agent::{read, send};
+use world::{Agent, Answer, Plan, World};
+
+fn raw(status: u16, headers: &[(&str, &str)], body: &str) -> Answer {
+    let mut response = Response::builder().status(status);
+    for (name, value) in headers {
+        response = response.header(*name, *value);
+    }
+    Answer::Raw(response.body(body.to_owned()).unwrap())
+}
+
+fn posting() -> Value {
+    json!({"name": "post_entry", "arguments": {"amount_cents": 1}})
+}
+
+#[tokio::test]
+async fn the_callers_token_never_goes_upstream() {
+    let world = World::start().await;
+    let token = world.token("agent/clerk");
+    let request = world.agent("agent/clerk").with_token(&token).rpc("tools/call", posting());
+    let request = request
+        .header("cookie", "a=b")
+        .header("x-forwarded-client-cert", "URI=spiffe://bank.test/admin")
+        .header("x-user", "root");
+    assert_eq!(send(request).await.result(), "posted");
+
+    let received = &world.ledger.received()[0];
+    let sent = received.headers["authorization"].to_str().unwrap();
+    assert!(sent.starts_with("Bearer ") && !sent.contains(&token));
+    for (name, value) in &received.headers {
+        assert!(!value.to_str().unwrap().contains(&token), "{name}");
+        assert!(!["cookie", "x-forwarded-client-cert", "x-user"].contains(&name.as_str()), "{name}");
+    }
+    assert!(!String::from_utf8_lossy(&received.body).contains(&token));
+}
+
+#[tokio::test]
+async fn the_credential_is_for_one_tool_of_one_server_and_names_who_acts() {
+    use base64::Engine;
+    let world = World::start().await;
+    assert_eq!(world.clerk().post_entry(1).await.result(), "posted");
+    let sent = world.ledger.received()[0].headers["authorization"].to_str().unwrap().to_owned();
+    let payload =
+        base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(sent.split('.').nth(1).unwrap()).unwrap();
+    let claims: Value = serde_json::from_slice(&payload).unwrap();
+    assert_eq!(claims["aud"], "spiffe://bank.test/mcp/ledger");
+    assert_eq!(claims["scope"], "ledger:post_entry");
+    assert_eq!(claims["sub"], "alice");
+    assert_eq!(claims["act"], json!({"sub": "spiffe://bank.test/agent/clerk"}));
+    assert_eq!(claims["exp"].as_u64().unwrap() - claims["iat"].as_u64().unwrap(), 300);
+}
+
+#[tokio::test]
+async fn the_body_goes_upstream_byte_for_byte() {
+    let world = World::start().await;
+    let body = r#"{ "jsonrpc":"2.0" , "id":"a\u0062", "method":"tools/call","params":{"x-unknown":1.50,"name":"post_entry","arguments":{"amount_cents":1,"ref":9007199254740993}}}"#;
+    let reply =
+        send(world.clerk().post("/mcp/ledger", body.to_owned()).header("mcp-protocol-version", "2025-11-25"))
+            .await;
+    assert_eq!(reply.json()["id"], "ab");
+    assert_eq!(world.ledger.received()[0].body, body);
+}
+
+#[tokio::test]
+async fn both_versions_of_http_are_spoken() {
+    let world = World::start().await;
+    let paths = world.path("agent-clerk");
+    world.clerk();
+    let read = |name: &str| std::fs::read_to_string(paths.join(name)).unwrap();
+    for (alpn, version) in [(&b"h2"[..], http::Version::HTTP_2), (&b"http/1.1"[..], http::Version::HTTP_11)] {
+        let agent = Agent::from_pem(
+            &world.url,
+            &world.trust_bundle(),
+            Some((&read("cert.pem"), &read("key.pem"))),
+            &[alpn],
+        );
+        let response =
+            agent.with_token(&world.token("agent/clerk")).rpc("tools/call", posting()).send().await.unwrap();
+        assert_eq!((response.status().as_u16(), response.version()), (200, version));
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_the_callers_stays_behind() {
+    let world = World::start().await;
+    let headers = [
+        ("content-type", "application/json"),
+        ("set-cookie", "s=1"),
+        ("www-authenticate", "Bearer realm=\"inner\""),
+        ("alt-svc", "h3=\":443\""),
+        ("server", "inner/1.0"),
+        ("mcp-session-id", "abc"),
+    ];
+    world.ledger.answers(move |_| raw(200, &headers, r#"{"jsonrpc":"2.0","id":7,"result":{}}"#));
+    let reply = world.clerk().post_entry(1).await;
+    for name in ["set-cookie", "www-authenticate", "alt-svc", "server"] {
+        assert_eq!(reply.header(name), None, "{name}");
+    }
+    assert_eq!(reply.header("mcp-session-id"), Some("abc"));
+}
+
+#[tokio::test]
+async fn a_refusal_of_our_credential_is_our_failure() {
+    for status in [401, 403, 302, 500] {
+        let world = World::start().await;
+        world
+            .ledger
+            .answers(move |_| raw(status, &[("location", "https://evil.example/")], "secret of the server"));
+        let reply = world.clerk().post_entry(1).await;
+        assert_eq!((reply.status, reply.refused_because().as_str()), (502, "upstream_failed"));
+        assert!(!reply.text.contains("secret") && reply.header("location").is_none());
+        assert!(world.only_record()["cause"].as_str().unwrap().contains(&status.to_string()));
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_is_another_workload_is_not_spoken_to() {
+    let world = World::with(Plan { server_path: "mcp/evil", ..Plan::default() }).await;
+    let reply = world.clerk().post_entry(1).await;
+    assert_eq!((reply.status, reply.refused_because().as_str()), (502, "upstream_failed"));
+    assert!(world.ledger.received().is_empty());
+    assert!(
+        world.only_record()["cause"].as_str().unwrap().contains("spiffe://bank.test/mcp/evil"),
+        "{}",
+        world.only_record()
+    );
+}
+
+#[tokio::test]
+async fn a_server_that_is_down_is_a_refusal_and_not_a_wait() {
+    let world = World::with(Plan { server_is_up: false, ..Plan::default() }).await;
+    let reply = world.clerk().post_entry(1).await;
+    assert_eq!((reply.status, reply.refused_because().as_str()), (502, "upstream_failed"));
+    assert_eq!(world.only_record()["decision"], "permit");
+}
+
+#[tokio::test]
+async fn events_arrive_one_by_one() {
+    let world = World::start().await;
+    let (events, stream) = mpsc::channel(8);
+    let mut stream = Some(stream);
+    world.ledger.answers(move |_| Answer::Events(stream.take().unwrap()));
+    let mut response = world.clerk().rpc("tools/call", posting()).send().await.unwrap();
+    for event in ["data: one\n\n", "data: two\n\n", ": three\n\n"] {
+        events.send(Ok(event)).await.unwrap(); // The next one is sent only when this one has been heard.
+        assert_eq!(response.chunk().await.unwrap().unwrap(), event);
+    }
+    drop(events);
+    let end = response.chunk().await.unwrap().unwrap_or_default();
+    assert!(end.is_empty(), "{end:?}");
+    drop(response);
+    let record = world.only_record();
+    assert_eq!((&record["outcome"], &record["bytes"]), (&json!("complete"), &json!(31)));
+}
+
+#[tokio::test]
+async fn a_stream_that_breaks_off_upstream_is_not_taken_for_a_whole_one() {
+    let world = World::start().await;
+    let (events, stream) = mpsc::channel(8);
+    let mut stream = Some(stream);
+    world.ledger.answers(move |_| Answer::Events(stream.take().unwrap()));
+    let mut response = world.clerk().rpc("tools/call", posting()).send().await.unwrap();
+    events.send(Ok("data: one\n\n")).await.unwrap();
+    assert_eq!(response.chunk().await.unwrap().unwrap(), "data: one\n\n");
+    events.send(Err(std::io::Error::other("the server dies"))).await.unwrap();
+    assert!(response.chunk().await.is_err());
+    assert_eq!(world.only_record()["outcome"], "answer_broken");
+}
+
+#[tokio::test]
+async fn a_caller_that_hangs_up_takes_the_upstream_along() {
+    for alpn in [&b"h2"[..], &b"http/1.1"[..]] {
+        let world = World::start().await;
+        let (events, stream) = mpsc::channel(8);
+        let mut stream = Some(stream);
+        world.ledger.answers(move |_| Answer::Events(stream.take().unwrap()));
+        let clerk = world.clerk();
+        let paths = world.path("agent-clerk");
+        let pem = |name: &str| std::fs::read_to_string(paths.join(name)).unwrap();
+        drop(clerk);
+        let agent = Agent::from_pem(
+            &world.url,
+            &world.trust_bundle(),
+            Some((&pem("cert.pem"), &pem("key.pem"))),
+            &[alpn],
+        );
+        let agent = agent.with_token(&world.token("agent/clerk"));
+        let mut response = agent.rpc("tools/call", posting()).send().await.unwrap();
+        events.send(Ok("data: one\n\n")).await.unwrap();
+        response.chunk().await.unwrap();
+        drop(response);
+        drop(agent);
+        events.closed().await; // The server's side of the stream ends: its connection was closed.
+        assert_eq!(world.only_record()["outcome"], "caller_gone");
+    }
+}
+
+#[tokio::test]
+async fn a_caller_that_hangs_up_before_the_answer_begins_takes_the_upstream_along() {
+    let world = World::start().await;
+    let (asked, mut was_asked) = mpsc::channel(1);
+    world.ledger.answers(move |_| {
+        let (held, closed) = mpsc::channel(1);
+        asked.try_send(closed).unwrap();
+        Answer::Silence(held)
+    });
+    let call = tokio::spawn(world.clerk().rpc("tools/call", posting()).send());
+    let mut closed = was_asked.recv().await.unwrap();
+    call.abort();
+    assert!(call.await.unwrap_err().is_cancelled());
+    assert_eq!(closed.recv().await, None, "the server's connection was closed");
+    assert_eq!(world.only_record()["outcome"], "caller_gone");
+}
+
+#[tokio::test]
+async fn an_answer_is_read_whole_and_the_connection_used_again() {
+    let world = World::start().await;
+    let clerk = world.clerk();
+    for _ in 0..5 {
+        assert_eq!(read(clerk.rpc("tools/call", posting()).send().await.unwrap()).await.result(), "posted");
+    }
+    assert_eq!(world.ledger.received().len(), 5);
+    assert_eq!(world.ledger.connections(), 1);
+}

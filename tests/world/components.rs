@@ -1,0 +1,139 @@
+//! Real programs that stories need: our own binaries, the official SDKs, an S3 server.
+
+use serde_json::Value;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+/// One of our own programs, as the last build left it.
+pub fn program(name: &str) -> PathBuf {
+    let path = std::env::current_exe().unwrap().parent().unwrap().parent().unwrap().join(name);
+    assert!(path.exists(), "{} is not built: cargo build --workspace --bins", path.display());
+    path
+}
+
+/// Says loudly that a story can't be told here; in CI that is a failure.
+pub fn missing(what: &str, fix: &str) {
+    let required = std::env::var("SALLYPORT_COMPONENTS").is_ok_and(|v| v == "required");
+    assert!(!required, "{what} is missing: {fix}");
+    eprintln!("\n*** SKIPPED: {what} is missing. {fix}\n");
+}
+
+/// The interpreter with the official Python SDK.
+pub fn python() -> Option<PathBuf> {
+    let cache = std::env::var_os("SALLYPORT_CACHE")
+        .map(PathBuf::from)
+        .or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache/sallyport")));
+    let path = std::env::var_os("SALLYPORT_PYTHON")
+        .map(PathBuf::from)
+        .or_else(|| Some(cache?.join("python/bin/python")))?;
+    if path.exists() {
+        return Some(path);
+    }
+    missing("the Python SDK", "scripts/setup python");
+    None
+}
+
+/// The folder with the official TypeScript SDKs.
+pub fn node() -> Option<PathBuf> {
+    let folder = root().join("tests/clients/node");
+    if folder.join("node_modules/@modelcontextprotocol/client").exists() {
+        return Some(folder);
+    }
+    missing("the TypeScript SDK", "scripts/setup node");
+    None
+}
+
+/// The project's folder.
+pub fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_path_buf()
+}
+
+/// `sallyport up` as a process of its own.
+pub struct Sallyport {
+    process: Child,
+    dir: TempDir,
+    pub env: HashMap<String, String>,
+    pub ready_in: Duration,
+}
+
+impl Sallyport {
+    pub fn up() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let started = Instant::now();
+        let process = Command::new(program("sallyport"))
+            .args(["up", "--listen", "127.0.0.1:0", "--dir"])
+            .arg(dir.path())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut up = Self { process, dir, env: HashMap::new(), ready_in: Duration::ZERO };
+        up.await_ready();
+        up.ready_in = started.elapsed();
+        let text = std::fs::read_to_string(up.path("agent.env")).unwrap();
+        up.env = text
+            .lines()
+            .map(|line| line.strip_prefix("export ").unwrap().split_once('=').unwrap())
+            .map(|(name, value)| (name.to_owned(), value.trim_matches('\'').to_owned()))
+            .collect();
+        up
+    }
+
+    /// The first line that it prints says that everything is up.
+    fn await_ready(&mut self) {
+        use std::io::{BufRead, BufReader};
+        let mut lines = BufReader::new(self.process.stdout.take().unwrap());
+        let mut line = String::new();
+        lines.read_line(&mut line).unwrap();
+        assert!(line.starts_with("sallyport is up: https://127.0.0.1:"), "{line:?}");
+        std::thread::spawn(move || std::io::copy(&mut lines, &mut std::io::sink())); // A full pipe would stop it.
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// A client program with the agent's environment, its lines of JSON and its exit code.
+    pub fn client(&self, program: &Path, arguments: &[&str]) -> Vec<Value> {
+        let output = self.run(program, arguments);
+        let text = String::from_utf8_lossy(&output.stdout);
+        let lines: Vec<Value> = text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+        assert!(!lines.is_empty(), "{output:?}");
+        lines
+    }
+
+    /// Any program with the agent's environment.
+    pub fn run(&self, program: &Path, arguments: &[&str]) -> Output {
+        Command::new(program).args(arguments).envs(&self.env).current_dir(root()).output().unwrap()
+    }
+
+    /// The audit records of one method.
+    pub fn records(&self, method: &str) -> Vec<Value> {
+        let text = std::fs::read_to_string(self.path("audit.jsonl")).unwrap();
+        let all = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        all.filter(|record| record["method"] == method).collect()
+    }
+
+    /// What the S3 server has written of calls of a tool.
+    pub fn heard(&self, tool: &str) -> usize {
+        let log = std::fs::read_to_string(self.path("mcp-s3.log")).unwrap();
+        log.lines().filter(|line| line.contains("tools/call") && line.contains(tool)).count()
+    }
+
+    /// SIGTERM, and how it ended.
+    pub fn terminate(mut self) -> std::process::ExitStatus {
+        Command::new("kill").arg(self.process.id().to_string()).status().unwrap();
+        self.process.wait().unwrap()
+    }
+}
+
+impl Drop for Sallyport {
+    fn drop(&mut self) {
+        if let Ok(None) = self.process.try_wait() {
+            let _ = Command::new("kill").arg(self.process.id().to_string()).status();
+            let _ = self.process.wait();
+        }
+    }
+}

@@ -1,0 +1,281 @@
+//! A world for stories: a trust domain, the embedded token service, a fake MCP server on a real socket, and a gateway
+//! between them, all in this process. Fakes live here and not behind a flag of the product.
+#![allow(
+    clippy::unwrap_used,
+    missing_docs,
+    reason = "test support: a world that can't be built ends its test, and its names speak"
+)]
+
+pub mod agent;
+pub mod policies;
+pub mod reply;
+pub mod server;
+pub mod components;
+pub mod remote_s3;
+
+pub use agent::Agent;
+pub use reply::Reply;
+pub use server::{Answer, McpServer, Received};
+
+use certs::development::{Domain, paths_in};
+use certs::files::{FileSource, Paths};
+use certs::{Clock, SharedSource, SpiffeId, TrustDomain};
+use gateway::run::{self, Running};
+use gateway::token_service::{
+    self, ServiceKeys, Settings, SubjectClaims, TokenService, subject_token, users_issuer,
+};
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use tempfile::TempDir;
+use tokens::SigningKey;
+
+pub const DOMAIN: &str = "bank.test";
+
+/// How a world differs from the usual one.
+#[derive(Clone)]
+pub struct Plan {
+    pub policy: Vec<(&'static str, String)>,
+    pub subject: &'static str,
+    pub limits: &'static str,
+    pub issuer: &'static str,
+    pub server_path: &'static str,
+    pub server_is_up: bool,
+    pub s3: Option<remote_s3::Endpoint>,
+}
+
+impl Default for Plan {
+    fn default() -> Self {
+        Self {
+            policy: policies::ledger(),
+            subject: "required",
+            limits: "{}",
+            issuer: "",
+            server_path: "mcp/ledger",
+            server_is_up: true,
+            s3: None,
+        }
+    }
+}
+
+pub struct World {
+    pub domain: Domain,
+    pub clock: Clock,
+    pub ledger: McpServer,
+    pub gateway: Running,
+    pub url: String,
+    pub keys: ServiceKeys,
+    pub origin: String,
+    dir: TempDir,
+    _s3: Option<remote_s3::Server>,
+}
+
+impl World {
+    pub async fn start() -> Self {
+        Self::with(Plan::default()).await
+    }
+
+    pub async fn with_policy(policy: Vec<(&'static str, String)>) -> Self {
+        Self::with(Plan { policy, ..Plan::default() }).await
+    }
+
+    pub async fn with(plan: Plan) -> Self {
+        certs::install_crypto();
+        let dir = tempfile::tempdir().unwrap();
+        let clock = Clock::adjustable();
+        let domain =
+            Domain::open(&dir.path().join("ca"), &TrustDomain::new(DOMAIN).unwrap(), &clock).unwrap();
+        let socket = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("https://{}", socket.local_addr().unwrap());
+
+        let ledger_source = source(&dir, &domain, &clock, plan.server_path);
+        let ledger = McpServer::start(ledger_source, domain.id("gateway").unwrap(), clock.clone()).await;
+        if !plan.server_is_up {
+            ledger.stop();
+        }
+
+        let keys = ServiceKeys {
+            users: SigningKey::generate().unwrap(),
+            credentials: SigningKey::generate().unwrap(),
+        };
+        let actor = SigningKey::generate().unwrap();
+        certs::files::write(&dir.path().join("actor.key"), actor.to_pkcs8(), 0o600).unwrap();
+        let service_socket = TcpListener::bind("127.0.0.1:0").unwrap();
+        let origin = format!("https://{}", service_socket.local_addr().unwrap());
+        let service =
+            TokenService::new(keys.clone(), &actor, settings(&domain, &url, &origin), clock.clone()).unwrap();
+        std::fs::write(dir.path().join("credentials.jwks.json"), service.credential_jwks().to_string())
+            .unwrap();
+        let s3 = plan.s3.as_ref().map(|endpoint| {
+            source(&dir, &domain, &clock, "mcp/s3");
+            let svid = paths_in(&dir.path().join("mcp-s3"));
+            remote_s3::Server::start(endpoint, dir.path(), &svid, DOMAIN, &token_service::issuer(&origin))
+        });
+        let service_source = source(&dir, &domain, &clock, "token-service");
+        token_service::listener::serve(Arc::new(service), service_socket, service_source, clock.clone())
+            .unwrap();
+
+        source(&dir, &domain, &clock, "gateway");
+        for (name, text) in &plan.policy {
+            write_policy(&dir, name, text);
+        }
+        std::fs::create_dir_all(dir.path().join("policies")).unwrap();
+        std::fs::write(
+            dir.path().join("sallyport.yaml"),
+            config(&plan, &url, &origin, ledger.address, s3.as_ref().map(|s| s.address)),
+        )
+        .unwrap();
+        let config = gateway::config::load(&dir.path().join("sallyport.yaml"))
+            .unwrap_or_else(|problems| panic!("{problems:?}"));
+        let gateway = run::start(config, Some(socket), clock.clone()).await.unwrap();
+        Self { domain, clock, ledger, gateway, url, keys, origin, dir, _s3: s3 }
+    }
+
+    /// The usual agent: workload `agent/clerk`, acting for alice.
+    pub fn clerk(&self) -> Agent {
+        self.agent("agent/clerk").with_token(&self.token("agent/clerk"))
+    }
+
+    /// A workload of the world's trust domain, without a token.
+    pub fn agent(&self, path: &str) -> Agent {
+        let paths = self
+            .domain
+            .write_svid(&self.dir.path().join(path.replace('/', "-")), &self.id(path), &[], self.clock.now())
+            .unwrap();
+        Agent::new(&self.url, &self.trust_bundle(), Some(&paths))
+    }
+
+    /// Alice's token for a workload to present.
+    pub fn token(&self, presenter: &str) -> String {
+        self.token_with(presenter, |_| {})
+    }
+
+    /// The same with something changed.
+    pub fn token_with(&self, presenter: &str, change: impl FnOnce(&mut SubjectClaims<'_>)) -> String {
+        let (issuer, id) = (users_issuer(&self.origin), self.id(presenter));
+        let scopes = BTreeSet::from(["bookkeeping".to_owned()]);
+        let mut claims = SubjectClaims {
+            issuer: &issuer,
+            subject: "alice",
+            presenter: &id,
+            audience: &self.url,
+            scopes: &scopes,
+            ttl: Duration::from_secs(600),
+        };
+        change(&mut claims);
+        subject_token(&self.keys.users, &claims, self.clock.now()).unwrap().expose().to_owned()
+    }
+
+    pub fn id(&self, path: &str) -> SpiffeId {
+        self.domain.id(path).unwrap()
+    }
+
+    pub fn trust_bundle(&self) -> String {
+        self.domain.bundle().to_owned()
+    }
+
+    /// Where the gateway's own SVID is.
+    pub fn gateway_svid(&self) -> Paths {
+        paths_in(&self.dir.path().join("gateway"))
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// Writes a policy file and waits until the gateway has looked at it.
+    pub async fn change_policy(&self, name: &str, text: &str) {
+        let mut reloads = self.gateway.reloads();
+        reloads.mark_unchanged();
+        write_policy(&self.dir, name, text);
+        reloads.changed().await.unwrap();
+    }
+
+    /// Every line of the audit file.
+    pub fn audit(&self) -> Vec<Value> {
+        self.gateway.flush_audit();
+        let text = std::fs::read_to_string(self.path("audit.jsonl")).unwrap();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    /// The records of one kind.
+    pub fn records(&self, kind: &str) -> Vec<Value> {
+        self.audit().into_iter().filter(|r| r["kind"] == kind).collect()
+    }
+
+    /// The one record of the one request.
+    pub fn only_record(&self) -> Value {
+        let mut records = self.records("request");
+        assert_eq!(records.len(), 1, "one record for one request: {records:#?}");
+        records.remove(0)
+    }
+}
+
+fn source(dir: &TempDir, domain: &Domain, clock: &Clock, path: &str) -> SharedSource {
+    let id = domain.id(path).unwrap();
+    let folder = dir.path().join(path.replace('/', "-"));
+    let paths = domain.write_svid(&folder, &id, &["127.0.0.1", "localhost"], clock.now()).unwrap();
+    FileSource::open(paths).unwrap()
+}
+
+fn write_policy(dir: &TempDir, name: &str, text: &str) {
+    let path = dir.path().join("policies").join(name);
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    certs::files::write(&path, text.as_bytes(), 0o644).unwrap();
+}
+
+fn settings(domain: &Domain, url: &str, origin: &str) -> Settings {
+    let of =
+        |server: &str, all: &[&str]| all.iter().map(|s| format!("{server}:{s}")).collect::<BTreeSet<_>>();
+    let mut scopes = of("ledger", &["post_entry", "read_balance", "protocol", "resources", "prompts"]);
+    scopes.extend(of(
+        "s3",
+        &["protocol", "list_objects", "get_object", "head_object", "put_object", "delete_object"],
+    ));
+    Settings {
+        origin: origin.into(),
+        gateway: domain.id("gateway").unwrap(),
+        resources: [url.to_owned(), format!("{url}/mcp/ledger"), format!("{url}/mcp/s3")].into(),
+        audiences: ["mcp/ledger", "mcp/s3"].map(|path| domain.id(path).unwrap().to_string()).into(),
+        grants: BTreeMap::from([("bookkeeping".to_owned(), scopes.clone())]),
+        workload_grants: BTreeMap::from([(domain.id("agent/robot").unwrap().to_string(), scopes)]),
+    }
+}
+
+fn config(plan: &Plan, url: &str, origin: &str, ledger: SocketAddr, s3: Option<SocketAddr>) -> String {
+    let s3 = s3.map_or(String::new(), |at| {
+        format!("  s3: {{url: \"https://{at}/mcp\", spiffe_id: \"spiffe://{DOMAIN}/mcp/s3\"}}")
+    });
+    let (subject, limits, more) = (plan.subject, plan.limits, plan.issuer);
+    format!(
+        "listen: 127.0.0.1:0
+url: {url}
+identity: {{certificate: gateway/cert.pem, private_key: gateway/key.pem, trust_bundle: gateway/bundle.pem}}
+issuers:
+  - issuer: {origin}/oauth/users
+    types: [at+jwt]
+    leeway: 0s
+    presenter: {{claim: client_id}}
+    jwks: {{url: \"{origin}/oauth/users/jwks\", refresh: 1s, server: {{spiffe_id: \"spiffe://{DOMAIN}/token-service\"}}}}
+    {more}
+token_service:
+  issuer: {origin}/oauth
+  token_endpoint: {origin}/oauth/token
+  server: {{spiffe_id: \"spiffe://{DOMAIN}/token-service\"}}
+  jwks: {{url: \"{origin}/oauth/jwks\", refresh: 1s, server: {{spiffe_id: \"spiffe://{DOMAIN}/token-service\"}}}}
+  actor_key: actor.key
+servers:
+  ledger:
+    url: https://{ledger}/mcp
+    spiffe_id: spiffe://{DOMAIN}/mcp/ledger
+    subject: {subject}
+{s3}
+policy: {{dir: policies}}
+audit: {{file: audit.jsonl}}
+limits: {limits}
+"
+    )
+}

@@ -1,0 +1,34 @@
+//! The policies of the usual world.
+
+/// The clerk may post entries up to 10.00 for a person; nobody may read the balance; anybody verified may hold a session.
+pub fn ledger() -> Vec<(&'static str, String)> {
+    vec![
+        ("protocol.rego", protocol()),
+        ("tools/ledger/post_entry.rego", post_entry("input.call.arguments.amount_cents <= 1000")),
+    ]
+}
+
+/// What opens and keeps a session.
+pub fn protocol() -> String {
+    "package protocol\n\nallow if true\n".into()
+}
+
+/// The clerk may post entries for which a condition holds.
+pub fn post_entry(condition: &str) -> String {
+    format!(
+        "package tools.ledger.post_entry
+
+visible if input.caller.path == [\"agent\", \"clerk\"]
+
+allow if {{
+	input.caller.path == [\"agent\", \"clerk\"]
+	{condition}
+}}
+"
+    )
+}
+
+/// The usual policies, with another file for posting.
+pub fn with_post_entry(text: &str) -> Vec<(&'static str, String)> {
+    vec![("protocol.rego", protocol()), ("tools/ledger/post_entry.rego", text.to_owned())]
+}

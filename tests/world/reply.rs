@@ -1,0 +1,44 @@
+//! What a caller heard.
+
+use serde_json::Value;
+
+#[derive(Debug)]
+pub struct Reply {
+    pub status: u16,
+    pub headers: http::HeaderMap,
+    pub text: String,
+}
+
+impl Reply {
+    /// The body as JSON; of an event stream the last event's data.
+    pub fn json(&self) -> Value {
+        let text = self.text.trim();
+        let text = text.rsplit("data: ").next().filter(|_| text.contains("data: ")).unwrap_or(text);
+        serde_json::from_str(text.trim()).unwrap_or_else(|e| panic!("{e}: {}", self.text))
+    }
+
+    /// The stable reason of a refusal.
+    pub fn refused_because(&self) -> String {
+        self.json()["error"]["data"]["reason"]
+            .as_str()
+            .unwrap_or_else(|| panic!("not a refusal: {}", self.text))
+            .to_owned()
+    }
+
+    /// The JSON-RPC code of a refusal.
+    pub fn code(&self) -> i64 {
+        self.json()["error"]["code"].as_i64().unwrap_or_else(|| panic!("not a refusal: {}", self.text))
+    }
+
+    /// The text of a tool's result.
+    pub fn result(&self) -> String {
+        self.json()["result"]["content"][0]["text"]
+            .as_str()
+            .unwrap_or_else(|| panic!("no result: {}", self.text))
+            .to_owned()
+    }
+
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).map(|v| v.to_str().unwrap())
+    }
+}

@@ -1,0 +1,190 @@
+//! A fake MCP server on a real socket: mutual TLS as an upstream has it, answers from a script, all that came in kept.
+
+use bytes::Bytes;
+use certs::tls::{Accept, server_config};
+use certs::{Clock, SharedSource, SpiffeId};
+use http::{Request, Response, StatusCode};
+use http_body_util::combinators::BoxBody;
+use http_body_util::{BodyExt, Full};
+use hyper::body::{Frame, Incoming};
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use serde_json::{Value, json};
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+use tokio_rustls::TlsAcceptor;
+
+/// A request as the server got it.
+#[derive(Clone, Debug)]
+pub struct Received {
+    pub method: http::Method,
+    pub path: String,
+    pub headers: http::HeaderMap,
+    pub body: Bytes,
+}
+
+impl Received {
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap()
+    }
+}
+
+/// What the server says.
+pub enum Answer {
+    Json(Value),
+    Raw(Response<String>),
+    /// An event stream; it ends when the sender is dropped, and breaks off when an error is sent.
+    Events(mpsc::Receiver<Result<&'static str, std::io::Error>>),
+    /// Nothing, ever; the sender is dropped when the connection is closed.
+    Silence(mpsc::Sender<()>),
+}
+
+type Script = Box<dyn FnMut(&Received) -> Answer + Send>;
+
+#[derive(Clone)]
+pub struct McpServer {
+    pub address: SocketAddr,
+    received: Arc<Mutex<Vec<Received>>>,
+    script: Arc<Mutex<Script>>,
+    accepting: Arc<tokio::task::JoinHandle<()>>,
+    connections: Arc<AtomicUsize>,
+}
+
+impl McpServer {
+    pub async fn start(source: SharedSource, gateway: SpiffeId, clock: Clock) -> Self {
+        let tcp = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = tcp.local_addr().unwrap();
+        let tls = TlsAcceptor::from(Arc::new(
+            server_config(source, Accept::Ids(vec![gateway]), &["http/1.1"], clock).unwrap(),
+        ));
+        let received: Arc<Mutex<Vec<Received>>> = Arc::default();
+        let script: Arc<Mutex<Script>> = Arc::new(Mutex::new(Box::new(usual)));
+        let (kept, said) = (Arc::clone(&received), Arc::clone(&script));
+        let connections: Arc<AtomicUsize> = Arc::default();
+        let counted = Arc::clone(&connections);
+        let accepting = tokio::spawn(async move {
+            while let Ok((stream, _)) = tcp.accept().await {
+                counted.fetch_add(1, Ordering::SeqCst);
+                let (tls, kept, said) = (tls.clone(), Arc::clone(&kept), Arc::clone(&said));
+                tokio::spawn(async move {
+                    let Ok(stream) = tls.accept(stream).await else { return };
+                    let answer =
+                        service_fn(move |request| respond(request, Arc::clone(&kept), Arc::clone(&said)));
+                    let _ = hyper::server::conn::http1::Builder::new()
+                        .serve_connection(TokioIo::new(stream), answer)
+                        .await;
+                });
+            }
+        });
+        Self { address, received, script, accepting: Arc::new(accepting), connections }
+    }
+
+    /// From now on the server answers like this.
+    pub fn answers(&self, script: impl FnMut(&Received) -> Answer + Send + 'static) {
+        *self.script.lock().unwrap() = Box::new(script);
+    }
+
+    /// All that has come in.
+    pub fn received(&self) -> Vec<Received> {
+        self.received.lock().unwrap().clone()
+    }
+
+    /// How many connections have been accepted.
+    pub fn connections(&self) -> usize {
+        self.connections.load(Ordering::SeqCst)
+    }
+
+    /// Stops accepting: the port is closed.
+    pub fn stop(&self) {
+        self.accepting.abort();
+    }
+}
+
+async fn respond(
+    request: Request<Incoming>,
+    kept: Arc<Mutex<Vec<Received>>>,
+    script: Arc<Mutex<Script>>,
+) -> Result<Response<BoxBody<Bytes, std::io::Error>>, Infallible> {
+    let (head, body) = request.into_parts();
+    let Ok(body) = body.collect().await else { return Ok(Response::default()) };
+    let received = Received {
+        method: head.method,
+        path: head.uri.to_string(),
+        headers: head.headers,
+        body: body.to_bytes(),
+    };
+    kept.lock().unwrap().push(received.clone());
+    let answer = (script.lock().unwrap())(&received);
+    Ok(match answer {
+        Answer::Json(value) => Response::builder()
+            .header("content-type", "application/json")
+            .body(full(value.to_string()))
+            .unwrap(),
+        Answer::Raw(response) => response.map(full),
+        Answer::Silence(_held) => std::future::pending().await,
+        Answer::Events(events) => {
+            Response::builder().header("content-type", "text/event-stream").body(Fed(events).boxed()).unwrap()
+        }
+    })
+}
+
+fn full(text: String) -> BoxBody<Bytes, std::io::Error> {
+    Full::new(Bytes::from(text)).map_err(|never| match never {}).boxed()
+}
+
+/// The usual answers: tools post and balance, every call succeeds.
+fn usual(received: &Received) -> Answer {
+    if received.method != http::Method::POST {
+        return Answer::Raw(
+            Response::builder().status(StatusCode::METHOD_NOT_ALLOWED).body(String::new()).unwrap(),
+        );
+    }
+    let request = received.json();
+    let id = request["id"].clone();
+    if id.is_null() {
+        return Answer::Raw(
+            Response::builder()
+                .status(StatusCode::ACCEPTED)
+                .header("content-length", "0")
+                .body(String::new())
+                .unwrap(),
+        );
+    }
+    let result = match request["method"].as_str().unwrap_or_default() {
+        "tools/list" => list(),
+        "initialize" => {
+            json!({"protocolVersion": "2025-11-25", "capabilities": {"tools": {}}, "serverInfo": {"name": "ledger", "version": "1"}})
+        }
+        _ => json!({"resultType": "complete", "content": [{"type": "text", "text": "posted"}]}),
+    };
+    Answer::Json(json!({"jsonrpc": "2.0", "id": id, "result": result}))
+}
+
+/// The usual list.
+pub fn list() -> Value {
+    let tool = |name: &str| json!({"name": name, "inputSchema": {"type": "object"}, "x-vendor": {"kept": 12345678901234567890_u64}});
+    json!({"resultType": "complete", "ttlMs": 60000, "cacheScope": "public", "tools": [tool("post_entry"), tool("read_balance")]})
+}
+
+/// A response body fed from a channel.
+struct Fed(mpsc::Receiver<Result<&'static str, std::io::Error>>);
+
+impl hyper::body::Body for Fed {
+    type Data = Bytes;
+    type Error = std::io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, std::io::Error>>> {
+        self.0
+            .poll_recv(cx)
+            .map(|next| next.map(|event| event.map(|text| Frame::data(Bytes::from_static(text.as_bytes())))))
+    }
+}

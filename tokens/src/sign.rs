@@ -1,0 +1,102 @@
+//! Tokens that we issue ourselves: ES256, one key for each kind of token.
+
+use crate::keys::jwk_set;
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jsonwebtoken::jwk::{Jwk, PublicKeyUse, ThumbprintHash};
+use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
+use serde_json::{Map, Value};
+use std::fmt;
+
+/// A private signing key with its published name. `Debug` prints the name alone.
+#[derive(Clone)]
+pub struct SigningKey {
+    pkcs8: Vec<u8>,
+    key: EncodingKey,
+    jwk: Jwk,
+    kid: String,
+}
+
+/// Why a key can't be made or used.
+#[derive(Debug, thiserror::Error)]
+pub enum SigningError {
+    /// The random number generator or the key's encoding failed.
+    #[error("no ES256 key could be made")]
+    Generate,
+    /// Not a PKCS #8 document with a P-256 key.
+    #[error("not a PKCS #8 document with a P-256 key")]
+    NotAKey,
+    /// The library refused to sign.
+    #[error("the token could not be signed")]
+    Sign(#[source] jsonwebtoken::errors::Error),
+}
+
+impl SigningKey {
+    /// A new P-256 key.
+    ///
+    /// # Errors
+    /// [`SigningError::Generate`] if there is no randomness to be had.
+    pub fn generate() -> Result<Self, SigningError> {
+        let pair =
+            EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).map_err(|_| SigningError::Generate)?;
+        let pkcs8 = pair.to_pkcs8v1().map_err(|_| SigningError::Generate)?;
+        Self::from_pkcs8(pkcs8.as_ref())
+    }
+
+    /// Reads a key from PKCS #8 DER. Its name (`kid`) is its RFC 7638 thumbprint.
+    ///
+    /// # Errors
+    /// [`SigningError::NotAKey`] for anything but a P-256 private key.
+    pub fn from_pkcs8(der: &[u8]) -> Result<Self, SigningError> {
+        let key = EncodingKey::from_ec_der(der);
+        let mut jwk = Jwk::from_encoding_key(&key, Algorithm::ES256).map_err(|_| SigningError::NotAKey)?;
+        let kid = jwk.thumbprint(ThumbprintHash::SHA256).map_err(|_| SigningError::NotAKey)?;
+        jwk.common.key_id = Some(kid.clone());
+        jwk.common.public_key_use = Some(PublicKeyUse::Signature);
+        Ok(Self { pkcs8: der.to_vec(), key, jwk, kid })
+    }
+
+    /// The key as PKCS #8 DER, for a file that only its owner may read.
+    pub fn to_pkcs8(&self) -> &[u8] {
+        &self.pkcs8
+    }
+
+    /// Its published name.
+    pub fn kid(&self) -> &str {
+        &self.kid
+    }
+
+    /// The JWK set (RFC 7517 §5) that publishes these keys.
+    pub fn jwks<'a>(keys: impl IntoIterator<Item = &'a Self>) -> Value {
+        serde_json::to_value(jwk_set(keys.into_iter().map(|key| key.jwk.clone()).collect()))
+            .unwrap_or_default()
+    }
+
+    /// Signs claims as a token of the given type (`typ`, RFC 8725 §3.11).
+    ///
+    /// # Errors
+    /// [`SigningError::Sign`] if the library refuses.
+    pub fn sign(&self, typ: &str, claims: &Map<String, Value>) -> Result<crate::Secret, SigningError> {
+        let mut header = Header::new(Algorithm::ES256);
+        header.typ = Some(typ.to_owned());
+        header.kid = Some(self.kid.clone());
+        encode(&header, claims, &self.key).map(crate::Secret::new).map_err(SigningError::Sign)
+    }
+}
+
+impl fmt::Debug for SigningKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SigningKey({})", self.kid)
+    }
+}
+
+/// 128 random bits for a `jti`, base64url.
+///
+/// # Errors
+/// [`SigningError::Generate`] if there is no randomness to be had.
+pub fn token_id() -> Result<String, SigningError> {
+    let mut bytes = [0u8; 16];
+    aws_lc_rs::rand::fill(&mut bytes).map_err(|_| SigningError::Generate)?;
+    Ok(URL_SAFE_NO_PAD.encode(bytes))
+}

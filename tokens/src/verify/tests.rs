@@ -1,0 +1,180 @@
+//! Each refused token has an accepted twin that differs in the one thing.
+#![allow(clippy::unwrap_used, reason = "a test ends by panicking")]
+
+use super::*;
+use crate::SigningKey;
+use crate::keys::KeysError;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::json;
+
+const NOW: u64 = 1_800_000_000;
+
+fn now() -> SystemTime {
+    UNIX_EPOCH + Duration::from_secs(NOW)
+}
+
+fn expect() -> Expect {
+    Expect {
+        issuer: "https://issuer.test".into(),
+        audiences: vec!["https://gw.test".into()],
+        types: vec!["at+jwt".into()],
+        leeway: Duration::from_secs(5),
+    }
+}
+
+fn good() -> Map<String, Value> {
+    json!({"iss": "https://issuer.test", "sub": "alice", "aud": "https://gw.test", "exp": NOW + 60, "nbf": NOW,
+           "scope": "a b", "act": {"sub": "one", "act": {"sub": "two"}}})
+    .as_object()
+    .unwrap()
+    .clone()
+}
+
+struct Issuer {
+    key: SigningKey,
+    keys: Keys,
+}
+
+fn issuer() -> Issuer {
+    let key = SigningKey::generate().unwrap();
+    let keys = Keys::from_jwks(SigningKey::jwks([&key]).to_string().as_bytes()).unwrap();
+    Issuer { key, keys }
+}
+
+impl Issuer {
+    fn judge(&self, claims: Value) -> Result<Claims, TokenError> {
+        let mut all = good();
+        for (name, value) in claims.as_object().unwrap() {
+            if value.is_null() {
+                all.remove(name)
+            } else {
+                all.insert(name.clone(), value.clone())
+            };
+        }
+        verify(self.key.sign("at+jwt", &all).unwrap().expose(), &self.keys, &expect(), now())
+    }
+}
+
+/// A token with any header at all; the signature is the caller's.
+fn raw(header: Value, claims: &Map<String, Value>, signature: &[u8]) -> String {
+    let b64 = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
+    format!(
+        "{}.{}.{}",
+        b64(header.to_string().as_bytes()),
+        b64(&serde_json::to_vec(claims).unwrap()),
+        b64(signature)
+    )
+}
+
+#[test]
+fn a_good_token_is_read() {
+    let claims = issuer().judge(json!({})).unwrap();
+    assert_eq!(claims.sub, "alice");
+    assert_eq!(claims.scopes.iter().collect::<Vec<_>>(), ["a", "b"]);
+    assert_eq!(claims.actors, ["one", "two"]);
+}
+
+#[test]
+fn time_is_judged_with_the_leeway_and_no_more() {
+    let issuer = issuer();
+    assert!(issuer.judge(json!({"exp": NOW - 4})).is_ok());
+    assert!(matches!(issuer.judge(json!({"exp": NOW - 5})), Err(TokenError::Expired)));
+    assert!(issuer.judge(json!({"nbf": NOW + 5})).is_ok());
+    assert!(matches!(issuer.judge(json!({"nbf": NOW + 6})), Err(TokenError::NotYetValid)));
+    assert!(matches!(issuer.judge(json!({"iat": NOW + 6})), Err(TokenError::NotYetValid)));
+}
+
+#[test]
+fn required_claims_are_required() {
+    for name in ["iss", "sub", "aud", "exp"] {
+        let refused = issuer().judge(json!({ name: null }));
+        assert!(
+            matches!(refused, Err(TokenError::Claim(ClaimError(missing))) if missing == name),
+            "{name}: {refused:?}"
+        );
+    }
+}
+
+#[test]
+fn claims_of_the_wrong_type_are_refused() {
+    for claims in [
+        json!({"exp": "soon"}),
+        json!({"exp": -1}),
+        json!({"aud": [1]}),
+        json!({"aud": []}),
+        json!({"sub": ""}),
+        json!({"scope": ["a"]}),
+        json!({"act": "one"}),
+        json!({"act": {"act": {"sub": "two"}}}),
+        json!({"cnf": {"jkt": "x"}}),
+    ] {
+        assert!(matches!(issuer().judge(claims.clone()), Err(TokenError::Claim(_))), "{claims}");
+    }
+}
+
+#[test]
+fn issuer_and_audience_must_match() {
+    let issuer = issuer();
+    assert!(matches!(issuer.judge(json!({"iss": "https://issuer.test/"})), Err(TokenError::Issuer)));
+    assert!(matches!(issuer.judge(json!({"aud": "https://gw.test/mcp"})), Err(TokenError::Audience)));
+    assert!(issuer.judge(json!({"aud": ["https://other.test", "https://gw.test"]})).is_ok());
+}
+
+#[test]
+fn a_token_of_another_type_is_refused() {
+    let issuer = issuer();
+    let token = issuer.key.sign("sallyport-actor+jwt", &good()).unwrap();
+    assert!(matches!(verify(token.expose(), &issuer.keys, &expect(), now()), Err(TokenError::Type { .. })));
+}
+
+#[test]
+fn the_algorithm_is_the_keys_and_never_the_tokens() {
+    let issuer = issuer();
+    let kid = issuer.key.kid();
+    let none = raw(json!({"alg": "none", "typ": "at+jwt", "kid": kid}), &good(), b"");
+    assert!(matches!(verify(&none, &issuer.keys, &expect(), now()), Err(TokenError::Malformed(_))));
+    // The published key, used as an HMAC secret: the classic confusion.
+    let public = SigningKey::jwks([&issuer.key]).to_string();
+    let header =
+        jsonwebtoken::Header { typ: Some("at+jwt".into()), kid: Some(kid.into()), ..Default::default() };
+    let confused =
+        jsonwebtoken::encode(&header, &good(), &jsonwebtoken::EncodingKey::from_secret(public.as_bytes()))
+            .unwrap();
+    assert!(matches!(verify(&confused, &issuer.keys, &expect(), now()), Err(TokenError::Signature(_))));
+}
+
+#[test]
+fn critical_headers_unknown_keys_and_changed_claims_are_refused() {
+    let issuer = issuer();
+    let kid = issuer.key.kid();
+    let critical = raw(json!({"alg": "ES256", "typ": "at+jwt", "kid": kid, "crit": ["exp"]}), &good(), b"x");
+    assert!(matches!(verify(&critical, &issuer.keys, &expect(), now()), Err(TokenError::Critical)));
+    let stranger = SigningKey::generate().unwrap().sign("at+jwt", &good()).unwrap();
+    assert!(matches!(
+        verify(stranger.expose(), &issuer.keys, &expect(), now()),
+        Err(TokenError::UnknownKey { .. })
+    ));
+    let token = issuer.key.sign("at+jwt", &good()).unwrap();
+    let mut claims = good();
+    claims.insert("sub".into(), "mallory".into());
+    let forged: Vec<&str> = token.expose().split('.').collect();
+    let forged = format!(
+        "{}.{}.{}",
+        forged[0],
+        URL_SAFE_NO_PAD.encode(serde_json::to_vec(&claims).unwrap()),
+        forged[2]
+    );
+    assert!(matches!(verify(&forged, &issuer.keys, &expect(), now()), Err(TokenError::Signature(_))));
+}
+
+#[test]
+fn symmetric_and_encryption_keys_are_not_keys() {
+    let oct = json!({"keys": [{"kty": "oct", "k": "c2VjcmV0", "kid": "a"}]}).to_string();
+    assert!(matches!(Keys::from_jwks(oct.as_bytes()), Err(KeysError::NoUsableKey)));
+    let key = SigningKey::generate().unwrap();
+    let mut set = SigningKey::jwks([&key]);
+    assert!(Keys::from_jwks(set.to_string().as_bytes()).is_ok());
+    set["keys"][0]["use"] = "enc".into();
+    assert!(matches!(Keys::from_jwks(set.to_string().as_bytes()), Err(KeysError::NoUsableKey)));
+}
