@@ -184,7 +184,8 @@ impl Event {
 
 /// One `data` line for each line of the data.
 fn write_data(out: &mut BytesMut, data: &str) {
-    for line in Lines(data.as_bytes()).map(|line| line.text).chain(data.is_empty().then_some(&b""[..])) {
+    let open = data.is_empty() || data.ends_with(['\r', '\n']);
+    for line in Lines(data.as_bytes()).map(|line| line.text).chain(open.then_some(&b""[..])) {
         out.extend_from_slice(b"data: ");
         out.extend_from_slice(line);
         out.extend_from_slice(b"\n");

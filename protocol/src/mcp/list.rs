@@ -83,7 +83,9 @@ pub fn filter_list(
 ) -> Result<Vec<u8>, ListError> {
     let text = std::str::from_utf8(body).map_err(|_| ListError::NotAMessage)?;
     let message = Members::of_text(text).ok_or(ListError::NotAMessage)?;
-    let Some(raw_result) = message.get("result")? else { return Ok(body.to_vec()) };
+    let Some(raw_result) = message.get("result")?.filter(|result| result.get() != "null") else {
+        return Ok(body.to_vec());
+    };
     let result = Members::of(raw_result).ok_or(ListError::Result)?;
     let Some(raw_list) = result.get(kind.list_key())? else { return Ok(body.to_vec()) };
     let mut edits = Vec::new();

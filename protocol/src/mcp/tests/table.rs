@@ -1,0 +1,150 @@
+//! The table of methods: what it says is what the decoder does, and what `docs/mcp-methods.md` says.
+
+use super::*;
+
+const DOCUMENT: &str = include_str!("../../../../docs/mcp-methods.md");
+
+/// Which packages are asked, the first that exists.
+fn packages(row: &MethodRow) -> &'static str {
+    match row.target {
+        TargetKind::Tool => "`tools.<server>.<tool>`, else `tools.<server>`",
+        TargetKind::Resource => "`resources.<server>`",
+        TargetKind::Prompt => "`prompts.<server>`",
+        TargetKind::Reference => "`prompts.<server>` or `resources.<server>`, by `ref`",
+        TargetKind::Subscriptions => {
+            "`resources.<server>` for each resource named; without one `protocol.<server>`, else `protocol`"
+        }
+        TargetKind::Protocol => "`protocol.<server>`, else `protocol`",
+    }
+}
+
+fn items(list: ListKind) -> &'static str {
+    match list {
+        ListKind::Tools => "`tools.<server>.<tool>`, else `tools.<server>`",
+        ListKind::Resources | ListKind::ResourceTemplates => "`resources.<server>`",
+        ListKind::Prompts => "`prompts.<server>`",
+    }
+}
+
+fn line(row: &MethodRow) -> String {
+    let form = match row.form {
+        Form::Request => "request",
+        Form::Notification => "notification",
+        Form::Get => "GET",
+        Form::Delete => "DELETE",
+    };
+    let arguments = match row.arguments {
+        Arguments::None => "",
+        Arguments::Arguments => "`params.arguments`",
+        Arguments::Argument => "`params.argument`",
+        Arguments::Level => "`{\"level\": params.level}`",
+        Arguments::Notifications => "`params.notifications`",
+    };
+    let yes = |yes: bool| if yes { "yes" } else { "" };
+    let method = format!("`{}`", row.method);
+    let cells = [
+        method.as_str(),
+        form,
+        yes(row.legacy),
+        yes(row.stateless),
+        packages(row),
+        row.list.map_or("", items),
+        arguments,
+    ];
+    format!(
+        "|{}|",
+        cells.map(|cell| if cell.is_empty() { " ".to_owned() } else { format!(" {cell} ") }).join("|")
+    )
+}
+
+#[test]
+fn the_document_has_exactly_these_methods() {
+    let written: Vec<&str> = DOCUMENT.lines().filter(|line| line.starts_with("| `")).collect();
+    let expected: Vec<String> = methods().iter().map(line).collect();
+    assert_eq!(written, expected, "docs/mcp-methods.md should say:\n{}\n", expected.join("\n"));
+}
+
+/// Parameters with which each kind of target can be read.
+fn params(row: &MethodRow) -> Value {
+    json!({
+        "name": "n",
+        "uri": "u",
+        "ref": {"type": "ref/prompt", "name": "n"},
+        "argument": {"name": "a", "value": "v"},
+        "notifications": {"resourceSubscriptions": ["u"]},
+        "level": "info",
+        "protocolVersion": "2025-11-25",
+        "arguments": if row.method == "tools/call" { json!({"a": 1}) } else { json!({"a": "1"}) },
+    })
+}
+
+fn request(row: &MethodRow, version: Version) -> Request {
+    match row.form {
+        Form::Get => {
+            return Request::without_body(Method::GET).header("mcp-protocol-version", version.as_str());
+        }
+        Form::Delete => {
+            return Request::without_body(Method::DELETE).header("mcp-protocol-version", version.as_str());
+        }
+        Form::Request | Form::Notification => {}
+    }
+    let mut body = json!({"jsonrpc": "2.0", "method": row.method, "params": params(row)});
+    if row.form == Form::Request {
+        body["id"] = json!(1);
+    }
+    if version.is_stateless() {
+        body["params"]["_meta"] = json!({
+            "io.modelcontextprotocol/protocolVersion": version.as_str(),
+            "io.modelcontextprotocol/clientCapabilities": {},
+        });
+    }
+    let request = Request::post(&body.to_string()).header("mcp-protocol-version", version.as_str());
+    match (version.is_stateless(), row.target) {
+        (true, TargetKind::Tool | TargetKind::Prompt) => request.header("mcp-name", "n"),
+        (true, TargetKind::Resource) => request.header("mcp-name", "u"),
+        _ => request,
+    }
+    .header("mcp-method", row.method)
+}
+
+#[test]
+fn the_decoder_does_what_the_table_says() {
+    for row in methods() {
+        for version in Version::ALL {
+            let served = if version.is_stateless() { row.stateless } else { row.legacy };
+            let mut request = request(row, version);
+            if matches!(row.form, Form::Get | Form::Delete) {
+                request = request.without("mcp-method");
+            }
+            if !served {
+                let refused = request.refused().2;
+                assert!(
+                    ["unknown_method", "method_not_allowed"].contains(&refused),
+                    "{} {version:?}",
+                    row.method
+                );
+                continue;
+            }
+            let call = request.accepted();
+            assert_eq!((call.method.as_str(), call.version), (row.method, version));
+            assert_eq!(call.list, row.list, "{}", row.method);
+            assert_eq!(call.id.is_some(), row.form == Form::Request, "{}", row.method);
+            assert_eq!(call.arguments.is_some(), row.arguments != Arguments::None, "{}", row.method);
+            let kind = match call.target {
+                Target::Tool { .. } => vec![TargetKind::Tool],
+                Target::Prompt { .. } => vec![TargetKind::Prompt, TargetKind::Reference],
+                Target::Resource { .. } => vec![TargetKind::Resource, TargetKind::Subscriptions],
+                Target::Protocol => vec![TargetKind::Protocol],
+            };
+            assert!(kind.contains(&row.target), "{}", row.method);
+        }
+    }
+}
+
+#[test]
+fn every_method_stands_in_the_table_once() {
+    for (at, row) in methods().iter().enumerate() {
+        assert!(row.legacy || row.stateless, "{}", row.method);
+        assert!(methods().iter().skip(at + 1).all(|other| other.method != row.method), "{}", row.method);
+    }
+}
