@@ -7,7 +7,7 @@ use rcgen::{
     SanType,
 };
 use std::time::Duration;
-use world::{Agent, World};
+use world::{Agent, Answer, Plan, World};
 
 /// Whether a client with this certificate gets an answer at all.
 async fn is_let_in(world: &World, issued: Option<&Issued>) -> bool {
@@ -153,4 +153,23 @@ async fn a_renewed_svid_of_the_gateway_touches_no_open_connection() {
     assert_eq!(clerk.post_entry(1).await.result(), "posted");
     assert_eq!(world.gateway.identity_generation(), 1);
     assert_eq!(world.ledger.received().len(), 2);
+}
+
+#[tokio::test]
+async fn a_connection_that_has_lived_long_enough_ends_in_good_order() {
+    let plan = Plan { limits: "{connection_age_max: 100ms}", ..Plan::default() };
+    let world = World::with(plan).await;
+    let clerk = world.clerk();
+    let (events, stream) = tokio::sync::mpsc::channel(1);
+    let mut stream = Some(stream);
+    world.ledger.answers(move |_| match stream.take() {
+        Some(stream) => Answer::Events(stream),
+        None => Answer::Json(serde_json::json!({"jsonrpc": "2.0", "id": 7, "result": {"content": [{"type": "text", "text": "posted"}]}})),
+    });
+    let call = serde_json::json!({"name": "post_entry", "arguments": {"amount_cents": 1}});
+    let mut open = clerk.rpc("tools/call", call).send().await.unwrap();
+    tokio::time::sleep(Duration::from_millis(150)).await; // The connection's time is real time.
+    assert_eq!(clerk.post_entry(1).await.result(), "posted", "on a new connection");
+    events.send(Ok("data: still here\n\n")).await.unwrap();
+    assert_eq!(open.chunk().await.unwrap().unwrap(), "data: still here\n\n", "what was under way goes on");
 }

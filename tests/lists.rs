@@ -78,3 +78,53 @@ async fn a_tool_that_is_not_listed_cannot_be_called() {
     let received: Vec<Value> = world.ledger.received().iter().map(|r| r.json()["method"].clone()).collect();
     assert_eq!(received, ["tools/list"]);
 }
+
+#[tokio::test]
+async fn a_list_that_comes_again_on_the_sessions_stream_is_filtered_too() {
+    let world = World::start().await;
+    world.ledger.answers(|_| {
+        let (events, stream) = mpsc::channel(8);
+        let list = json!({"jsonrpc": "2.0", "id": 3, "result": server::list()});
+        let other =
+            json!({"jsonrpc": "2.0", "method": "notifications/message", "params": {"data": "read_balance"}});
+        for message in [list, other] {
+            let text: &'static str = Box::leak(format!("data: {message}\n\n").into_boxed_str());
+            events.try_send(Ok(text)).unwrap();
+        }
+        Answer::Events(stream)
+    });
+    let stream =
+        world.clerk().request(reqwest::Method::GET, "/mcp/ledger").header("accept", "text/event-stream");
+    let reply = send(
+        stream
+            .header("mcp-protocol-version", "2025-11-25")
+            .header("mcp-session-id", "s")
+            .header("last-event-id", "1"),
+    )
+    .await;
+    assert!(
+        reply.text.contains("post_entry") && !reply.text.contains("\"name\":\"read_balance\""),
+        "{}",
+        reply.text
+    );
+    assert!(reply.text.contains("\"data\":\"read_balance\""), "other messages pass: {}", reply.text);
+}
+
+#[tokio::test]
+async fn a_list_is_filtered_whatever_the_status_says() {
+    for status in [201, 206, 400, 404] {
+        let world = World::start().await;
+        world.ledger.answers(move |received| {
+            let list =
+                json!({"jsonrpc": "2.0", "id": received.json()["id"], "result": server::list()}).to_string();
+            Answer::Raw(
+                http::Response::builder()
+                    .status(status)
+                    .header("content-type", "application/json")
+                    .body(list)
+                    .unwrap(),
+            )
+        });
+        assert_eq!(names(&world).await, ["post_entry"], "{status}");
+    }
+}

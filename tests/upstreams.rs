@@ -173,6 +173,23 @@ async fn a_stream_that_breaks_off_upstream_is_not_taken_for_a_whole_one() {
 }
 
 #[tokio::test]
+async fn a_stream_ends_with_its_permit() {
+    let short = "package tools.ledger.post_entry\n\nvisible := true\n\nallow := true\n\nobligations := {\"ttl_seconds\": 1}\n";
+    let world = World::with_policy(world::policies::with_post_entry(short)).await;
+    let (events, stream) = mpsc::channel(8);
+    let mut stream = Some(stream);
+    world.ledger.answers(move |_| Answer::Events(stream.take().unwrap()));
+    let mut response = world.clerk().rpc("tools/call", posting()).send().await.unwrap();
+    events.send(Ok("data: one\n\n")).await.unwrap();
+    assert_eq!(response.chunk().await.unwrap().unwrap(), "data: one\n\n");
+    assert!(response.chunk().await.is_err());
+    events.closed().await;
+    let record = world.only_record();
+    assert_eq!(record["outcome"], "answer_broken");
+    assert!(record["cause"].as_str().unwrap().contains("permit has ended"), "{record}");
+}
+
+#[tokio::test]
 async fn a_caller_that_hangs_up_takes_the_upstream_along() {
     for alpn in [&b"h2"[..], &b"http/1.1"[..]] {
         let world = World::start().await;

@@ -13,10 +13,7 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::server::{ClientHello, NoServerSessionStorage, ParsedCertificate, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
-use rustls::{
-    ClientConfig, DigitallySignedStruct, DistinguishedName, ServerConfig,
-    SignatureScheme,
-};
+use rustls::{ClientConfig, DigitallySignedStruct, DistinguishedName, ServerConfig, SignatureScheme};
 use spiffe::SpiffeId;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -147,7 +144,9 @@ struct Verifier {
 fn refused(error: PeerError) -> rustls::Error {
     match error {
         PeerError::Chain(cause) => cause, // rustls picks the TLS alert that fits (unknown CA, expired).
-        PeerError::Svid(rule) => rustls::Error::General(format!("the peer's certificate is not an X.509-SVID: {rule}")),
+        PeerError::Svid(rule) => {
+            rustls::Error::General(format!("the peer's certificate is not an X.509-SVID: {rule}"))
+        }
         other => rustls::Error::General(other.to_string()),
     }
 }

@@ -8,7 +8,7 @@ use crate::request::Arrival;
 use crate::route::ServerRoute;
 use crate::token::SubjectToken;
 use policy::{Decision, Denial, Entry, Permit, PolicySet};
-use protocol::mcp::{Call, Item, ListKind, Target};
+use protocol::mcp::{Call, Item, ListError, ListKind, Target, filter_list};
 use serde_json::{Value, json};
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -79,6 +79,13 @@ impl<'a> Question<'a> {
         Self { caller, subject, server, call, now, principal }
     }
 
+    /// How long what the decision rests on still holds: the caller's SVID, and the subject's token.
+    fn basis_lasts(&self) -> Duration {
+        let svid = self.caller.not_after();
+        let ends = self.subject.map_or(svid, |subject| subject.ends().min(svid));
+        ends.duration_since(self.now).unwrap_or_default()
+    }
+
     /// The `input` for one thing that the call touches.
     fn input(&self, target: &One<'_>, arguments: Option<&Value>) -> Value {
         let mut call = json!({
@@ -146,11 +153,13 @@ pub fn permit(
         Target::Resource { uris } => uris.iter().map(|uri| One::Resource(uri.into())).collect(),
         Target::Protocol => vec![One::Protocol],
     };
-    let mut permit = None;
+    let ttl_max = limits.permit_ttl_max.min(question.basis_lasts());
+    let mut permit: Option<Permit> = None;
     for one in &touched {
-        match question.ask(one, question.call.arguments.as_ref(), limits.permit_ttl_max, |q| policy.decide(q))
-        {
-            Decision::Permit(given) => permit = Some(given),
+        match question.ask(one, question.call.arguments.as_ref(), ttl_max, |q| policy.decide(q)) {
+            Decision::Permit(given)
+                if permit.as_ref().is_some_and(|p| p.expires_at() < given.expires_at()) => {}
+            Decision::Permit(given) => permit = Some(given), // Of several, the one that ends first.
             Decision::Denial(denial) => return Err(AuthorizeError::Denied(denial)),
         }
     }
@@ -165,18 +174,26 @@ pub fn permit(
 
 /// What keeps a list to the items that the principal may use. It outlives the request's stages: a list may come as a stream.
 pub struct ListFilter {
-    /// What kind of list.
-    pub kind: ListKind,
+    kinds: Vec<ListKind>,
     /// The protocol version of the answer.
     pub version: protocol::mcp::Version,
     /// How much of it is held.
     pub bytes_max: usize,
-    keep: Box<dyn FnMut(&Item<'_>) -> bool + Send>,
+    keep: Box<dyn FnMut(ListKind, &Item<'_>) -> bool + Send>,
 }
 
-/// The filter for the answer of a list call; none for other calls.
+/// The method of the stream that a 2025 session keeps open; answers that were missed elsewhere come on it again.
+const SESSION_STREAM: &str = "session/stream";
+
+/// The filter for the answer of a call that may bring a list; none for other calls.
 pub fn list_filter(policy: &Arc<PolicySet>, question: &Question<'_>, limits: &Limits) -> Option<ListFilter> {
-    let kind = question.call.list?;
+    let kinds = match question.call.list {
+        Some(kind) => vec![kind],
+        None if question.call.method == SESSION_STREAM => {
+            vec![ListKind::Tools, ListKind::Resources, ListKind::ResourceTemplates, ListKind::Prompts]
+        }
+        None => return None,
+    };
     let policy = Arc::clone(policy);
     let asker = Asker {
         caller: question.caller.clone(),
@@ -186,20 +203,27 @@ pub fn list_filter(policy: &Arc<PolicySet>, question: &Question<'_>, limits: &Li
         principal: question.principal.clone(),
         ttl_max: limits.permit_ttl_max,
     };
-    let keep = Box::new(move |item: &Item<'_>| asker.visible(&policy, kind, item));
-    Some(ListFilter { kind, version: question.call.version, bytes_max: limits.list_bytes_max, keep })
+    let keep = Box::new(move |kind, item: &Item<'_>| asker.visible(&policy, kind, item));
+    Some(ListFilter { kinds, version: question.call.version, bytes_max: limits.list_bytes_max, keep })
 }
 
 impl ListFilter {
-    /// Whether an item is shown.
-    pub fn keep(&mut self, item: &Item<'_>) -> bool {
-        (self.keep)(item)
+    /// One JSON-RPC message with only those items of its lists that are shown; every other message as it came.
+    ///
+    /// # Errors
+    /// [`ListError`] for a message that can't be read: what can't be filtered doesn't pass.
+    pub fn apply(&mut self, message: &[u8]) -> Result<Vec<u8>, ListError> {
+        let (kinds, keep) = (&self.kinds, &mut self.keep);
+        let filter = |message: Vec<u8>, kind: &ListKind| {
+            filter_list(*kind, self.version, &message, &mut |item| keep(*kind, item))
+        };
+        kinds.iter().try_fold(message.to_vec(), filter)
     }
 }
 
 impl std::fmt::Debug for ListFilter {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "ListFilter({:?})", self.kind)
+        write!(f, "ListFilter({:?})", self.kinds)
     }
 }
 

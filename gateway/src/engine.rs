@@ -13,7 +13,6 @@ use crate::request::{self, Arrival};
 use crate::state::Gateway;
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
-use certs::Clock;
 use http::header::{CONTENT_LENGTH, EXPECT, TRANSFER_ENCODING};
 use http::{HeaderMap, StatusCode};
 use pingora::apps::{HttpPersistentSettings, HttpServerApp, HttpServerOptions, ReusedHttpStream, ServerApp};
@@ -23,7 +22,7 @@ use pingora::listeners::{L4BufferSettings, ListenerConfig, TlsAccept};
 use pingora::protocols::Stream;
 use pingora::protocols::http::ServerSession;
 use pingora::protocols::http::v2::server::H2Options;
-use pingora::protocols::tls::TlsRef;
+use pingora::protocols::tls::{SslDigest, TlsRef};
 use pingora::server::{Fds, ShutdownWatch};
 use pingora::services::Service as _;
 use pingora::services::listening::Service;
@@ -76,7 +75,7 @@ pub async fn serve(listener: Listener, stop: watch::Receiver<bool>) -> Result<()
     let mut fds = Fds::new();
     fds.add(address.clone(), tcp.into_raw_fd()); // Pingora takes over a socket that is bound already.
     let door = Door {
-        acceptor: acceptor(tls, &gateway.clock)?,
+        acceptor: acceptor(tls)?,
         connections: Connections::new(gateway.limits.connections_max),
         handshake_timeout: gateway.limits.handshake_timeout,
         audit: gateway.audit.clone(),
@@ -90,8 +89,8 @@ pub async fn serve(listener: Listener, stop: watch::Receiver<bool>) -> Result<()
 }
 
 /// Pingora's acceptor around our own configuration: its callback is what brings the peer's chain to the requests.
-fn acceptor(tls: rustls::ServerConfig, clock: &Clock) -> Result<Acceptor, EngineError> {
-    let mut settings = TlsSettings::with_callbacks(Box::new(OnHandshake(clock.clone())))
+fn acceptor(tls: rustls::ServerConfig) -> Result<Acceptor, EngineError> {
+    let mut settings = TlsSettings::with_callbacks(Box::new(OnHandshake))
         .map_err(|e| EngineError::Settings(e.to_string()))?;
     settings.set_cert_resolver(Arc::clone(&tls.cert_resolver));
     let mut acceptor = settings.build();
@@ -105,13 +104,13 @@ fn options() -> HttpServerOptions {
     options
 }
 
-struct OnHandshake(Clock);
+struct OnHandshake;
 
 #[async_trait]
 impl TlsAccept for OnHandshake {
     async fn handshake_complete_callback(&self, tls: &TlsRef) -> Option<Arc<dyn Any + Send + Sync>> {
         let chain = tls.peer_cert_chain_der()?.to_vec();
-        Some(Arc::new(Arc::new(Handshake::new(chain, self.0.now()).ok()?)))
+        Some(Arc::new(Arc::new(Handshake::new(chain).ok()?)))
     }
 }
 
@@ -134,7 +133,7 @@ impl ServerApp for Door {
         };
         let tcp = stream.into_any().downcast::<pingora::protocols::l4::stream::Stream>().ok()?;
         match tokio::time::timeout(self.handshake_timeout, self.acceptor.tls_handshake(*tcp)).await {
-            Ok(Ok(tls)) => self.app.process_new(Box::new(tls), shutdown).await,
+            Ok(Ok(tls)) => self.serve(Box::new(tls), shutdown.clone()).await,
             Ok(Err(error)) => {
                 self.audit.refused_connection(ip, error.to_string().trim().to_owned());
                 None
@@ -145,6 +144,33 @@ impl ServerApp for Door {
             }
         }
     }
+}
+
+impl Door {
+    /// Serves a connection until it ends, and lets it end in good order when the gateway stops, when it has lived as long
+    /// as connections may, and when its SVID expires.
+    async fn serve(&self, tls: Stream, mut stop: ShutdownWatch) -> Option<Stream> {
+        let handshake = handshake(tls.get_ssl_digest().as_deref()?)?;
+        let gateway = &self.app.gateway;
+        let lasts = handshake.lasts(gateway.limits.connection_age_max, gateway.clock.now());
+        let ending = handshake.ending.subscribe();
+        let ends = async {
+            tokio::select! {
+                () = tokio::time::sleep(lasts) => {}
+                _ = stop.wait_for(|stopping| *stopping) => {}
+            }
+            handshake.ending.send_replace(true);
+            std::future::pending().await
+        };
+        tokio::select! {
+            served = self.app.process_new(tls, &ending) => served,
+            never = ends => never,
+        }
+    }
+}
+
+fn handshake(digest: &SslDigest) -> Option<Arc<Handshake>> {
+    digest.extension.get::<Arc<Handshake>>().cloned()
 }
 
 /// Serves the requests of finished handshakes.
@@ -178,17 +204,22 @@ impl HttpServerApp for App {
         let limits = &self.gateway.limits;
         session.set_read_timeout(Some(limits.body_timeout));
         let ip = ip(&session);
-        match session.read_request().await {
-            Ok(true) => {}
-            Ok(false) => return None, // The caller closed an idle connection.
-            Err(error) => {
+        let idle = Duration::from_secs(KEEPALIVE) + limits.body_timeout;
+        match tokio::time::timeout(idle, session.read_request()).await {
+            Ok(Ok(true)) => {}
+            Ok(Ok(false)) => return None, // The caller closed an idle connection.
+            Err(_) => {
+                self.gateway.audit.refused_connection(ip, "no request came in time".into());
+                return None;
+            }
+            Ok(Err(error)) => {
                 self.gateway.audit.refused_connection(ip, format!("no request could be read: {error}"));
                 return None;
             }
         }
         let _counted = Counted::new(&self.in_flight);
         let arrival = self.arrival(&mut session, ip, limits).await?;
-        let whole = arrival.body.is_ok();
+        let (whole, connection) = (arrival.body.is_ok(), Arc::clone(&arrival.handshake));
         let handled = request::handle(&self.gateway, arrival);
         let response = if whole {
             tokio::select! {
@@ -198,7 +229,14 @@ impl HttpServerApp for App {
         } else {
             handled.await
         };
-        session.set_keepalive(if response.close || *stop.borrow() { None } else { Some(KEEPALIVE) });
+        if response.close {
+            connection.ending.send_replace(true);
+        }
+        session.set_keepalive(if *stop.borrow() || *connection.ending.borrow() {
+            None
+        } else {
+            Some(KEEPALIVE)
+        });
         write(&mut session, response).await?;
         if !whole {
             session.set_total_drain_timeout(Some(DRAIN_BODY));
@@ -219,7 +257,7 @@ impl App {
         limits: &Limits,
     ) -> Option<Arrival> {
         let at = self.gateway.clock.now();
-        let handshake = session.digest()?.ssl_digest.as_ref()?.extension.get::<Arc<Handshake>>().cloned()?;
+        let handshake = handshake(session.digest()?.ssl_digest.as_deref()?)?;
         let body = body(session, limits).await;
         let head = session.req_header();
         Some(Arrival {
@@ -241,7 +279,8 @@ fn ip(session: &ServerSession) -> Option<IpAddr> {
 /// Reads a body within its limits. A length that is announced and too long is refused before a byte of it is read.
 async fn body(session: &mut ServerSession, limits: &Limits) -> Body {
     let headers = &session.req_header().headers;
-    if head_bytes(headers) > limits.header_bytes_max {
+    let target = session.req_header().uri.to_string().len();
+    if target + head_bytes(headers) > limits.header_bytes_max {
         return Err(BodyError::HeadTooLong { max: limits.header_bytes_max });
     }
     let too_long = || BodyError::TooLong { max: limits.body_bytes_max };

@@ -2,7 +2,6 @@
 //! In: a handshake that may be hours old. Out: a [`Caller`].
 //! The verifier has judged the chain once; expiry and bundle are asked again on each request.
 
-use crate::config::Limits;
 use crate::listener::Handshake;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -27,26 +26,15 @@ pub enum IdentityError {
     /// The trust bundle has changed, and the chain no longer leads to it.
     #[error("the caller's chain no longer verifies")]
     Withdrawn(#[source] PeerError),
-    /// The connection has been used for as long as one may be.
-    #[error("the connection is older than connections may become")]
-    TooOld,
 }
 
 /// Judges the connection's identity again: SVID still valid, bundle still holds (asked once for each generation of it).
 ///
 /// # Errors
 /// [`IdentityError`]; the connection ends with the answer.
-pub fn caller(
-    handshake: &Handshake,
-    ours: &Identity,
-    limits: &Limits,
-    now: SystemTime,
-) -> Result<Caller, IdentityError> {
+pub fn caller(handshake: &Handshake, ours: &Identity, now: SystemTime) -> Result<Caller, IdentityError> {
     if now >= handshake.peer.not_after {
         return Err(IdentityError::Expired);
-    }
-    if now.duration_since(handshake.at).is_ok_and(|age| age > limits.connection_age_max) {
-        return Err(IdentityError::TooOld);
     }
     if !handshake.judged_under(ours.generation) {
         judge(&handshake.chain, &ours.bundles, now).map_err(IdentityError::Withdrawn)?;

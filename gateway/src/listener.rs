@@ -8,8 +8,8 @@ use rustls::ServerConfig;
 use rustls::pki_types::CertificateDer;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::SystemTime;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use std::time::{Duration, SystemTime};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 /// What a connection proved when it was opened.
 #[derive(Debug)]
@@ -18,8 +18,8 @@ pub struct Handshake {
     pub(crate) chain: Vec<CertificateDer<'static>>,
     /// Whom the leaf names.
     pub(crate) peer: Peer,
-    /// When it was finished.
-    pub(crate) at: SystemTime,
+    /// Told when the connection is to take no new requests: HTTP/2 says GOAWAY, HTTP/1.1 `Connection: close`.
+    pub(crate) ending: watch::Sender<bool>,
     /// The last identity generation under which the chain was found good, plus one; 0 is none yet.
     pub(crate) judged: AtomicU64,
 }
@@ -29,9 +29,14 @@ impl Handshake {
     ///
     /// # Errors
     /// [`SvidError`] for a leaf that the verifier would not have let through.
-    pub fn new(chain: Vec<CertificateDer<'static>>, at: SystemTime) -> Result<Self, SvidError> {
+    pub fn new(chain: Vec<CertificateDer<'static>>) -> Result<Self, SvidError> {
         let peer = certs::peer::peer(chain.first().ok_or(SvidError::NotACertificate)?)?;
-        Ok(Self { chain, peer, at, judged: AtomicU64::new(0) })
+        Ok(Self { chain, peer, ending: watch::Sender::new(false), judged: AtomicU64::new(0) })
+    }
+
+    /// How long the connection may take requests: as long as connections may, and no longer than the peer's SVID holds.
+    pub(crate) fn lasts(&self, age_max: Duration, now: SystemTime) -> Duration {
+        self.peer.not_after.duration_since(now).unwrap_or_default().min(age_max)
     }
 
     pub(crate) fn judged_under(&self, generation: u64) -> bool {

@@ -113,7 +113,7 @@ fn refused(refusal: &Refusal, url: &str, arrival: &Arrival, record: &mut Record)
         }
     }
     record.refused(&told.reason, refusal.cause());
-    tracing::info!(reason = %told.reason, status = told.status.as_u16(), cause = %refusal.cause(), "refused");
+    tracing::info!(reason = %told.reason, status = told.status.as_u16(), cause = ?refusal.cause(), "refused");
     let id = record.rpc_id.clone().or_else(|| refusal.id());
     let data = told.data.clone().unwrap_or_else(|| json!({ "reason": told.reason }));
     let message = format!("{}: {}", headline(told.code), told.reason);

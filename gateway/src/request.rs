@@ -43,7 +43,7 @@ pub async fn handle(gateway: &Gateway, arrival: Arrival) -> Response {
 async fn forward(gateway: &Gateway, arrival: &Arrival, record: &mut Record) -> Result<Answer, Refusal> {
     let state = gateway.state(); // One snapshot, once the body is complete: a reload never splits a request.
     let now = gateway.clock.now();
-    let caller = record.caller(identity::caller(&arrival.handshake, &state.identity, &gateway.limits, now)?);
+    let caller = record.caller(identity::caller(&arrival.handshake, &state.identity, now)?);
     let server = match route::door(&state.servers, &gateway.url, arrival)? {
         Door::Metadata(resource) => return Ok(metadata::protected_resource(&resource, &state.issuers)),
         Door::Mcp(server) => server,

@@ -8,7 +8,7 @@ use crate::jwks::{JwksError, KeyStore};
 use crate::route::ServerRoute;
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokens::verify::claimed_issuer;
 use tokens::{Claims, Expect, Secret};
 
@@ -18,6 +18,7 @@ pub struct SubjectToken {
     token: Secret,
     claims: Claims,
     delegates: bool,
+    ends: SystemTime,
 }
 
 /// The issuers of a snapshot.
@@ -73,7 +74,8 @@ pub async fn subject(
     };
     let claims = verify(&token, keys, &expect, now).await?;
     presented_by(&claims, &issuer.presenter, caller)?;
-    Ok(Some(SubjectToken { token, claims, delegates: issuer.delegates }))
+    let ends = UNIX_EPOCH + Duration::from_secs(claims.exp) + issuer.leeway;
+    Ok(Some(SubjectToken { token, claims, delegates: issuer.delegates, ends }))
 }
 
 /// A key that isn't known may be a new one: the keys are fetched once more before the token is refused.
@@ -129,6 +131,11 @@ impl SubjectToken {
     /// Itself, for the token service and nobody else.
     pub fn token(&self) -> &Secret {
         &self.token
+    }
+
+    /// When it is accepted no more: `exp` and the leeway of its issuer's clock.
+    pub fn ends(&self) -> SystemTime {
+        self.ends
     }
 
     /// The chain of actors, if its issuer is believed in that.

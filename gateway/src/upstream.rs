@@ -129,7 +129,6 @@ impl<'p> Upstream<'p> {
         arrival: &Arrival,
         filter: Option<ListFilter>,
     ) -> Result<Answer, UpstreamError> {
-        let until = permit.expires_at().min(arrival.handshake.peer.not_after);
         let request = self.request(credential, arrival)?;
         let (response, lease) = self.pool.send(&self.server, &self.identity, request).await?;
         let (head, incoming) = response.into_parts();
@@ -137,11 +136,12 @@ impl<'p> Upstream<'p> {
             return Err(UpstreamError::Status(head.status));
         }
         let headers = filtered(&head.headers, &RESPONSE_HEADERS, None);
+        let until = permit.expires_at().min(lease.until()); // A stream ends with its permit, and before either SVID.
         let body = AnswerBody::upstream(incoming, lease, self.pool.deadline(until));
         let answer = Answer { status: head.status, headers, body };
         match filter {
-            Some(list) if head.status == StatusCode::OK => filter::list(answer, list).await,
-            _ => Ok(answer),
+            Some(list) => filter::list(answer, list).await,
+            None => Ok(answer),
         }
     }
 

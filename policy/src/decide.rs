@@ -55,7 +55,13 @@ pub enum Decision {
 
 /// Leave for one call to go on. Only [`PolicySet::decide`] makes one.
 ///
-/// It can be neither made, copied nor changed elsewhere.
+/// It can be neither made, copied nor changed elsewhere:
+///
+/// ```compile_fail,E0451
+/// fn widened(permit: policy::Permit) -> policy::Permit {
+///     policy::Permit { expires_at: std::time::SystemTime::now(), ..permit }
+/// }
+/// ```
 #[derive(Debug)]
 pub struct Permit {
     package: Arc<str>,
@@ -265,35 +271,11 @@ impl PolicySet {
             }
         }
         let reasons = self.denials(&mut asker, &chain).map_err(failed)?;
-        if let Some(first) = reasons.first() {
-            let detail = format!("deny: {}", reasons.join(", "));
-            return Err(match reasons.iter().find(|text| Reason::parse(text).is_none()) {
-                None => {
-                    let reason = Reason::parse(first).unwrap_or(Reason::POLICY_ERROR);
-                    self.denial(Some(package), reason, detail)
-                }
-                Some(wrong) => {
-                    let detail = format!("{detail}; not a reason, [a-z0-9_]{{1,64}}: {wrong}");
-                    self.denial(Some(package), Reason::POLICY_ERROR, detail)
-                }
-            });
-        }
+        self.require_no_reason(package, &reasons)?;
         if package.visible.is_some() {
             self.require_allow(package, &mut asker)?;
         }
-        let obligations = match &package.obligations {
-            None => Obligations::default(),
-            Some(path) => {
-                let value = asker.rule(path).map_err(failed)?;
-                obligations(&value).map_err(|error| {
-                    let reason = match error {
-                        ObligationError::Unknown(_) => Reason::UNKNOWN_OBLIGATION,
-                        _ => Reason::POLICY_ERROR,
-                    };
-                    self.denial(Some(package), reason, error.to_string())
-                })?
-            }
-        };
+        let obligations = self.obligations(package, &mut asker)?;
         let life = obligations.ttl.unwrap_or(question.permit_ttl_max).min(question.permit_ttl_max);
         let expires_at = question.now.checked_add(life).ok_or_else(|| {
             self.denial(Some(package), Reason::POLICY_ERROR, "the permit would have no end")
@@ -328,6 +310,33 @@ impl PolicySet {
             _ => Reason::POLICY_ERROR,
         };
         Err(self.denial(Some(package), reason, format!("allow is {}", said(&answer))))
+    }
+
+    /// A reason that is none is still a denial, but of the policy's own making.
+    fn require_no_reason(&self, package: &Package, reasons: &[String]) -> Result<(), Denial> {
+        let Some(first) = reasons.first() else { return Ok(()) };
+        let detail = format!("deny: {}", reasons.join(", "));
+        let wrong = reasons.iter().find(|text| Reason::parse(text).is_none());
+        Err(match (wrong, Reason::parse(first)) {
+            (None, Some(reason)) => self.denial(Some(package), reason, detail),
+            (wrong, _) => {
+                let wrong = wrong.unwrap_or(first);
+                let detail = format!("{detail}; not a reason, [a-z0-9_]{{1,64}}: {wrong}");
+                self.denial(Some(package), Reason::POLICY_ERROR, detail)
+            }
+        })
+    }
+
+    fn obligations(&self, package: &Package, asker: &mut Asker) -> Result<Obligations, Denial> {
+        let Some(path) = &package.obligations else { return Ok(Obligations::default()) };
+        let value = asker.rule(path).map_err(|failure| self.failure(package, failure))?;
+        obligations(&value).map_err(|error| {
+            let reason = match error {
+                ObligationError::Unknown(_) => Reason::UNKNOWN_OBLIGATION,
+                _ => Reason::POLICY_ERROR,
+            };
+            self.denial(Some(package), reason, error.to_string())
+        })
     }
 
     /// All texts of all `deny` that have a say, sorted.

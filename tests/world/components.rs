@@ -7,7 +7,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
-/// One of our own programs, as the last build left it.
+/// One of our own programs, as the last build left it beside this one.
 pub fn program(name: &str) -> PathBuf {
     let path = std::env::current_exe().unwrap().parent().unwrap().parent().unwrap().join(name);
     assert!(path.exists(), "{} is not built: cargo build --workspace --bins", path.display());
@@ -124,7 +124,7 @@ impl Sallyport {
 
     /// SIGTERM, and how it ended.
     pub fn terminate(mut self) -> std::process::ExitStatus {
-        Command::new("kill").arg(self.process.id().to_string()).status().unwrap();
+        terminate(&self.process);
         self.process.wait().unwrap()
     }
 }
@@ -132,8 +132,14 @@ impl Sallyport {
 impl Drop for Sallyport {
     fn drop(&mut self) {
         if let Ok(None) = self.process.try_wait() {
-            let _ = Command::new("kill").arg(self.process.id().to_string()).status();
+            terminate(&self.process);
             let _ = self.process.wait();
         }
     }
+}
+
+/// SIGTERM.
+pub fn terminate(process: &Child) {
+    let id = rustix::process::Pid::from_raw(i32::try_from(process.id()).unwrap()).unwrap();
+    rustix::process::kill_process(id, rustix::process::Signal::TERM).unwrap();
 }

@@ -41,6 +41,23 @@ pub fn write_agent_env(
     dir.write("agent.env", text.as_bytes(), 0o600)
 }
 
+/// An agent in a dozen lines, with the official SDK.
+const PYTHON: &str = r#"  python3 - <<'END'
+import asyncio, os, ssl, httpx2
+from mcp import Client
+from mcp.client.streamable_http import streamable_http_client
+async def main():
+    tls = ssl.create_default_context(cafile=os.environ["SALLYPORT_CA"])
+    tls.load_cert_chain(os.environ["SALLYPORT_CERT"], os.environ["SALLYPORT_KEY"])
+    bearer = {"Authorization": "Bearer " + os.environ["SALLYPORT_TOKEN"]}
+    async with httpx2.AsyncClient(verify=tls, headers=bearer) as http:
+        async with Client(streamable_http_client(os.environ["SALLYPORT_URL"] + "/mcp/s3", http_client=http)) as s3:
+            for key in ["public/hello.txt", "private/salary.csv"]:
+                try: print(await s3.call_tool("get_object", {"bucket": "demo", "key": key}))
+                except Exception as refusal: print(key, refusal)
+asyncio.run(main())
+END"#;
+
 /// The lines to try, once everything is up.
 pub fn to_try(dir: &Dir, url: &str) -> String {
     let env = dir.path("agent.env").display().to_string();
@@ -65,8 +82,8 @@ An allowed call:
 The same with one argument changed, refused:
   {denied}
 
-With the official Python SDK (pip install mcp==2.3.0):
-  python3 agents/demo/agent.py
+The same from Python (pip install mcp==2.3.0):
+{python}
 
 Policies: {policies}  (edit them while it runs)
 Audit:    {audit}
@@ -75,6 +92,7 @@ Stop with Ctrl-C.
         dir = dir.path("").display(),
         allowed = call("public/hello.txt"),
         denied = call("private/salary.csv"),
+        python = PYTHON,
         policies = dir.path("policies").display(),
         audit = dir.path("audit.jsonl").display(),
     )

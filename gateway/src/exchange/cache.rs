@@ -92,3 +92,89 @@ impl Cache {
 fn usable(credential: &Credential, now: SystemTime) -> bool {
     now + LAST < credential.expires_at
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test ends by panicking")]
+    use super::*;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::time::UNIX_EPOCH;
+    use tokens::Secret;
+
+    fn at(seconds: u64) -> SystemTime {
+        UNIX_EPOCH + Duration::from_secs(seconds)
+    }
+
+    fn key(subject: &str) -> Key {
+        Key::new(Some(subject), "caller", "audience", &BTreeSet::from(["a".to_owned()]), "binding")
+    }
+
+    async fn get(
+        cache: &Cache,
+        subject: &str,
+        now: u64,
+        fetched: &AtomicUsize,
+    ) -> Result<Credential, ExchangeError> {
+        let fresh = async || {
+            tokio::task::yield_now().await;
+            fetched.fetch_add(1, Ordering::SeqCst);
+            let credential = Credential {
+                token: Secret::new("t"),
+                audience: "audience".into(),
+                scopes: BTreeSet::new(),
+                expires_at: at(300),
+                id: None,
+            };
+            if subject == "refused" { Err(ExchangeError::Scopes) } else { Ok(credential) }
+        };
+        cache.get(key(subject), at(now), fresh).await
+    }
+
+    #[tokio::test]
+    async fn many_who_ask_at_once_make_one_exchange() {
+        let (cache, fetched) = (Arc::new(Cache::new(10)), Arc::new(AtomicUsize::new(0)));
+        let askers: Vec<_> = (0..100)
+            .map(|_| {
+                let (cache, fetched) = (Arc::clone(&cache), Arc::clone(&fetched));
+                tokio::spawn(async move { get(&cache, "alice", 0, &fetched).await.is_ok() })
+            })
+            .collect();
+        for asker in askers {
+            assert!(asker.await.unwrap());
+        }
+        assert_eq!(fetched.load(Ordering::SeqCst), 1);
+    }
+
+    #[tokio::test]
+    async fn a_credential_is_not_used_in_its_last_seconds() {
+        let (cache, fetched) = (Cache::new(10), AtomicUsize::new(0));
+        for (now, exchanges) in [(0, 1), (284, 1), (285, 2)] {
+            get(&cache, "alice", now, &fetched).await.unwrap();
+            assert_eq!(fetched.load(Ordering::SeqCst), exchanges, "at {now}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_refusal_is_not_kept_and_the_cache_does_not_grow() {
+        let (cache, fetched) = (Cache::new(2), AtomicUsize::new(0));
+        assert!(get(&cache, "refused", 0, &fetched).await.is_err());
+        assert!(get(&cache, "refused", 0, &fetched).await.is_err());
+        assert_eq!(fetched.load(Ordering::SeqCst), 2);
+        for subject in ["alice", "bob", "carol"] {
+            get(&cache, subject, 0, &fetched).await.unwrap();
+            assert!(cache.slots.lock().unwrap().len() <= 2);
+        }
+    }
+
+    #[test]
+    fn parts_are_not_run_together() {
+        let scopes = |all: &[&str]| all.iter().map(|s| (*s).to_owned()).collect::<BTreeSet<_>>();
+        let none = scopes(&[]);
+        assert_ne!(Key::new(Some("ab"), "c", "d", &none, ""), Key::new(Some("a"), "bc", "d", &none, ""));
+        assert_ne!(Key::new(None, "c", "d", &none, ""), Key::new(Some(""), "c", "d", &none, ""));
+        assert_ne!(
+            Key::new(None, "c", "d", &scopes(&["a b"]), ""),
+            Key::new(None, "c", "d", &scopes(&["a", "b"]), "")
+        );
+    }
+}

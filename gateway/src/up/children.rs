@@ -3,6 +3,7 @@
 use super::state::{Dir, Workload};
 use certs::IdentityError;
 use certs::development::Domain;
+use rustix::process::{Pid, Signal, kill_process};
 use std::fs::File;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -101,8 +102,9 @@ impl McpS3 {
 
     /// Asks it to end, and ends it if it doesn't.
     pub async fn stop(mut self) {
-        if let Some(id) = self.process.id() {
-            let _ = Command::new("kill").arg(id.to_string()).status().await; // `start_kill` would not let it drain.
+        let id = self.process.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
+        if let Some(id) = id {
+            let _ = kill_process(id, Signal::TERM); // It may have ended in between.
         }
         if tokio::time::timeout(END, self.process.wait()).await.is_err() {
             let _ = self.process.kill().await; // It may have ended in between.

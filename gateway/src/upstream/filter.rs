@@ -8,10 +8,10 @@ use http::HeaderValue;
 use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE};
 use protocol::sse::{Event, Events};
 
-/// Filters the answer of a list call.
+/// Filters the answer of a call that may bring a list.
 ///
 /// # Errors
-/// [`UpstreamError`] if it can't be read as a list.
+/// [`UpstreamError`] if it can't be read.
 pub(super) async fn list(mut answer: Answer, mut filter: ListFilter) -> Result<Answer, UpstreamError> {
     answer.headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
     let media_type = answer.headers.get(CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
@@ -19,7 +19,7 @@ pub(super) async fn list(mut answer: Answer, mut filter: ListFilter) -> Result<A
     match media_type.as_str() {
         "application/json" => {
             let body = gather(answer.body, filter.bytes_max).await?;
-            let body = Bytes::from(filtered(&mut filter, &body)?);
+            let body = Bytes::from(filter.apply(&body)?);
             answer.headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
             Ok(Answer { body: AnswerBody::whole(body), ..answer })
         }
@@ -28,13 +28,9 @@ pub(super) async fn list(mut answer: Answer, mut filter: ListFilter) -> Result<A
             let events = Events::new(filter.bytes_max);
             Ok(Answer { body: answer.body.filtered(EventFilter { events: Some(events), filter }), ..answer })
         }
-        _ => Err(UpstreamError::MediaType),
+        _ if answer.status.is_success() => Err(UpstreamError::MediaType),
+        _ => Ok(answer), // A refusal in plain words is no message, so no client reads a list from it.
     }
-}
-
-fn filtered(filter: &mut ListFilter, body: &[u8]) -> Result<Vec<u8>, UpstreamError> {
-    let (kind, version) = (filter.kind, filter.version);
-    Ok(protocol::mcp::filter_list(kind, version, body, &mut |item| filter.keep(item))?)
 }
 
 async fn gather(mut body: AnswerBody, max: usize) -> Result<Bytes, UpstreamError> {
@@ -80,7 +76,7 @@ impl EventFilter {
         else {
             return Ok(event.raw);
         };
-        let kept = filtered(&mut self.filter, data.as_bytes())?;
+        let kept = self.filter.apply(data.as_bytes())?;
         if kept == data.as_bytes() {
             return Ok(event.raw);
         }

@@ -165,6 +165,11 @@ fn theirs(tls: &tokio_rustls::client::TlsStream<TcpStream>) -> SystemTime {
 }
 
 impl Lease {
+    /// When the connection must have ended: the earlier expiry of the two SVIDs on it.
+    pub(super) fn until(&self) -> SystemTime {
+        self.connection.as_ref().map_or(SystemTime::UNIX_EPOCH, |connection| connection.until)
+    }
+
     /// Gives the connection back: its answer was read to the end.
     pub(super) fn done(mut self) {
         let Some(mut connection) = self.connection.take() else { return };

@@ -27,6 +27,7 @@ pub(crate) fn refused(name: &str) -> Option<Refused> {
         "opa.runtime" => (OUTSIDE, "decide by the input and data.json"),
         "net.cidr_expand" => (ENDLESS, "use net.cidr_contains"),
         "graph.reachable_paths" => (ENDLESS, "use graph.reachable"),
+        "units.parse" | "units.parse_bytes" => (ENDLESS, "use to_number and multiply"),
         "bits.lsh" => (ENDLESS, "multiply by a constant"),
         _ if name.starts_with("io.jwt.") => {
             (LACKING, "the gateway has verified the token: use input.subject")

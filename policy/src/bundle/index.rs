@@ -110,12 +110,15 @@ impl<'a> Index<'a> {
         found
     }
 
-    /// The rules from which a chain of more than `depth_max` rules hangs.
-    pub(crate) fn deep(&self, depth_max: usize) -> Vec<Position> {
+    /// The rules whose evaluation can nest more than so many levels, those of the rules that they use included.
+    pub(crate) fn deep(&self, levels_max: usize) -> Vec<Position> {
         let mut depths = BTreeMap::new();
         let starts: Vec<Position> = self.rules.values().flatten().copied().collect();
         starts.iter().for_each(|start| self.measure(*start, &mut depths));
-        starts.into_iter().filter(|start| depths.get(start).is_some_and(|depth| *depth > depth_max)).collect()
+        starts
+            .into_iter()
+            .filter(|start| depths.get(start).is_some_and(|depth| *depth > levels_max))
+            .collect()
     }
 
     /// Depth-first with a stack of its own: a long chain must not be what overflows ours.
@@ -135,7 +138,8 @@ impl<'a> Index<'a> {
                 continue;
             }
             let below = used.iter().filter_map(|used| depths.get(used)).max().copied().unwrap_or_default();
-            depths.insert(position, below.saturating_add(1));
+            let own = self.get(position).map_or(0, |(_, rule)| rule.uses.levels).saturating_add(1);
+            depths.insert(position, below.saturating_add(own));
             stack.pop();
         }
     }

@@ -54,6 +54,9 @@ pub(crate) struct Uses {
     pub(crate) reads: Vec<Read>,
     /// Paths named after `with … as`: a function there may be called.
     pub(crate) stand_ins: Vec<Read>,
+    /// The levels of its most nested expression: each takes stack.
+    pub(crate) levels: usize,
+    level: usize,
 }
 
 /// A path that a rule names, in its module's words.
@@ -220,7 +223,9 @@ impl Uses {
             Literal::Expr { expr, .. } | Literal::NotExpr { expr, .. } => self.expression(expr),
             Literal::Every { domain, query, .. } => {
                 self.expression(domain);
+                self.level = self.level.saturating_add(1);
                 self.query(query);
+                self.level = self.level.saturating_sub(1);
             }
         }
         for with in &statement.with_mods {
@@ -246,6 +251,13 @@ impl Uses {
     }
 
     fn expression(&mut self, expr: &Expr) {
+        self.level = self.level.saturating_add(1);
+        self.levels = self.levels.max(self.level);
+        self.inside(expr);
+        self.level = self.level.saturating_sub(1);
+    }
+
+    fn inside(&mut self, expr: &Expr) {
         match expr {
             Expr::String { .. }
             | Expr::RawString { .. }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use policy::{Budget, Decision, Entry, PolicySet, Question, tester};
+use policy::{Budget, Decision, Entry, PolicySet, Question, SourceFile, tester};
 use serde_json::{Value, json};
 
 use crate::{files, folder};
@@ -112,4 +112,32 @@ fn a_resource_below_public_is_read_and_one_beside_it_is_not() {
     };
     assert_eq!(read("s3://demo/public/hello.txt"), "permit");
     assert_eq!(read("s3://demo/private/salary.csv"), "not_allowed");
+}
+
+#[test]
+fn its_own_tests_notice_each_condition_that_is_taken_out() {
+    let original = files(&folder("rego/starter"));
+    let mut changed = 0;
+    for (file, number, line) in lines(&original) {
+        // Conditions are the indented lines; a test file's own, or a part of a statement, are not meant.
+        let whole = line.starts_with('\t') && !line.ends_with(['{', ',']) && line.trim() != "}";
+        let told_apart_by_nothing = line.contains("is_string(prefix)") || line.contains("# its DELETE");
+        if original[file].path.ends_with("_test.rego") || !whole || told_apart_by_nothing {
+            continue;
+        }
+        let mut mutant = original.clone();
+        let mutated = original[file].text.lines().enumerate();
+        let mutated = mutated.map(|(other, text)| if other == number { "\ttrue" } else { text });
+        mutant[file].text = mutated.collect::<Vec<_>>().join("\n");
+        let noticed = tester::run(&mutant, None).map(|report| report.failed() > 0).unwrap_or(true);
+        assert!(noticed, "{}:{}: nothing tests {line:?}", original[file].path, number + 1);
+        changed += 1;
+    }
+    assert!(changed > 12, "{changed}");
+}
+
+fn lines(files: &[SourceFile]) -> impl Iterator<Item = (usize, usize, &str)> {
+    files.iter().enumerate().flat_map(|(file, source)| {
+        source.text.lines().enumerate().map(move |(number, line)| (file, number, line))
+    })
 }

@@ -48,7 +48,10 @@ test_shown[uri] if {
 	is_visible(reading(demo, alice, uri)) == shown
 }
 
-test_hidden_from_others if not s3.visible with input as reading(["agent", "other"], alice, "s3://{bucket}/{key}")
+test_hidden_from_others[uri] if {
+	some uri in ["s3://{bucket}/{key}", "s3://demo/public/hello.txt"]
+	not s3.visible with input as reading(["agent", "other"], alice, uri)
+}
 
 allowed_or_template(_, "s3://{bucket}/{key}") := true
 

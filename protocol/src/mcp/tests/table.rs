@@ -59,13 +59,66 @@ fn line(row: &MethodRow) -> String {
 
 #[test]
 fn the_document_has_exactly_these_methods() {
-    let written: Vec<&str> = DOCUMENT.lines().filter(|line| line.starts_with("| `")).collect();
+    let table = DOCUMENT.split("\n## ").next().unwrap();
+    let written: Vec<&str> = table.lines().filter(|line| line.starts_with("| `")).collect();
     let expected: Vec<String> = methods().iter().map(line).collect();
     assert_eq!(written, expected, "docs/mcp-methods.md should say:\n{}\n", expected.join("\n"));
 }
 
+#[test]
+fn the_document_has_every_refusal_with_its_codes() {
+    use crate::json::JsonError;
+    let (name, key, requested, version) = ("", "", String::new(), Version::V2026_07_28);
+    let json = |error| Fault::Json(error);
+    let faults = [
+        Fault::HttpMethod,
+        Fault::ContentType,
+        Fault::ContentEncoding,
+        Fault::Accept,
+        Fault::UnexpectedBody,
+        Fault::EmptyBody,
+        json(JsonError::Utf8 { offset: 0 }),
+        json(JsonError::ByteOrderMark),
+        json(JsonError::Syntax { offset: 0 }),
+        json(JsonError::Trailing { offset: 0 }),
+        json(JsonError::DuplicateKey { offset: 0 }),
+        json(JsonError::CaseVariant { offset: 0 }),
+        json(JsonError::LoneSurrogate { offset: 0 }),
+        json(JsonError::Number { offset: 0 }),
+        json(JsonError::Depth { offset: 0 }),
+        Fault::CaseVariant,
+        Fault::Batch,
+        Fault::NotAnObject,
+        Fault::JsonRpcVersion,
+        Fault::Id,
+        Fault::IdMissing,
+        Fault::IdUnexpected,
+        Fault::Method,
+        Fault::ClientResponse,
+        Fault::Params { name },
+        Fault::MetaMissing { key },
+        Fault::HeaderMissing { name },
+        Fault::HeaderMismatch { name },
+        Fault::HeaderRepeated { name },
+        Fault::HeaderEncoding { name },
+        Fault::UnsupportedVersion { requested },
+        Fault::SessionInStatelessCall,
+        Fault::SessionInInitialize,
+        Fault::SessionId,
+        Fault::UnknownMethod { version },
+        Fault::Tasks { version },
+    ];
+    for error in faults.map(DecodeError::from) {
+        let reason = format!("`{}`", error.reason());
+        let row = DOCUMENT.lines().find(|line| line.contains(&reason)).unwrap_or_default();
+        assert!(row.contains(error.http_status().as_str()), "{reason}: {row}");
+        assert!(row.contains(&error.rpc_code().to_string()), "{reason}: {row}");
+        assert!(error.reason().bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_')));
+    }
+}
+
 /// Parameters with which each kind of target can be read.
-fn params(row: &MethodRow) -> Value {
+fn params(row: &MethodRow, version: Version) -> Value {
     json!({
         "name": "n",
         "uri": "u",
@@ -73,7 +126,7 @@ fn params(row: &MethodRow) -> Value {
         "argument": {"name": "a", "value": "v"},
         "notifications": {"resourceSubscriptions": ["u"]},
         "level": "info",
-        "protocolVersion": "2025-11-25",
+        "protocolVersion": version.as_str(),
         "arguments": if row.method == "tools/call" { json!({"a": 1}) } else { json!({"a": "1"}) },
     })
 }
@@ -88,7 +141,7 @@ fn request(row: &MethodRow, version: Version) -> Request {
         }
         Form::Request | Form::Notification => {}
     }
-    let mut body = json!({"jsonrpc": "2.0", "method": row.method, "params": params(row)});
+    let mut body = json!({"jsonrpc": "2.0", "method": row.method, "params": params(row, version)});
     if row.form == Form::Request {
         body["id"] = json!(1);
     }

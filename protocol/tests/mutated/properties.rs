@@ -1,0 +1,138 @@
+//! What holds for any bytes. The fuzz targets call these functions, and so does the test beside this file.
+//! Each says whether the bytes were good, so that the test can see that both kinds came by.
+
+#![allow(dead_code, reason = "each fuzz target calls one of them")]
+
+use http::{HeaderMap, HeaderValue, Method};
+use protocol::json;
+use protocol::mcp::{self, HttpRequest, ListKind, Target, Version};
+use protocol::sse::{Event, Events};
+use serde::de::IgnoredAny;
+use serde_json::Value;
+
+/// What the scanner accepts, serde_json reads; and what it writes then, the scanner accepts.
+pub(crate) fn json(bytes: &[u8]) -> bool {
+    let limits = json::Limits::default();
+    if json::check(bytes, &limits).is_err() {
+        return false;
+    }
+    assert!(serde_json::from_slice::<IgnoredAny>(bytes).is_ok());
+    if let Ok(value) = serde_json::from_slice::<Value>(bytes) {
+        assert_eq!(json::check(value.to_string().as_bytes(), &limits), Ok(()));
+    }
+    true
+}
+
+/// A call touches what any other parser reads in the body, and a refusal has a reason that may leave the gateway.
+pub(crate) fn call(body: &[u8]) -> bool {
+    let mut good = false;
+    for version in [Version::V2026_07_28, Version::V2025_11_25] {
+        for case_variants_in_arguments in [false, true] {
+            let limits = mcp::Limits { case_variants_in_arguments, ..Default::default() };
+            good |= decoded(body, version, &limits);
+        }
+    }
+    good
+}
+
+fn decoded(body: &[u8], version: Version, limits: &mcp::Limits) -> bool {
+    let mut headers = HeaderMap::new();
+    for (name, value) in [
+        ("content-type", "application/json"),
+        ("accept", "application/json, text/event-stream"),
+        ("mcp-protocol-version", version.as_str()),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    let value = serde_json::from_slice::<Value>(body).unwrap_or_default();
+    let params = &value["params"];
+    if version.is_stateless() {
+        let named = params["name"].as_str().or(params["uri"].as_str());
+        for (name, value) in [("mcp-method", value["method"].as_str()), ("mcp-name", named)] {
+            if let Some(value) = value.and_then(|value| HeaderValue::from_str(value).ok()) {
+                headers.insert(name, value);
+            }
+        }
+    }
+    match mcp::call(&HttpRequest { method: &Method::POST, headers: &headers, body }, limits) {
+        Ok(call) => {
+            assert_eq!(Some(call.method.as_str()), value["method"].as_str());
+            assert_eq!(
+                call.id.map(|id| serde_json::from_str(id.get()).unwrap_or_default()),
+                value.get("id").cloned()
+            );
+            match call.target {
+                Target::Tool { name } => {
+                    assert_eq!(Some(name.as_str()), params["name"].as_str());
+                    assert_eq!(call.arguments.as_ref(), params.get("arguments"));
+                }
+                Target::Resource { uris } => {
+                    let listed = &params["notifications"]["resourceSubscriptions"];
+                    let places = [&params["uri"], &params["ref"]["uri"], &listed[0]];
+                    assert!(places.iter().any(|place| place.as_str() == Some(&uris[0])));
+                }
+                Target::Prompt { .. } | Target::Protocol => {}
+            }
+            true
+        }
+        Err(error) => {
+            assert!(error.http_status().is_client_error());
+            assert!(error.rpc_code() < 0);
+            let reason = error.reason();
+            assert!(reason.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_')), "{reason}");
+            false
+        }
+    }
+}
+
+/// A list from which nothing goes stays as it came; one from which everything goes has nothing left.
+pub(crate) fn list(body: &[u8]) -> bool {
+    let mut good = true;
+    for kind in [ListKind::Tools, ListKind::Resources, ListKind::ResourceTemplates, ListKind::Prompts] {
+        let all = mcp::filter_list(kind, Version::V2025_11_25, body, &mut |_| true);
+        let Ok(all) = all else {
+            good = false;
+            continue;
+        };
+        assert_eq!(all, body);
+        let mut seen = 0;
+        let none = mcp::filter_list(kind, Version::V2026_07_28, body, &mut |_| false).unwrap_or_default();
+        let again = mcp::filter_list(kind, Version::V2026_07_28, &none, &mut |_| {
+            seen += 1;
+            false
+        });
+        assert_eq!((again, seen), (Ok(none), 0));
+    }
+    good
+}
+
+/// However a stream is cut, no byte is lost and the same data is seen. The first byte says where it is cut.
+pub(crate) fn events(bytes: &[u8]) -> bool {
+    let Some((size, stream)) = bytes.split_first() else { return false };
+    let whole = split(stream, stream.len().max(1));
+    let parts = split(stream, usize::from(*size).max(1));
+    for events in [&whole, &parts] {
+        let raw: Vec<u8> = events.iter().flat_map(|event| event.raw.to_vec()).collect();
+        assert_eq!(raw, stream);
+    }
+    assert_eq!(data(&whole), data(&parts));
+    // A byte order mark in the middle would stand at the start here.
+    for event in whole.iter().skip(1).filter(|event| !event.raw.starts_with(b"\xEF\xBB\xBF")) {
+        assert_eq!(data(&split(&event.with_data("x\ny"), 3)), ["x\ny"]);
+    }
+    !data(&whole).is_empty()
+}
+
+fn split(stream: &[u8], size: usize) -> Vec<Event> {
+    let mut events = Events::new(usize::MAX);
+    let mut all = Vec::new();
+    for chunk in stream.chunks(size) {
+        all.extend(events.push(chunk).unwrap_or_default());
+    }
+    all.extend(events.finish().unwrap_or_default());
+    all
+}
+
+fn data(events: &[Event]) -> Vec<String> {
+    events.iter().filter_map(|event| event.data().map(|data| data.into_owned())).collect()
+}
