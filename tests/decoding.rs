@@ -60,6 +60,34 @@ async fn a_key_that_stands_twice_is_refused_at_any_depth() {
 }
 
 #[tokio::test]
+async fn a_key_that_a_parser_reserves_for_itself_is_refused() {
+    for arguments in [
+        r#"{"$serde_json::private::RawValue":"{\"amount_cents\":1}"}"#,
+        r#"{"amount_cents":1,"x":{"\u0024serde_json::private::Number":"1"}}"#,
+    ] {
+        let world = World::start().await;
+        let reply = post(&world, call("post_entry", arguments), "post_entry").await;
+        was_not_decided(&world, &reply, 400, -32600, "reserved_key");
+    }
+}
+
+#[tokio::test]
+async fn a_head_that_is_no_http_leaves_a_record_that_quotes_none_of_it() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let world = World::start().await;
+    let mut raw = world.raw("agent/clerk").await;
+    raw.write_all(
+        b"POST /mcp/ledger HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer a-secret\r\nX: a\r\n folded\r\n\r\n",
+    )
+    .await
+    .unwrap();
+    let mut answer = Vec::new();
+    let _ = raw.read_to_end(&mut answer).await; // However it ends, it has ended.
+    assert_eq!(world.records("connection").len(), 1);
+    assert!(!std::fs::read_to_string(world.path("audit.jsonl")).unwrap().contains("a-secret"));
+}
+
+#[tokio::test]
 async fn a_batch_is_refused() {
     let world = World::start().await;
     let reply = post(&world, format!("[{}]", call("post_entry", "{}")), "post_entry").await;

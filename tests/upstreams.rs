@@ -4,7 +4,7 @@ use http::Response;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use world::agent::{read, send};
-use world::{Agent, Answer, Plan, World};
+use world::{Answer, Plan, World};
 
 fn raw(status: u16, headers: &[(&str, &str)], body: &str) -> Answer {
     let mut response = Response::builder().status(status);
@@ -58,7 +58,7 @@ async fn the_credential_is_for_one_tool_of_one_server_and_names_who_acts() {
 #[tokio::test]
 async fn the_body_goes_upstream_byte_for_byte() {
     let world = World::start().await;
-    let body = r#"{ "jsonrpc":"2.0" , "id":"a\u0062", "method":"tools/call","params":{"x-unknown":1.50,"name":"post_entry","arguments":{"amount_cents":1,"ref":9007199254740993}}}"#;
+    let body = r#"{ "jsonrpc":"2.0" , "id":"a\u0062", "method":"tools/call","params":{"_meta":{"x-unknown":1.50},"name":"post_entry","arguments":{"amount_cents":1,"ref":9007199254740993}}}"#;
     let reply =
         send(world.clerk().post("/mcp/ledger", body.to_owned()).header("mcp-protocol-version", "2025-11-25"))
             .await;
@@ -67,20 +67,62 @@ async fn the_body_goes_upstream_byte_for_byte() {
 }
 
 #[tokio::test]
+async fn a_body_in_many_pieces_arrives_whole() {
+    for pieces in [1, 2, 3, 4, 50] {
+        for alpn in [&b"h2"[..], b"http/1.1"] {
+            let world = World::start().await;
+            let body = r#"{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"post_entry","arguments":{"amount_cents":1,"note":"not one byte of this may be missing when it comes in pieces"}}}"#;
+            let piece = |bytes: &[u8]| Ok(String::from_utf8(bytes.to_vec()).unwrap());
+            let chunks = body.as_bytes().chunks(body.len().div_ceil(pieces)).map(piece).collect();
+            let request = world.clerk_over(alpn).post("/mcp/ledger", String::new());
+            let request =
+                request.header("mcp-protocol-version", "2025-11-25").body(world::agent::pieces(chunks));
+            assert_eq!(send(request).await.result(), "posted", "{pieces}");
+            assert_eq!(world.ledger.received()[0].body, body, "{pieces}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_policy_has_not_seen_does_not_go_on() {
+    let world = World::start().await;
+    let call = |more: &str| {
+        format!(
+            r#"{{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{{"name":"post_entry","arguments":{{"amount_cents":1}}{more}}}}}"#
+        )
+    };
+    let legacy =
+        |body: String| world.clerk().post("/mcp/ledger", body).header("mcp-protocol-version", "2025-11-25");
+    for more in [
+        r#","task":{"ttl":1}"#,
+        r#","inputResponses":{}"#,
+        r#","requestState":"x""#,
+        r#","amount_cents":9999"#,
+    ] {
+        assert_eq!(send(legacy(call(more))).await.refused_because(), "unknown_parameter", "{more}");
+    }
+    assert_eq!(
+        send(legacy(call("")).header("mcp-param-amount", "9999")).await.refused_because(),
+        "header_mismatch"
+    );
+    let modern = |value: &str| world.clerk().rpc("tools/call", posting()).header("mcp-param-amount", value);
+    assert_eq!(send(modern("9999")).await.refused_because(), "header_mismatch");
+    assert!(world.ledger.received().is_empty());
+    assert_eq!(send(modern("1")).await.result(), "posted");
+    let request = legacy(call(""))
+        .header("last-event-id", "3")
+        .header("traceparent", "00-a")
+        .header("traceparent", "00-b");
+    assert_eq!(send(request).await.result(), "posted");
+    let received = &world.ledger.received()[1].headers;
+    assert!(!received.contains_key("last-event-id") && !received.contains_key("traceparent"));
+}
+
+#[tokio::test]
 async fn both_versions_of_http_are_spoken() {
     let world = World::start().await;
-    let paths = world.path("agent-clerk");
-    world.clerk();
-    let read = |name: &str| std::fs::read_to_string(paths.join(name)).unwrap();
     for (alpn, version) in [(&b"h2"[..], http::Version::HTTP_2), (&b"http/1.1"[..], http::Version::HTTP_11)] {
-        let agent = Agent::from_pem(
-            &world.url,
-            &world.trust_bundle(),
-            Some((&read("cert.pem"), &read("key.pem"))),
-            &[alpn],
-        );
-        let response =
-            agent.with_token(&world.token("agent/clerk")).rpc("tools/call", posting()).send().await.unwrap();
+        let response = world.clerk_over(alpn).rpc("tools/call", posting()).send().await.unwrap();
         assert_eq!((response.status().as_u16(), response.version()), (200, version));
     }
 }
@@ -196,17 +238,7 @@ async fn a_caller_that_hangs_up_takes_the_upstream_along() {
         let (events, stream) = mpsc::channel(8);
         let mut stream = Some(stream);
         world.ledger.answers(move |_| Answer::Events(stream.take().unwrap()));
-        let clerk = world.clerk();
-        let paths = world.path("agent-clerk");
-        let pem = |name: &str| std::fs::read_to_string(paths.join(name)).unwrap();
-        drop(clerk);
-        let agent = Agent::from_pem(
-            &world.url,
-            &world.trust_bundle(),
-            Some((&pem("cert.pem"), &pem("key.pem"))),
-            &[alpn],
-        );
-        let agent = agent.with_token(&world.token("agent/clerk"));
+        let agent = world.clerk_over(alpn);
         let mut response = agent.rpc("tools/call", posting()).send().await.unwrap();
         events.send(Ok("data: one\n\n")).await.unwrap();
         response.chunk().await.unwrap();

@@ -40,7 +40,7 @@ class Witnesses:
 
     def __init__(self, folder):
         self.files = {"server": folder / "mcp-s3.log", "audit": folder / "audit.jsonl"}
-        self.read = {name: 0 for name in self.files}
+        self.read = {name: path.stat().st_size for name, path in self.files.items()}
 
     def new_lines(self, name):
         """The whole lines that were added to a witness's file since the last look."""

@@ -67,7 +67,7 @@ struct Entry {
     #[serde(skip_serializing_if = "Option::is_none")]
     target: Option<Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    arguments: Option<Value>,
+    arguments: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     decision: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -193,7 +193,7 @@ impl Record {
         self.entry.package = Some(permit.package().to_owned());
         self.entry.policy = Some(permit.revision().to_owned());
         if permit.audit() == AuditDetail::Full {
-            self.entry.arguments.clone_from(&call.arguments);
+            self.entry.arguments = call.arguments.as_ref().map(ToString::to_string); // As text: no number is rounded.
         }
         permitted
     }
@@ -264,11 +264,11 @@ impl Drop for Record {
     }
 }
 
-/// SHA-256 over the canonical form (RFC 8785): the same arguments, the same digest.
-fn digest(arguments: &Value) -> Value {
-    let canonical = serde_json_canonicalizer::to_vec(arguments).unwrap_or_default();
-    Value::String(format!(
+/// SHA-256 over the arguments as compact JSON with sorted keys: the same arguments, the same digest, whatever a number's size.
+fn digest(arguments: &Value) -> String {
+    let text = arguments.to_string();
+    format!(
         "sha256:{}",
-        chain::hex(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &canonical).as_ref())
-    ))
+        chain::hex(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, text.as_bytes()).as_ref())
+    )
 }

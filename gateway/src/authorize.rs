@@ -12,7 +12,7 @@ use protocol::mcp::{Call, Item, ListError, ListKind, Target, filter_list};
 use serde_json::{Value, json};
 use std::borrow::Cow;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
@@ -40,6 +40,12 @@ pub enum AuthorizeError {
     /// Policy would have let it pass, but there is no such server.
     #[error("no such server")]
     NoServer,
+    /// Policy put conditions on the resources of one call that can't all be kept by one credential.
+    #[error("the permits for the call's resources have different obligations")]
+    Disagree,
+    /// All the decisions that the call needs took longer than one may.
+    #[error("the call's decisions took too long")]
+    Budget,
     /// Policy chose an audience that isn't configured for the server.
     #[error("the policy's audience is not configured for this server")]
     Audience,
@@ -155,11 +161,17 @@ pub fn permit(
     };
     let ttl_max = limits.permit_ttl_max.min(question.basis_lasts());
     let mut permit: Option<Permit> = None;
+    let began = Instant::now();
     for one in &touched {
+        if began.elapsed() > limits.decisions_timeout {
+            return Err(AuthorizeError::Budget);
+        }
         match question.ask(one, question.call.arguments.as_ref(), ttl_max, |q| policy.decide(q)) {
-            Decision::Permit(given)
-                if permit.as_ref().is_some_and(|p| p.expires_at() < given.expires_at()) => {}
-            Decision::Permit(given) => permit = Some(given), // Of several, the one that ends first.
+            Decision::Permit(given) => match &permit {
+                Some(other) if !same_obligations(other, &given) => return Err(AuthorizeError::Disagree),
+                Some(other) if other.expires_at() <= given.expires_at() => {} // The one that ends first holds for all.
+                _ => permit = Some(given),
+            },
             Decision::Denial(denial) => return Err(AuthorizeError::Denied(denial)),
         }
     }
@@ -172,9 +184,12 @@ pub fn permit(
     Ok((permit, Arc::clone(server)))
 }
 
+fn same_obligations(one: &Permit, other: &Permit) -> bool {
+    (one.scopes(), one.audience(), one.audit()) == (other.scopes(), other.audience(), other.audit())
+}
+
 /// What keeps a list to the items that the principal may use. It outlives the request's stages: a list may come as a stream.
 pub struct ListFilter {
-    kinds: Vec<ListKind>,
     /// The protocol version of the answer.
     pub version: protocol::mcp::Version,
     /// How much of it is held.
@@ -182,18 +197,18 @@ pub struct ListFilter {
     keep: Box<dyn FnMut(ListKind, &Item<'_>) -> bool + Send>,
 }
 
+/// Every list is filtered in every message: an answer may hold another list than the one that was asked for.
+const LISTS: [ListKind; 4] =
+    [ListKind::Tools, ListKind::Resources, ListKind::ResourceTemplates, ListKind::Prompts];
+
 /// The method of the stream that a 2025 session keeps open; answers that were missed elsewhere come on it again.
 const SESSION_STREAM: &str = "session/stream";
 
 /// The filter for the answer of a call that may bring a list; none for other calls.
 pub fn list_filter(policy: &Arc<PolicySet>, question: &Question<'_>, limits: &Limits) -> Option<ListFilter> {
-    let kinds = match question.call.list {
-        Some(kind) => vec![kind],
-        None if question.call.method == SESSION_STREAM => {
-            vec![ListKind::Tools, ListKind::Resources, ListKind::ResourceTemplates, ListKind::Prompts]
-        }
-        None => return None,
-    };
+    if question.call.list.is_none() && question.call.method != SESSION_STREAM {
+        return None;
+    }
     let policy = Arc::clone(policy);
     let asker = Asker {
         caller: question.caller.clone(),
@@ -203,8 +218,14 @@ pub fn list_filter(policy: &Arc<PolicySet>, question: &Question<'_>, limits: &Li
         principal: question.principal.clone(),
         ttl_max: limits.permit_ttl_max,
     };
-    let keep = Box::new(move |kind, item: &Item<'_>| asker.visible(&policy, kind, item));
-    Some(ListFilter { kinds, version: question.call.version, bytes_max: limits.list_bytes_max, keep })
+    let (mut spent, most) = (Duration::ZERO, limits.decisions_timeout);
+    let keep = Box::new(move |kind, item: &Item<'_>| {
+        let began = Instant::now();
+        let visible = spent <= most && asker.visible(&policy, kind, item); // What there is no time for isn't shown.
+        spent += began.elapsed();
+        visible
+    });
+    Some(ListFilter { version: question.call.version, bytes_max: limits.list_bytes_max, keep })
 }
 
 impl ListFilter {
@@ -213,17 +234,17 @@ impl ListFilter {
     /// # Errors
     /// [`ListError`] for a message that can't be read: what can't be filtered doesn't pass.
     pub fn apply(&mut self, message: &[u8]) -> Result<Vec<u8>, ListError> {
-        let (kinds, keep) = (&self.kinds, &mut self.keep);
+        let keep = &mut self.keep;
         let filter = |message: Vec<u8>, kind: &ListKind| {
             filter_list(*kind, self.version, &message, &mut |item| keep(*kind, item))
         };
-        kinds.iter().try_fold(message.to_vec(), filter)
+        LISTS.iter().try_fold(message.to_vec(), filter)
     }
 }
 
 impl std::fmt::Debug for ListFilter {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "ListFilter({:?})", self.kinds)
+        write!(f, "ListFilter({})", self.version.as_str())
     }
 }
 

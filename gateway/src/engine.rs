@@ -14,7 +14,7 @@ use crate::state::Gateway;
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_LENGTH, EXPECT, TRANSFER_ENCODING};
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, Method, StatusCode};
 use pingora::apps::{HttpPersistentSettings, HttpServerApp, HttpServerOptions, ReusedHttpStream, ServerApp};
 use pingora::http::ResponseHeader;
 use pingora::listeners::tls::{Acceptor, TlsSettings};
@@ -22,6 +22,7 @@ use pingora::listeners::{L4BufferSettings, ListenerConfig, TlsAccept};
 use pingora::protocols::Stream;
 use pingora::protocols::http::ServerSession;
 use pingora::protocols::http::v2::server::H2Options;
+use pingora::protocols::l4::stream::Stream as L4;
 use pingora::protocols::tls::{SslDigest, TlsRef};
 use pingora::server::{Fds, ShutdownWatch};
 use pingora::services::Service as _;
@@ -76,7 +77,7 @@ pub async fn serve(listener: Listener, stop: watch::Receiver<bool>) -> Result<()
     fds.add(address.clone(), tcp.into_raw_fd()); // Pingora takes over a socket that is bound already.
     let door = Door {
         acceptor: acceptor(tls)?,
-        connections: Connections::new(gateway.limits.connections_max),
+        connections: Connections::new(gateway.limits.handshakes_max, gateway.limits.connections_max),
         handshake_timeout: gateway.limits.handshake_timeout,
         audit: gateway.audit.clone(),
         app: Arc::new(App { options: options(), gateway, in_flight }),
@@ -127,13 +128,14 @@ struct Door {
 impl ServerApp for Door {
     async fn process_new(self: &Arc<Self>, stream: Stream, shutdown: &ShutdownWatch) -> Option<Stream> {
         let ip = stream.get_socket_digest().and_then(|d| Some(d.peer_addr()?.as_inet()?.ip()));
-        let Some(_place) = self.connections.admit() else {
-            self.audit.refused_connection(ip, "as many connections as may be are open".into());
-            return None;
-        };
-        let tcp = stream.into_any().downcast::<pingora::protocols::l4::stream::Stream>().ok()?;
+        let (place, tcp) = (self.connections.handshaking(), stream.into_any().downcast::<L4>());
+        let (Some(handshaking), Ok(mut tcp)) = (place, tcp) else { return self.turn_away(ip) };
+        let _ = tcp.set_nodelay(); // Head and body of a small answer are two writes; without it the second one waits.
         match tokio::time::timeout(self.handshake_timeout, self.acceptor.tls_handshake(*tcp)).await {
-            Ok(Ok(tls)) => self.serve(Box::new(tls), shutdown.clone()).await,
+            Ok(Ok(tls)) => {
+                let Some(_open) = self.connections.open(handshaking) else { return self.turn_away(ip) };
+                self.serve(Box::new(tls), shutdown.clone()).await
+            }
             Ok(Err(error)) => {
                 self.audit.refused_connection(ip, error.to_string().trim().to_owned());
                 None
@@ -147,6 +149,17 @@ impl ServerApp for Door {
 }
 
 impl Door {
+    /// Closes a connection that there is no place for. A flood of them makes a record a second, not one each.
+    fn turn_away(&self, ip: Option<IpAddr>) -> Option<Stream> {
+        if let Some(count) = self.connections.turned_away() {
+            self.audit.refused_connection(
+                ip,
+                format!("too many connections: {count} turned away since the last record"),
+            );
+        }
+        None
+    }
+
     /// Serves a connection until it ends, and lets it end in good order when the gateway stops, when it has lived as long
     /// as connections may, and when its SVID expires.
     async fn serve(&self, tls: Stream, mut stop: ShutdownWatch) -> Option<Stream> {
@@ -213,7 +226,9 @@ impl HttpServerApp for App {
                 return None;
             }
             Ok(Err(error)) => {
-                self.gateway.audit.refused_connection(ip, format!("no request could be read: {error}"));
+                self.gateway
+                    .audit
+                    .refused_connection(ip, format!("no request could be read: {}", error.etype().as_str()));
                 return None;
             }
         }
@@ -289,30 +304,32 @@ async fn body(session: &mut ServerSession, limits: &Limits) -> Body {
         return Err(too_long());
     }
     if headers.contains_key(EXPECT) {
-        session.write_continue_response().await.map_err(|e| BodyError::Broken(e.to_string()))?;
+        session.write_continue_response().await.map_err(broken)?;
     }
     let whole = async {
         let mut first = Bytes::new();
         let mut more = BytesMut::new();
-        while let Some(chunk) =
-            session.read_request_body().await.map_err(|e| BodyError::Broken(e.to_string()))?
-        {
+        while let Some(chunk) = session.read_request_body().await.map_err(broken)? {
             if first.len() + more.len() + chunk.len() > limits.body_bytes_max {
                 return Err(too_long());
             }
-            match (first.is_empty(), more.is_empty()) {
-                (true, _) => first = chunk, // Most bodies come in one piece, which is then never copied.
-                (false, true) => {
-                    more.extend_from_slice(&first);
-                    more.extend_from_slice(&chunk);
-                    first = Bytes::new();
-                }
-                (false, false) => more.extend_from_slice(&chunk),
+            if first.is_empty() && more.is_empty() {
+                first = chunk; // Most bodies come in one piece, which is then never copied.
+                continue;
             }
+            if more.is_empty() {
+                more.extend_from_slice(&std::mem::take(&mut first));
+            }
+            more.extend_from_slice(&chunk);
         }
         Ok(if more.is_empty() { first } else { more.freeze() })
     };
     tokio::time::timeout(limits.body_timeout, whole).await.map_err(|_| BodyError::Timeout)?
+}
+
+/// What the engine says besides may quote the caller's bytes, a token among them.
+fn broken(error: pingora::BError) -> BodyError {
+    BodyError::Broken(error.etype().as_str().to_owned())
 }
 
 fn head_bytes(headers: &HeaderMap) -> usize {
@@ -329,7 +346,7 @@ async fn write(session: &mut ServerSession, response: Response) -> Option<()> {
     let Response { status, headers, mut body, .. } = response;
     let head = response_head(status, &headers, session.is_http2()).ok()?;
     session.write_response_header(Box::new(head)).await.ok()?;
-    loop {
+    while session.req_header().method != Method::HEAD {
         let chunk = tokio::select! {
             chunk = body.next() => chunk,
             () = gone(session) => return None,

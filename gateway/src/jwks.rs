@@ -13,12 +13,22 @@ use tokio::sync::Mutex;
 use url::Url;
 
 /// The keys of one issuer.
+#[derive(Clone, Debug)]
+pub struct KeyStore(Arc<Inner>);
+
 #[derive(Debug)]
-pub struct KeyStore {
+struct Inner {
     origin: Origin,
     refresh: Duration,
-    keys: ArcSwapOption<Keys>,
+    keys: ArcSwapOption<Read>,
     last_try: Mutex<Option<Instant>>,
+}
+
+/// Keys, and when they were read.
+#[derive(Debug)]
+struct Read {
+    keys: Arc<Keys>,
+    at: Instant,
 }
 
 #[derive(Debug)]
@@ -56,6 +66,8 @@ const JWKS_BYTES_MAX: usize = 256 * 1024;
 const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
 /// Keys are read again after this long, so that one which the issuer withdrew is forgotten.
 const KEYS_AGE_MAX: Duration = Duration::from_secs(600);
+/// And are used no longer than this if they can't be.
+const KEYS_STALE_MAX: Duration = Duration::from_secs(3600);
 
 impl KeyStore {
     /// A store that has read nothing yet.
@@ -69,7 +81,12 @@ impl KeyStore {
                 (Origin::Url(url.clone(), Https::new(server, source, clock)?), *refresh)
             }
         };
-        Ok(Self { origin, refresh, keys: ArcSwapOption::empty(), last_try: Mutex::new(None) })
+        Ok(Self(Arc::new(Inner {
+            origin,
+            refresh,
+            keys: ArcSwapOption::empty(),
+            last_try: Mutex::new(None),
+        })))
     }
 
     /// The keys as last read; reads them if there are none or they are old.
@@ -77,31 +94,37 @@ impl KeyStore {
     /// # Errors
     /// [`JwksError`] if there are none to be had.
     pub async fn current(&self) -> Result<Arc<Keys>, JwksError> {
-        let keys = self.keys.load_full();
-        match keys {
-            Some(keys) if !self.old() => Ok(keys),
-            Some(keys) => Ok(self.refreshed().await.unwrap_or(keys)), // An issuer that is down for a while takes nobody along.
-            None => self.refreshed().await,
+        match self.0.keys.load_full() {
+            Some(read) if read.at.elapsed() < KEYS_AGE_MAX => Ok(Arc::clone(&read.keys)),
+            // An issuer that is down for a while takes nobody along; one that is down for long does.
+            Some(read) if read.at.elapsed() < KEYS_STALE_MAX => {
+                Ok(self.refreshed().await.unwrap_or_else(|_| Arc::clone(&read.keys)))
+            }
+            _ => self.refreshed().await,
         }
     }
 
-    /// The keys, read anew unless that was done within `refresh`.
+    /// The keys, read anew unless that was tried within `refresh`.
     ///
     /// # Errors
     /// [`JwksError`] if there are none to be had.
     pub async fn refreshed(&self) -> Result<Arc<Keys>, JwksError> {
+        let inner = Arc::clone(&self.0);
+        // A task of its own: a caller that hangs up must not take the fetch of all the others along.
+        tokio::spawn(async move { inner.refreshed().await }).await.unwrap_or(Err(JwksError::Waiting))
+    }
+}
+
+impl Inner {
+    async fn refreshed(&self) -> Result<Arc<Keys>, JwksError> {
         let mut last_try = self.last_try.lock().await; // Whoever waits here finds the fresh keys when it is let on.
         if last_try.is_some_and(|at| at.elapsed() < self.refresh) {
-            return self.keys.load_full().ok_or(JwksError::Waiting);
+            return self.keys.load().as_ref().map(|read| Arc::clone(&read.keys)).ok_or(JwksError::Waiting);
         }
         *last_try = Some(Instant::now());
         let keys = Arc::new(Keys::from_jwks(&self.read().await?)?);
-        self.keys.store(Some(Arc::clone(&keys)));
+        self.keys.store(Some(Arc::new(Read { keys: Arc::clone(&keys), at: Instant::now() })));
         Ok(keys)
-    }
-
-    fn old(&self) -> bool {
-        self.last_try.try_lock().is_ok_and(|at| at.is_none_or(|at| at.elapsed() > KEYS_AGE_MAX))
     }
 
     async fn read(&self) -> Result<Vec<u8>, JwksError> {

@@ -6,9 +6,9 @@ use certs::tls::Accept;
 use certs::{Clock, Peer, SharedSource, SvidError};
 use rustls::ServerConfig;
 use rustls::pki_types::CertificateDer;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, SystemTime};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 /// What a connection proved when it was opened.
@@ -56,18 +56,53 @@ pub fn tls(source: SharedSource, clock: Clock) -> Result<ServerConfig, rustls::E
     certs::tls::server_config(source, Accept::AnyWorkload, &["h2", "http/1.1"], clock)
 }
 
-/// Counts the connections that are open, and keeps them below the limit.
-#[derive(Clone, Debug)]
-pub struct Connections(Arc<Semaphore>);
+/// Counts connections and keeps them below their limits: those that prove themselves still, and those that have. They are
+/// counted apart, so that whoever has no certificate can't take the places of those who do.
+#[derive(Debug)]
+pub struct Connections {
+    handshaking: Arc<Semaphore>,
+    open: Arc<Semaphore>,
+    turned_away: Mutex<TurnedAway>,
+}
+
+#[derive(Debug)]
+struct TurnedAway {
+    count: u64,
+    told: Option<Instant>,
+}
+
+/// How often connections that were turned away are told of.
+const TELL_EVERY: Duration = Duration::from_secs(1);
 
 impl Connections {
-    /// At most `max` at once.
-    pub fn new(max: usize) -> Self {
-        Self(Arc::new(Semaphore::new(max)))
+    /// At most so many at once of each.
+    pub fn new(handshakes_max: usize, open_max: usize) -> Self {
+        Self {
+            handshaking: Arc::new(Semaphore::new(handshakes_max)),
+            open: Arc::new(Semaphore::new(open_max)),
+            turned_away: Mutex::new(TurnedAway { count: 0, told: None }),
+        }
     }
 
-    /// A place for one more, held until it is dropped; none if all are taken.
-    pub fn admit(&self) -> Option<OwnedSemaphorePermit> {
-        Arc::clone(&self.0).try_acquire_owned().ok()
+    /// A place for one more handshake, held until it is dropped; none if all are taken.
+    pub fn handshaking(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.handshaking).try_acquire_owned().ok()
+    }
+
+    /// The place of a handshake for one among the open connections; none if all are taken.
+    pub fn open(&self, handshaking: OwnedSemaphorePermit) -> Option<OwnedSemaphorePermit> {
+        drop(handshaking);
+        Arc::clone(&self.open).try_acquire_owned().ok()
+    }
+
+    /// Counts a connection that is turned away. Now and then gives the count, for the record.
+    pub fn turned_away(&self) -> Option<u64> {
+        let mut turned = self.turned_away.lock().unwrap_or_else(PoisonError::into_inner);
+        turned.count = turned.count.saturating_add(1);
+        if turned.told.is_some_and(|at| at.elapsed() < TELL_EVERY) {
+            return None;
+        }
+        turned.told = Some(Instant::now());
+        Some(std::mem::take(&mut turned.count))
     }
 }

@@ -109,7 +109,10 @@ fn refused(refusal: &Refusal, url: &str, arrival: &Arrival, record: &mut Record)
     if let Refusal::Authorize(error) = refusal {
         match error {
             AuthorizeError::Denied(denial) => record.denied(denial.package(), Some(denial.revision())),
-            AuthorizeError::NoServer | AuthorizeError::Audience => record.denied(None, None),
+            AuthorizeError::NoServer
+            | AuthorizeError::Audience
+            | AuthorizeError::Disagree
+            | AuthorizeError::Budget => record.denied(None, None),
         }
     }
     record.refused(&told.reason, refusal.cause());
@@ -144,7 +147,8 @@ impl Refusal {
                 let reason = match error {
                     AuthorizeError::Denied(denial) => denial.reason().code(),
                     AuthorizeError::NoServer => "not_allowed",
-                    AuthorizeError::Audience => "policy_error",
+                    AuthorizeError::Audience | AuthorizeError::Disagree => "policy_error",
+                    AuthorizeError::Budget => "policy_budget",
                 };
                 Told::new(status, DENIED, reason)
             }
@@ -200,8 +204,7 @@ impl Refusal {
 
 fn token(error: &TokenError) -> Told {
     let challenge = match error {
-        TokenError::Missing => "",
-        TokenError::Header => ", error=\"invalid_request\"",
+        TokenError::Missing | TokenError::Header => "", // RFC 6750 §3.1: no error code where there was no bearer token.
         TokenError::UnknownIssuer | TokenError::Invalid(_) | TokenError::Bound | TokenError::Presenter => {
             ", error=\"invalid_token\""
         }

@@ -100,7 +100,9 @@ pub async fn start(config: Config, tcp: Option<TcpListener>, clock: Clock) -> Re
     let served =
         engine::Listener { tcp, tls, gateway: Arc::clone(&gateway), in_flight: Arc::clone(&in_flight) };
     let accepting = tokio::spawn(engine::serve(served, stopped));
+    let issuers = Arc::clone(&gateway.state().issuers);
     let followers = vec![
+        tokio::spawn(async move { issuers.preload().await }),
         tokio::spawn(reload::follow_identity(Arc::clone(&gateway), source)),
         tokio::spawn(reload::follow_policy(Arc::clone(&gateway), policy_dir, policy_budget)),
     ];

@@ -116,8 +116,8 @@ fn presented_by(claims: &Claims, presenter: &Presenter, caller: &Caller) -> Resu
         Presenter::Any => Ok(()),
         Presenter::Claim { name, map } => {
             let named = claims.all.get(name).and_then(|v| v.as_str()).ok_or(TokenError::Presenter)?;
-            let named = map.get(named).map_or(named, String::as_str);
-            if named == caller.id().to_string() { Ok(()) } else { Err(TokenError::Presenter) }
+            let named = if map.is_empty() { Some(named) } else { map.get(named).map(String::as_str) };
+            if named == Some(caller.id().to_string().as_str()) { Ok(()) } else { Err(TokenError::Presenter) }
         }
     }
 }
@@ -153,6 +153,15 @@ impl Issuers {
     fn of(&self, token: &str) -> Option<(&Issuer, &KeyStore)> {
         let claimed = claimed_issuer(token)?;
         self.0.iter().find(|(issuer, _)| issuer.issuer == claimed).map(|(issuer, keys)| (issuer, keys))
+    }
+
+    /// Reads everybody's keys ahead of the first token. A failure is tried again when one comes.
+    pub async fn preload(&self) {
+        for (issuer, keys) in &self.0 {
+            if let Err(error) = keys.refreshed().await {
+                tracing::warn!(issuer = issuer.issuer, %error, "an issuer's keys could not be had yet");
+            }
+        }
     }
 
     /// Their names, for the protected resource's metadata.

@@ -16,7 +16,7 @@ use crate::request::Arrival;
 use bytes::Bytes;
 use certs::Identity;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
-use http::{Request, StatusCode};
+use http::{Method, Request, StatusCode};
 use http_body_util::Full;
 use policy::Permit;
 use std::sync::Arc;
@@ -85,11 +85,13 @@ pub enum UpstreamError {
     PermitEnded,
 }
 
+const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+
 /// What of a request goes on. All else stays: credentials, cookies, identities that somebody claims, hop-by-hop fields.
 const REQUEST_HEADERS: [HeaderName; 9] = [
     header::ACCEPT,
     header::CONTENT_TYPE,
-    HeaderName::from_static("last-event-id"),
+    LAST_EVENT_ID,
     HeaderName::from_static("mcp-method"),
     HeaderName::from_static("mcp-name"),
     HeaderName::from_static("mcp-protocol-version"),
@@ -152,6 +154,14 @@ impl<'p> Upstream<'p> {
     ) -> Result<Request<Full<Bytes>>, UpstreamError> {
         let body = arrival.body.clone().unwrap_or_default();
         let mut headers = filtered(&arrival.headers, &REQUEST_HEADERS, Some(PARAM_HEADERS));
+        if arrival.method != Method::GET {
+            headers.remove(LAST_EVENT_ID); // It resumes a stream, and means nothing on a call.
+        }
+        for trace in ["traceparent", "tracestate"] {
+            if arrival.headers.get_all(trace).iter().count() > 1 {
+                headers.remove(trace); // Two are none (W3C Trace Context §3.2).
+            }
+        }
         let mut bearer = HeaderValue::try_from(format!("Bearer {}", credential.token.expose()))
             .map_err(|_| UpstreamError::Credential)?;
         bearer.set_sensitive(true);

@@ -58,6 +58,12 @@ pub enum JsonError {
         /// Behind the object's end.
         offset: usize,
     },
+    /// A key by which a parser marks values of its own: what stands behind it, it would read as something else.
+    #[error("a reserved key before byte {offset}")]
+    ReservedKey {
+        /// Behind the colon.
+        offset: usize,
+    },
     /// RFC 8259 §8.2.
     #[error("half a surrogate pair before byte {offset}")]
     LoneSurrogate {
@@ -88,6 +94,7 @@ impl JsonError {
             Self::Trailing { .. } => "trailing_bytes",
             Self::DuplicateKey { .. } => "duplicate_key",
             Self::CaseVariant { .. } => "case_variant_key",
+            Self::ReservedKey { .. } => "reserved_key",
             Self::LoneSurrogate { .. } => "lone_surrogate",
             Self::Number { .. } => "inexact_number",
             Self::Depth { .. } => "too_deep",
@@ -100,6 +107,7 @@ impl JsonError {
             Self::Utf8 { .. } | Self::ByteOrderMark | Self::Syntax { .. } | Self::Trailing { .. } => true,
             Self::DuplicateKey { .. }
             | Self::CaseVariant { .. }
+            | Self::ReservedKey { .. }
             | Self::LoneSurrogate { .. }
             | Self::Number { .. }
             | Self::Depth { .. } => false,

@@ -190,11 +190,14 @@ fn message(headers: &HeaderMap, envelope: &Envelope<'_>) -> Result<Call, Fault> 
     }
     let (target, name) = params.target(row)?;
     headers.agree_on_name(version, row, name.as_deref())?;
+    let arguments = params.arguments(row)?;
+    headers.agree_on_arguments(version, arguments.as_ref())?;
+    params.are_all_judged(row)?;
     Ok(Call {
         version,
         id: envelope.id.map(ToOwned::to_owned),
         target,
-        arguments: params.arguments(row)?,
+        arguments,
         session: headers.session(version)?,
         list: row.list,
         trace_parent: meta.trace_parent()?,
@@ -255,6 +258,7 @@ fn stream_or_end(request: &HttpRequest<'_>, method: &'static str) -> Result<Call
     }
     headers.agree_on_method(version, method)?;
     headers.agree_on_name(version, row, None)?;
+    headers.agree_on_arguments(version, None)?;
     Ok(Call {
         version,
         method: method.to_owned(),

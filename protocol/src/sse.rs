@@ -177,6 +177,29 @@ impl Event {
         out.freeze()
     }
 
+    /// The event written anew, for a reader of any leniency: `event`, `id` and `retry` in visible ASCII, the data given (or,
+    /// with none, an empty `data` line if there was one), and nothing else. A comment becomes an empty one.
+    pub fn plain(&self, data: Option<&[u8]>) -> Bytes {
+        let mut out = BytesMut::with_capacity(self.raw.len());
+        for line in self.lines().map(|line| line.text) {
+            let field = [&b"event:"[..], b"id:", b"retry:"].iter().any(|name| line.starts_with(name));
+            if field && line.iter().all(|byte| matches!(byte, b' '..=b'~')) {
+                out.extend_from_slice(line);
+                out.extend_from_slice(b"\n");
+            }
+        }
+        match data {
+            Some(data) => write_data(&mut out, &String::from_utf8_lossy(data)),
+            None if self.lines().any(|line| data_of(line.text).is_some()) => {
+                out.extend_from_slice(b"data:\n")
+            }
+            None if out.is_empty() => out.extend_from_slice(b":\n"),
+            None => {}
+        }
+        out.extend_from_slice(b"\n");
+        out.freeze()
+    }
+
     fn lines(&self) -> Lines<'_> {
         Lines(self.raw.get(self.lead..).unwrap_or_default())
     }

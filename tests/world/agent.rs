@@ -1,11 +1,16 @@
 //! A calling workload: a real TLS client with an SVID and, perhaps, a token.
 
 use crate::Reply;
+use bytes::Bytes;
 use certs::files::Paths;
+use hyper::body::{Body, Frame};
 use reqwest::{Client, Method, RequestBuilder, Response};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use serde_json::{Value, json};
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 
 /// `_meta` of a 2026-07-28 request.
 pub fn meta() -> Value {
@@ -123,5 +128,24 @@ pub async fn read(response: Response) -> Reply {
         status: response.status().as_u16(),
         headers: response.headers().clone(),
         text: response.text().await.unwrap(),
+    }
+}
+
+/// A body that is sent in pieces, each on its own.
+pub fn pieces(pieces: Vec<Result<String, std::io::Error>>) -> reqwest::Body {
+    reqwest::Body::wrap(Pieces(pieces.into()))
+}
+
+struct Pieces(VecDeque<Result<String, std::io::Error>>);
+
+impl Body for Pieces {
+    type Data = Bytes;
+    type Error = std::io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, std::io::Error>>> {
+        Poll::Ready(self.0.pop_front().map(|piece| piece.map(|text| Frame::data(text.into()))))
     }
 }

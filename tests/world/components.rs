@@ -65,7 +65,7 @@ impl Sallyport {
         let started = Instant::now();
         let process = Command::new(program("sallyport"))
             .args(["up", "--listen", "127.0.0.1:0", "--dir"])
-            .arg(dir.path())
+            .arg(dir.path().join("state"))
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
@@ -92,7 +92,7 @@ impl Sallyport {
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
-        self.dir.path().join(name)
+        self.dir.path().join("state").join(name)
     }
 
     /// A client program with the agent's environment, its lines of JSON and its exit code.

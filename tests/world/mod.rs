@@ -139,6 +139,15 @@ impl World {
         self.agent("agent/clerk").with_token(&self.token("agent/clerk"))
     }
 
+    /// The usual agent, over one version of HTTP.
+    pub fn clerk_over(&self, alpn: &[u8]) -> Agent {
+        self.agent("agent/clerk");
+        let read = |name: &str| std::fs::read_to_string(self.path("agent-clerk").join(name)).unwrap();
+        let pem = (read("cert.pem"), read("key.pem"));
+        let agent = Agent::from_pem(&self.url, &self.trust_bundle(), Some((&pem.0, &pem.1)), &[alpn]);
+        agent.with_token(&self.token("agent/clerk"))
+    }
+
     /// A workload of the world's trust domain, without a token.
     pub fn agent(&self, path: &str) -> Agent {
         let paths = self
@@ -167,6 +176,18 @@ impl World {
         };
         change(&mut claims);
         subject_token(&self.keys.users, &claims, self.clock.now()).unwrap().expose().to_owned()
+    }
+
+    /// A finished handshake as a workload, to speak anything over.
+    pub async fn raw(&self, path: &str) -> tokio_rustls::client::TlsStream<tokio::net::TcpStream> {
+        self.agent(path);
+        let own: SharedSource = FileSource::open(paths_in(&self.path(&path.replace('/', "-")))).unwrap();
+        let mut config = certs::tls::client_config(own, self.id("gateway"), Clock::system()).unwrap();
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        let address = self.gateway.address();
+        let tcp = tokio::net::TcpStream::connect(address).await.unwrap();
+        let name = rustls::pki_types::ServerName::IpAddress(address.ip().into());
+        tokio_rustls::TlsConnector::from(Arc::new(config)).connect(name, tcp).await.unwrap()
     }
 
     pub fn id(&self, path: &str) -> SpiffeId {

@@ -2,6 +2,7 @@
 
 use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, JwkSet, KeyAlgorithm, PublicKeyUse};
 use jsonwebtoken::{Algorithm, DecodingKey};
+use protocol::json::Limits;
 use std::fmt;
 
 /// One verifying key with the one algorithm that it may be used with.
@@ -22,6 +23,9 @@ pub enum KeysError {
     /// Not JSON, or not of the form of RFC 7517 §5.
     #[error("not a JWK set")]
     NotAJwkSet(#[source] serde_json::Error),
+    /// JSON that two readers could read in two ways.
+    #[error("the JWK set's JSON is not strict")]
+    Json(#[source] protocol::json::JsonError),
     /// Nothing in it verifies signatures with an algorithm that we accept.
     #[error("the JWK set has no signature key that can be used")]
     NoUsableKey,
@@ -41,6 +45,7 @@ impl Keys {
         struct Loose {
             keys: Vec<serde_json::Value>, // One odd key must not hide the others.
         }
+        protocol::json::check(bytes, &Limits { depth_max: 16 }).map_err(KeysError::Json)?;
         let set: Loose = serde_json::from_slice(bytes).map_err(KeysError::NotAJwkSet)?;
         let keys: Vec<Key> = set
             .keys

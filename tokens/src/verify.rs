@@ -2,7 +2,10 @@
 
 use crate::claims::{ClaimError, Claims};
 use crate::keys::Keys;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::{Validation, decode, decode_header};
+use protocol::json::Limits;
 use serde_json::{Map, Value};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -28,6 +31,9 @@ pub enum TokenError {
     /// No compact JWS (RFC 7515 §3.1), or an algorithm that the library doesn't know, `none` among them.
     #[error("not a signed JWT")]
     Malformed(#[source] jsonwebtoken::errors::Error),
+    /// Header or claims are JSON that two readers could read in two ways, or nested deeper than claims are.
+    #[error("the token's JSON is not strict")]
+    Json(#[source] protocol::json::JsonError),
     /// A critical header is not understood (RFC 7515 §4.1.11).
     #[error("the token has a critical header that is not understood")]
     Critical,
@@ -65,6 +71,8 @@ pub enum TokenError {
 
 /// The longest token that is looked at, in bytes.
 pub const TOKEN_BYTES_MAX: usize = 16 * 1024;
+/// How deep claims may be nested; an `act` chain of [`ACTORS_MAX`](crate::claims::ACTORS_MAX) has as many levels.
+const DEPTH_MAX: usize = 32;
 
 /// Verifies a signed token (RFC 7519 §7.2 with RFC 8725) and reads its claims.
 ///
@@ -74,6 +82,7 @@ pub fn verify(token: &str, keys: &Keys, expect: &Expect, now: SystemTime) -> Res
     if token.len() > TOKEN_BYTES_MAX {
         return Err(TokenError::TooLong);
     }
+    strict(token)?;
     let header = decode_header(token).map_err(TokenError::Malformed)?;
     if header.crit.is_some() {
         return Err(TokenError::Critical);
@@ -100,8 +109,19 @@ pub fn claimed_issuer(token: &str) -> Option<String> {
     if token.len() > TOKEN_BYTES_MAX {
         return None;
     }
+    strict(token).ok()?;
     let claims: Map<String, Value> = jsonwebtoken::dangerous::insecure_decode_claims(token).ok()?;
     Some(claims.get("iss")?.as_str()?.to_owned())
+}
+
+/// Reads header and claims once, strictly, before anything makes values of them: nobody has vouched for them yet.
+fn strict(token: &str) -> Result<(), TokenError> {
+    for part in token.split('.').take(2) {
+        // What isn't base64url isn't a token, which the library says in its own words.
+        let Ok(document) = URL_SAFE_NO_PAD.decode(part) else { return Ok(()) };
+        protocol::json::check(&document, &Limits { depth_max: DEPTH_MAX }).map_err(TokenError::Json)?;
+    }
+    Ok(())
 }
 
 /// The library checks the signature and that the header's algorithm is the key's; claims are checked here, against our clock.

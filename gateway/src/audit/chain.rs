@@ -39,9 +39,10 @@ impl Sink {
     /// Opens (or makes, with mode 0600) the file and continues its chain.
     ///
     /// # Errors
-    /// [`std::io::Error`] if it can't be read and appended to.
+    /// [`std::io::Error`] if it can't be read and appended to, or another process appends to it: a chain has one writer.
     pub fn open(path: &Path, queue_max: usize) -> std::io::Result<Self> {
         let mut file = OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(path)?;
+        file.try_lock().map_err(|_| std::io::Error::other("another gateway writes to it"))?;
         let tip = end_of(&mut file)?;
         let (queue, records) = sync_channel(queue_max);
         let writer =
@@ -91,7 +92,8 @@ fn write(mut file: File, mut tip: Tip, records: &Receiver<Message>) {
             next = records.try_recv().ok();
         }
         if let Err(error) = file.write_all(&batch) {
-            tracing::error!(%error, "audit records could not be written");
+            tracing::error!(%error, "audit records could not be written, and are lost");
+            tip = end_of(&mut file).unwrap_or(tip); // The chain goes on from the last record that is in the file.
         }
         batch.clear();
         for done in waiting {

@@ -15,7 +15,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 use tokens::SigningKey;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// Runs a command.
 ///
@@ -42,10 +42,11 @@ fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
 }
 
 async fn start_all(args: Up) -> anyhow::Result<ExitCode> {
+    let mut stop = Stop::new()?;
     let mut up = up::up(args.dir, args.listen, Clock::system()).await?;
     println!("{}", hints::to_try(up.dir(), &up.url));
     let broken = tokio::select! {
-        () = asked_to_stop() => None,
+        () = stop.asked() => None,
         error = up.broken() => Some(error),
     };
     up.stop().await;
@@ -56,26 +57,33 @@ async fn start_all(args: Up) -> anyhow::Result<ExitCode> {
 }
 
 async fn serve(path: &Path) -> anyhow::Result<ExitCode> {
-    let config = load(path)?;
-    let running = run::start(config, None, Clock::system()).await?;
+    let mut stop = Stop::new()?;
+    let running = run::start(load(path)?, None, Clock::system()).await?;
     println!("listening on https://{}", running.address());
-    asked_to_stop().await;
+    stop.asked().await;
     running.stop().await;
     Ok(ExitCode::SUCCESS)
 }
 
-/// Returns on SIGTERM, and on Ctrl-C.
-async fn asked_to_stop() {
-    let (Ok(mut terminate), Ok(mut interrupt)) =
-        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-    else {
-        return std::future::pending().await; // Without handlers the signals end the process as they always do.
-    };
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+/// SIGTERM and Ctrl-C, listened to before anybody is told that we are here.
+struct Stop {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Stop {
+    fn new() -> anyhow::Result<Self> {
+        let listen = |kind| signal(kind).context("signals can't be listened to");
+        Ok(Self { terminate: listen(SignalKind::terminate())?, interrupt: listen(SignalKind::interrupt())? })
     }
-    tracing::info!("stopping: requests in flight may end");
+
+    async fn asked(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+        tracing::info!("stopping: requests in flight may end");
+    }
 }
 
 fn load(path: &Path) -> anyhow::Result<config::Config> {

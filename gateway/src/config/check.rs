@@ -310,9 +310,10 @@ fn limits(problems: &mut Problems, file: &LimitsFile) -> Limits {
     let mut number =
         |name: &str, found, default, range| problems.number(&format!("limits.{name}"), found, default, range);
     let body_bytes_max = number("body_bytes_max", file.body_bytes_max, 4 << 20, 1024..=1 << 30);
-    let json_depth_max = number("json_depth_max", file.json_depth_max, 64, 8..=512);
+    let json_depth_max = number("json_depth_max", file.json_depth_max, 64, 8..=120);
     let header_bytes_max = number("header_bytes_max", file.header_bytes_max, 32 << 10, 4096..=64 << 10);
     let connections_max = number("connections_max", file.connections_max, 4096, 1..=1_000_000);
+    let handshakes_max = number("handshakes_max", file.handshakes_max, 512, 1..=100_000);
     let streams_max = number("streams_max", file.streams_max, 128, 1..=10_000);
     let list_bytes_max = number("list_bytes_max", file.list_bytes_max, 4 << 20, 1024..=1 << 30);
     let audit_queue_max = number("audit_queue_max", file.audit_queue_max, 65_536, 1..=10_000_000);
@@ -330,6 +331,7 @@ fn limits(problems: &mut Problems, file: &LimitsFile) -> Limits {
         json_depth_max,
         header_bytes_max,
         connections_max,
+        handshakes_max,
         streams_max,
         list_bytes_max,
         audit_queue_max,
@@ -341,5 +343,6 @@ fn limits(problems: &mut Problems, file: &LimitsFile) -> Limits {
         permit_ttl_max: time("permit_ttl_max", &file.permit_ttl_max, 3600, 86_400),
         connection_age_max: time("connection_age_max", &file.connection_age_max, 3600, 86_400),
         drain_timeout: time("drain_timeout", &file.drain_timeout, 30, 3600),
+        decisions_timeout: time("decisions_timeout", &file.decisions_timeout, 1, 60),
     }
 }

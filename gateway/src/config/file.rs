@@ -100,7 +100,7 @@ pub struct HttpsFile {
 pub struct PresenterFile {
     /// The claim that names the presenter, as `client_id` or `azp`.
     pub claim: Option<String>,
-    /// From the claim's value to a SPIFFE ID. A value that is a SPIFFE ID itself needs no entry.
+    /// From the claim's value to a SPIFFE ID. A value that isn't in it names nobody. Without a map the value is the SPIFFE ID.
     #[serde(default)]
     pub map: BTreeMap<String, String>,
     /// `true`: whoever holds a token may present it. Say so only for issuers whose tokens can't be bound.
@@ -190,8 +190,10 @@ pub struct LimitsFile {
     pub json_depth_max: Option<u64>,
     /// Bytes of a request's header fields, together. Default 32768.
     pub header_bytes_max: Option<u64>,
-    /// Connections that are open at once. Default 4096.
+    /// Connections with a finished handshake that are open at once. Default 4096.
     pub connections_max: Option<u64>,
+    /// Connections whose handshake is not finished. Default 512.
+    pub handshakes_max: Option<u64>,
     /// HTTP/2 streams of one connection that are open at once. Default 128.
     pub streams_max: Option<u64>,
     /// Bytes of a list answer, which is held to be filtered; also of one SSE event. Default 4194304.
@@ -214,4 +216,7 @@ pub struct LimitsFile {
     pub connection_age_max: Option<String>,
     /// How long requests in flight may go on after SIGTERM. Default `30s`.
     pub drain_timeout: Option<String>,
+    /// How long all the decisions of one request may take together, where there are many: items of a list, resources of a
+    /// subscription. What there is no time for is denied. Default `1s`.
+    pub decisions_timeout: Option<String>,
 }

@@ -152,6 +152,7 @@ pub struct Limits {
     pub json_depth_max: usize,
     pub header_bytes_max: usize,
     pub connections_max: usize,
+    pub handshakes_max: usize,
     pub streams_max: usize,
     pub list_bytes_max: usize,
     pub audit_queue_max: usize,
@@ -163,4 +164,5 @@ pub struct Limits {
     pub permit_ttl_max: Duration,
     pub connection_age_max: Duration,
     pub drain_timeout: Duration,
+    pub decisions_timeout: Duration,
 }

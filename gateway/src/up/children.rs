@@ -10,12 +10,13 @@ use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::process::{Child, Command};
+use tokio::process::{Child, ChildStdin, Command};
 
 /// `mcp-s3` over a folder.
 #[derive(Debug)]
 pub struct McpS3 {
     process: Child,
+    _stdin: Option<ChildStdin>, // Held: waiting for the process would close it, and so end it.
     address: SocketAddr,
     log: PathBuf,
 }
@@ -62,7 +63,7 @@ impl McpS3 {
         let file = File::options().create(true).append(true).open(&log).map_err(wrong)?;
         let svid = dir.svid(Workload::McpS3);
         let mut process = Command::new(program())
-            .args(["--listen", "127.0.0.1:0", "--store", "file", "--buckets", "demo"])
+            .args(["--listen", "127.0.0.1:0", "--store", "file", "--buckets", "demo", "--end-with-stdin"])
             .arg("--root")
             .arg(dir.path("data"))
             .arg("--certificate")
@@ -76,7 +77,7 @@ impl McpS3 {
             .args(["--issuer", issuer])
             .args(["--gateway", &domain.id(Workload::Gateway.path())?.to_string()])
             .args(["--audience", &domain.id(Workload::McpS3.path())?.to_string()])
-            .stdin(Stdio::null())
+            .stdin(Stdio::piped()) // It ends with its standard input, should this process be killed.
             .stdout(Stdio::piped())
             .stderr(file)
             .kill_on_drop(true)
@@ -84,7 +85,7 @@ impl McpS3 {
             .spawn()
             .map_err(ChildError::NotFound)?;
         match tokio::time::timeout(READY, listening(&mut process)).await {
-            Ok(Some(address)) => Ok(Self { process, address, log }),
+            Ok(Some(address)) => Ok(Self { _stdin: process.stdin.take(), process, address, log }),
             _ => Err(ChildError::NotReady(log)),
         }
     }

@@ -39,7 +39,14 @@ pub fn write(dir: &Dir) -> Result<(), UpError> {
 /// What a subject's scopes open at the S3 server: to read, and to hold a session while doing so.
 pub fn grants() -> BTreeMap<String, BTreeSet<String>> {
     let scopes = |all: &[&str]| all.iter().map(|s| (*s).to_owned()).collect::<BTreeSet<_>>();
-    let read = scopes(&["s3:protocol", "s3:resources", "s3:list_objects", "s3:get_object", "s3:head_object"]);
+    let read = scopes(&[
+        "s3:protocol",
+        "s3:resources",
+        "s3:prompts",
+        "s3:list_objects",
+        "s3:get_object",
+        "s3:head_object",
+    ]);
     let write = scopes(&["s3:put_object", "s3:delete_object"]);
     BTreeMap::from([("s3:read".to_owned(), read), ("s3:write".to_owned(), write)])
 }

@@ -5,8 +5,8 @@ use certs::development::{Domain, paths_in};
 use certs::files::{self, Paths};
 use certs::{IdentityError, X509Svid};
 use serde::{Deserialize, Serialize};
-use std::fs::File;
-use std::os::unix::fs::PermissionsExt;
+use std::fs::{DirBuilder, File};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -54,7 +54,7 @@ impl Workload {
 }
 
 impl Dir {
-    /// Makes the folder if it isn't there, closes it to others, and locks it.
+    /// Makes the folder, closed to others, if it isn't there, and locks it.
     ///
     /// # Errors
     /// [`UpError::InUse`] while another `up` holds it.
@@ -63,9 +63,8 @@ impl Dir {
             let path = path.to_path_buf();
             move |source| UpError::File { path, source }
         };
-        std::fs::create_dir_all(&root).map_err(wrong(&root))?;
+        DirBuilder::new().recursive(true).mode(0o700).create(&root).map_err(wrong(&root))?; // One that is there keeps its mode.
         let root = root.canonicalize().map_err(wrong(&root))?;
-        std::fs::set_permissions(&root, PermissionsExt::from_mode(0o700)).map_err(wrong(&root))?;
         let path = root.join("lock");
         let lock = File::options().create(true).append(true).open(&path).map_err(wrong(&path))?;
         lock.try_lock().map_err(|_| UpError::InUse(root.clone()))?;

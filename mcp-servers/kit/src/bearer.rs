@@ -77,6 +77,7 @@ impl BearerError {
             Self::Token(error) => match error {
                 TokenError::TooLong => "token_too_long",
                 TokenError::Malformed(_) => "token_malformed",
+                TokenError::Json(_) => "token_json",
                 TokenError::Critical => "token_critical_header",
                 TokenError::Type { .. } => "token_type",
                 TokenError::UnknownKey { .. } => "token_key_unknown",

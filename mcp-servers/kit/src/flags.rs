@@ -42,6 +42,9 @@ pub struct Flags {
         help_heading = "Door"
     )]
     pub token_types: Vec<String>,
+    /// End when standard input does: whoever started this server has gone, however it went
+    #[arg(long, help_heading = "Door")]
+    pub end_with_stdin: bool,
     /// What is bounded.
     #[command(flatten)]
     pub limits: Limits,

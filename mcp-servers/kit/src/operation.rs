@@ -61,6 +61,8 @@ impl Operation {
         let message: Message<'_> = serde_json::from_str(text).map_err(|error| {
             if error.is_data() { OperationError::NotAMessage } else { OperationError::NotJson }
         })?;
+        protocol::json::check(body, &protocol::json::Limits::default())
+            .map_err(|_| OperationError::NotAMessage)?;
         let params = message.params.map(RawValue::get);
         if params.is_some_and(|p| !is_object(p)) {
             return Err(OperationError::NotAMessage);
@@ -151,7 +153,7 @@ mod tests {
         for (body, wanted) in [
             (r#"{"method":"ping","method":"tools/call","params":{"name":"x"}}"#, OperationError::NotAMessage),
             (r#"{"method":"tools/call","params":{},"params":{"name":"x"}}"#, OperationError::NotAMessage),
-            (r#"{"method":"tools/call","params":{"name":"a","name":"b"}}"#, OperationError::NoTool),
+            (r#"{"method":"tools/call","params":{"name":"a","name":"b"}}"#, OperationError::NotAMessage),
             (r#"{"method":"tools/call","params":["delete_object"]}"#, OperationError::NotAMessage),
             (r#"{"method":"tools/call","params":{"Name":"a"}}"#, OperationError::NoTool),
             (r#"{"method":"tools/call"}"#, OperationError::NoTool),

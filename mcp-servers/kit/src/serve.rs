@@ -96,12 +96,30 @@ pub async fn run<H: ServerHandler + Clone>(
     if let Err(error) = ready {
         tracing::warn!(error = %error, "nobody reads the address");
     }
+    let stdin_ended = stdin_end(flags.end_with_stdin);
     server
         .run(async move {
-            tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+                () = stdin_ended => {}
+            }
         })
         .await;
     Ok(())
+}
+
+/// Returns when standard input has ended; never, if nobody asks for that.
+async fn stdin_end(asked: bool) {
+    if !asked {
+        return std::future::pending().await;
+    }
+    let (ended, end) = tokio::sync::oneshot::channel();
+    std::thread::spawn(move || {
+        let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink()); // An error ends it, too.
+        let _ = ended.send(());
+    });
+    let _ = end.await; // The thread sends, or is gone.
 }
 
 impl<H: ServerHandler + Clone> Server<H> {

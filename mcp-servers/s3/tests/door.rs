@@ -59,6 +59,7 @@ async fn world() -> World {
         std::fs::write(path, text).unwrap();
     }
     let flags = Flags {
+        end_with_stdin: false,
         listen: ([127, 0, 0, 1], 0).into(),
         certificate: own.certificate,
         private_key: own.private_key,

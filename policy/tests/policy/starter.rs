@@ -89,7 +89,7 @@ fn a_list_shows_what_can_be_called() {
         input["call"] = json!({"method": "resources/list", "resource": {"uri": uri}});
         set.visible(&question(Entry::Resource { server: "s3" }, &input))
     };
-    assert!(uri("s3://demo/public/hello.txt") && uri("s3://{bucket}/{key}"));
+    assert!(uri("s3://demo/public/hello.txt") && uri("s3://{bucket}/{+key}"));
     assert!(!uri("s3://demo/private/salary.csv"));
 }
 

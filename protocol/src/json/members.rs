@@ -29,6 +29,11 @@ impl<'a> Members<'a> {
         serde_json::from_str(text).ok()
     }
 
+    /// Whether there is nothing but these.
+    pub(crate) fn are_among(&self, keys: &[&str]) -> bool {
+        self.0.iter().all(|(name, _)| keys.contains(&name.as_ref()))
+    }
+
     /// What stands under `key`, `null` included.
     pub(crate) fn get(&self, key: &str) -> Result<Option<&'a RawValue>, MemberError> {
         let mut found = None;

@@ -4,6 +4,10 @@
 use super::{JsonError, Limits, folded};
 use std::borrow::Cow;
 
+/// How serde_json's `Value` recognises values of its own making, and reads the text in them as JSON once more: a second
+/// document that this pass has not seen, and as deep as it likes.
+const RESERVED: &str = "$serde_json::private::";
+
 /// The pass.
 pub(super) struct Scanner<'a> {
     text: &'a str,
@@ -125,6 +129,9 @@ impl<'a> Scanner<'a> {
         } else {
             Cow::Borrowed(quoted.trim_matches('"')) // Without an escape there is none inside.
         };
+        if exact.starts_with(RESERVED) {
+            return Err(JsonError::ReservedKey { offset: self.offset });
+        }
         let next = place.member(&exact);
         let plain = exact.bytes().all(|byte| byte.is_ascii() && !byte.is_ascii_uppercase());
         let folded = (!plain).then(|| folded(&exact));

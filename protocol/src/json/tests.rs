@@ -157,3 +157,16 @@ fn members_are_found_by_their_exact_key_only() {
     assert_eq!(name(r#"{"Name":1}"#), Some(Err(MemberError::CaseVariant)));
     assert_eq!(name("[1]"), None);
 }
+
+#[test]
+fn a_key_that_a_parser_reserves_for_itself_is_refused_however_it_is_written() {
+    for key in
+        ["$serde_json::private::RawValue", "$serde_json::private::Number", "\\u0024serde_json::private::x"]
+    {
+        for document in [format!(r#"{{"{key}":"1"}}"#), format!(r#"[{{"a":{{"{key}":"1"}}}}]"#)] {
+            let refused = check(document.as_bytes(), &Limits::default());
+            assert!(matches!(refused, Err(JsonError::ReservedKey { .. })), "{document}");
+        }
+    }
+    assert_eq!(check(br#"{"serde_json::private::RawValue":"1"}"#, &Limits::default()), Ok(()));
+}

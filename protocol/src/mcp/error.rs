@@ -78,6 +78,9 @@ pub enum Fault {
         /// Which.
         name: &'static str,
     },
+    /// A parameter that policy would not see: what isn't judged doesn't go on.
+    #[error("the parameters have a member that the method does not have")]
+    UnknownParameter,
     /// A field of `_meta` that 2026-07-28 requires.
     #[error("_meta lacks {key}")]
     MetaMissing {
@@ -175,7 +178,7 @@ impl DecodeError {
             | Fault::SessionInStatelessCall
             | Fault::SessionInInitialize
             | Fault::SessionId => INVALID_REQUEST,
-            Fault::Params { .. } | Fault::MetaMissing { .. } => INVALID_PARAMS,
+            Fault::Params { .. } | Fault::UnknownParameter | Fault::MetaMissing { .. } => INVALID_PARAMS,
             Fault::HeaderMissing { .. }
             | Fault::HeaderMismatch { .. }
             | Fault::HeaderRepeated { .. }
@@ -218,6 +221,7 @@ impl DecodeError {
             Fault::Method => "method_missing",
             Fault::ClientResponse => "client_response_refused",
             Fault::Params { .. } => "invalid_params",
+            Fault::UnknownParameter => "unknown_parameter",
             Fault::MetaMissing { .. } => "meta_missing",
             Fault::HeaderMissing { .. } => "header_missing",
             Fault::HeaderMismatch { .. } => "header_mismatch",

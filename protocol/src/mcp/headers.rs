@@ -1,12 +1,13 @@
 //! The headers that say something about the message, each with one value, and held against the body
-//! (2026-07-28, Streamable HTTP, Request Metadata). `Mcp-Param-*` is only checked for its encoding and passes on:
-//! which argument it mirrors stands in the tool's schema, which isn't known here.
+//! (2026-07-28, Streamable HTTP, Request Metadata). Which argument an `Mcp-Param-*` mirrors stands in the tool's schema,
+//! which isn't known here; what it says has to be the value of some argument, so that it says nothing new.
 
 use super::{Fault, MethodRow, TargetKind, Version};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::HeaderMap;
 use http::header::{ACCEPT, CONTENT_ENCODING};
+use serde_json::Value;
 use std::borrow::Cow;
 
 pub(super) const PROTOCOL_VERSION: &str = "mcp-protocol-version";
@@ -14,6 +15,7 @@ const METHOD: &str = "mcp-method";
 const NAME: &str = "mcp-name";
 const SESSION_ID: &str = "mcp-session-id";
 const PARAM_PREFIX: &str = "mcp-param-";
+const PARAM: &str = "mcp-param-*";
 const SESSION_ID_BYTES_MAX: usize = 1024;
 
 /// What the headers claim.
@@ -22,7 +24,7 @@ pub(super) struct Headers<'a> {
     method: Option<&'a str>,
     name: Option<Cow<'a, str>>,
     session: Option<&'a str>,
-    params: Result<(), Fault>,
+    params: Result<Vec<Cow<'a, str>>, Fault>,
 }
 
 impl<'a> Headers<'a> {
@@ -32,7 +34,7 @@ impl<'a> Headers<'a> {
             method: single(headers, METHOD)?,
             name: single(headers, NAME)?.map(|value| decoded(NAME, value)).transpose()?,
             session: single(headers, SESSION_ID)?,
-            params: params_can_be_read(headers),
+            params: mirrored(headers),
         })
     }
 
@@ -46,8 +48,7 @@ impl<'a> Headers<'a> {
         }
     }
 
-    /// `Mcp-Name` is what the body names; 2026-07-28 requires it where the body names one thing, and has no
-    /// `Mcp-Param-*` that can't be read.
+    /// `Mcp-Name` is what the body names; 2026-07-28 requires it where the body names one thing.
     pub(super) fn agree_on_name(
         &self,
         version: Version,
@@ -64,7 +65,19 @@ impl<'a> Headers<'a> {
             None if required => return Err(Fault::HeaderMissing { name: NAME }),
             None => {}
         }
-        if version.is_stateless() { self.params.clone() } else { Ok(()) }
+        Ok(())
+    }
+
+    /// `Mcp-Param-*` repeats an argument. Older versions have no such header, so nobody would hold it against the body.
+    pub(super) fn agree_on_arguments(
+        &self,
+        version: Version,
+        arguments: Option<&Value>,
+    ) -> Result<(), Fault> {
+        let params = self.params.as_ref().map_err(Fault::clone)?;
+        let says_nothing_new = |text: &Cow<'_, str>| arguments.is_some_and(|value| holds(value, text));
+        let agree = params.is_empty() || (version.is_stateless() && params.iter().all(says_nothing_new));
+        if agree { Ok(()) } else { Err(Fault::HeaderMismatch { name: PARAM }) }
     }
 
     pub(super) fn has_session(&self) -> bool {
@@ -155,15 +168,31 @@ fn decoded<'a>(name: &'static str, value: &'a str) -> Result<Cow<'a, str>, Fault
     String::from_utf8(bytes).map(Cow::Owned).map_err(|_| Fault::HeaderEncoding { name })
 }
 
-fn params_can_be_read(headers: &HeaderMap) -> Result<(), Fault> {
+/// What the `Mcp-Param-*` headers say, decoded.
+fn mirrored(headers: &HeaderMap) -> Result<Vec<Cow<'_, str>>, Fault> {
+    let mut all = Vec::new();
     for name in headers.keys().filter(|name| name.as_str().starts_with(PARAM_PREFIX)) {
         let mut values = headers.get_all(name).iter();
         let first = values.next().and_then(|value| value.to_str().ok());
-        let text = first.ok_or(Fault::HeaderEncoding { name: "mcp-param-*" })?;
+        let text = first.ok_or(Fault::HeaderEncoding { name: PARAM })?;
         if values.next().is_some() {
-            return Err(Fault::HeaderRepeated { name: "mcp-param-*" });
+            return Err(Fault::HeaderRepeated { name: PARAM });
         }
-        decoded("mcp-param-*", text.trim_matches([' ', '\t']))?;
+        all.push(decoded(PARAM, text.trim_matches([' ', '\t']))?);
     }
-    Ok(())
+    Ok(all)
+}
+
+/// Whether a scalar with this text stands anywhere in a value; numbers are compared as numbers.
+fn holds(value: &Value, text: &str) -> bool {
+    match value {
+        Value::Null => false,
+        Value::Bool(found) => text == if *found { "true" } else { "false" },
+        Value::Number(found) => {
+            found.to_string() == text || (found.as_f64().is_some() && found.as_f64() == text.parse().ok())
+        }
+        Value::String(found) => found == text,
+        Value::Array(items) => items.iter().any(|item| holds(item, text)),
+        Value::Object(members) => members.values().any(|member| holds(member, text)),
+    }
 }

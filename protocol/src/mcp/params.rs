@@ -11,7 +11,7 @@ const CLIENT_CAPABILITIES: &str = "io.modelcontextprotocol/clientCapabilities";
 const NAME_BYTES_MAX: usize = 256;
 const URI_BYTES_MAX: usize = 8 * 1024;
 /// Resources in one `subscriptions/listen`: policy is asked about each.
-const SUBSCRIPTIONS_MAX: usize = 256;
+const SUBSCRIPTIONS_MAX: usize = 32;
 
 /// A message's `params`.
 pub(super) struct Params<'a>(Option<Members<'a>>);
@@ -23,6 +23,20 @@ impl<'a> Params<'a> {
     /// An object, or absent.
     pub(super) fn read(params: Option<&'a RawValue>) -> Result<Self, Fault> {
         params.map(|params| object(params, "params")).transpose().map(Self)
+    }
+
+    /// Whether policy sees all that a call which touches something says, `_meta` aside. Members that later versions
+    /// or extensions add (`task`, `inputResponses`, `requestState`) come with their support here.
+    pub(super) fn are_all_judged(&self, row: &MethodRow) -> Result<(), Fault> {
+        let members: &[&str] = match row.target {
+            TargetKind::Tool | TargetKind::Prompt => &["_meta", "name", "arguments"],
+            TargetKind::Resource => &["_meta", "uri"],
+            TargetKind::Reference => &["_meta", "ref", "argument", "context"],
+            TargetKind::Subscriptions => &["_meta", "notifications"],
+            TargetKind::Protocol => return Ok(()),
+        };
+        let all = self.0.as_ref().is_none_or(|params| params.are_among(members));
+        if all { Ok(()) } else { Err(Fault::UnknownParameter) }
     }
 
     /// `_meta`, an object or absent.
@@ -95,13 +109,25 @@ impl<'a> Params<'a> {
             Arguments::Arguments => {
                 self.get("arguments")?.map(|raw| object_value(raw, "arguments")).transpose()
             }
-            Arguments::Argument => self.required_object("argument"),
+            Arguments::Argument => self.argument(),
             Arguments::Notifications => self.required_object("notifications"),
             Arguments::Level => {
                 let level = text(self.get("level")?, "level", NAME_BYTES_MAX)?;
                 Ok(Some(json!({ "level": level })))
             }
         }
+    }
+
+    /// What is to be completed, and under `context` what has been filled in already.
+    fn argument(&self) -> Result<Option<Value>, Fault> {
+        let mut argument = self.required_object("argument")?;
+        let context = self.get("context")?.map(|raw| object_value(raw, "context")).transpose()?;
+        if let (Some(Value::Object(members)), Some(context)) = (&mut argument, context)
+            && members.insert("context".into(), context).is_some()
+        {
+            return Err(Fault::Params { name: "argument.context" }); // It would hide the other one.
+        }
+        Ok(argument)
     }
 
     fn required_object(&self, name: &'static str) -> Result<Option<Value>, Fault> {

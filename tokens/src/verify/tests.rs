@@ -101,6 +101,9 @@ fn claims_of_the_wrong_type_are_refused() {
     for claims in [
         json!({"exp": "soon"}),
         json!({"exp": -1}),
+        json!({"exp": u64::MAX}),
+        json!({"exp": 1e300}),
+        json!({"nbf": 253_402_300_800_u64}),
         json!({"aud": [1]}),
         json!({"aud": []}),
         json!({"sub": ""}),
@@ -177,4 +180,30 @@ fn symmetric_and_encryption_keys_are_not_keys() {
     assert!(Keys::from_jwks(set.to_string().as_bytes()).is_ok());
     set["keys"][0]["use"] = "enc".into();
     assert!(matches!(Keys::from_jwks(set.to_string().as_bytes()), Err(KeysError::NoUsableKey)));
+}
+
+#[test]
+fn json_that_reads_in_two_ways_is_refused_before_it_is_read() {
+    let issuer = issuer();
+    let kid = issuer.key.kid();
+    let token = |header: &str, claims: &str| {
+        format!(
+            "{}.{}.{}",
+            URL_SAFE_NO_PAD.encode(header),
+            URL_SAFE_NO_PAD.encode(claims),
+            URL_SAFE_NO_PAD.encode("x")
+        )
+    };
+    let header = format!(r#"{{"alg":"ES256","typ":"at+jwt","kid":"{kid}"}}"#);
+    let deep = format!(r#"{{"a":{}1{}}}"#, "[".repeat(40), "]".repeat(40));
+    for claims in
+        [r#"{"iss":"a","iss":"b"}"#, r#"{"iss":"x","a":{"$serde_json::private::RawValue":"[[1]]"}}"#, &deep]
+    {
+        let refused = verify(&token(&header, claims), &issuer.keys, &expect(), now());
+        assert!(matches!(refused, Err(TokenError::Json(_))), "{claims}: {refused:?}");
+        assert_eq!(claimed_issuer(&token(&header, claims)), None, "{claims}");
+    }
+    let header = r#"{"alg":"ES256","x":{"$serde_json::private::RawValue":"1"}}"#;
+    assert!(matches!(verify(&token(header, "{}"), &issuer.keys, &expect(), now()), Err(TokenError::Json(_))));
+    assert_eq!(claimed_issuer(&token(r#"{"alg":"ES256"}"#, r#"{"iss":"x"}"#)).as_deref(), Some("x"));
 }

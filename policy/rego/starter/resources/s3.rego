@@ -19,7 +19,7 @@ visible if {
 
 visible if {
 	known
-	input.call.resource.uri == "s3://{bucket}/{key}"
+	input.call.resource.uri == "s3://{bucket}/{+key}"
 }
 
 # What it may read. The template is no object, and nothing but reading is allowed.

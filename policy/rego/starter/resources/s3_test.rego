@@ -23,7 +23,7 @@ uris := {
 	"s3://DEMO/public/hello.txt": false,
 	"file://demo/public/hello.txt": false,
 	"public/hello.txt": false,
-	"s3://{bucket}/{key}": false,
+	"s3://{bucket}/{+key}": false,
 }
 
 test_read[uri] if {
@@ -49,13 +49,13 @@ test_shown[uri] if {
 }
 
 test_hidden_from_others[uri] if {
-	some uri in ["s3://{bucket}/{key}", "s3://demo/public/hello.txt"]
+	some uri in ["s3://{bucket}/{+key}", "s3://demo/public/hello.txt"]
 	not s3.visible with input as reading(["agent", "other"], alice, uri)
 }
 
-allowed_or_template(_, "s3://{bucket}/{key}") := true
+allowed_or_template(_, "s3://{bucket}/{+key}") := true
 
-allowed_or_template(allowed, uri) := allowed if uri != "s3://{bucket}/{key}"
+allowed_or_template(allowed, uri) := allowed if uri != "s3://{bucket}/{+key}"
 
 is_allowed(call) if s3.allow with input as call
 

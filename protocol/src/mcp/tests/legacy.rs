@@ -129,7 +129,24 @@ fn a_key_that_only_a_careless_reader_would_take_for_the_right_one_is_refused() {
 #[test]
 fn unknown_keys_are_tolerated() {
     assert_eq!(changed(CALL, "\"id\"", "\"x\":[1],\"id\"").accepted().method, "tools/call");
-    assert_eq!(changed(CALL, "\"name\"", "\"x\":null,\"name\"").accepted().method, "tools/call");
+    assert_eq!(changed(CALL, "\"name\"", "\"_meta\":{\"x\":null},\"name\"").accepted().method, "tools/call");
+}
+
+#[test]
+fn a_parameter_that_policy_would_not_see_is_refused() {
+    for name in ["x", "task", "inputResponses", "requestState"] {
+        let call = changed(CALL, "\"name\"", &format!("\"{name}\":{{}},\"name\""));
+        assert_eq!(call.refused(), (400, -32602, "unknown_parameter"), "{name}");
+    }
+    let list = r#"{"jsonrpc":"2.0","id":1,"method":"tools/list","params":{"cursor":"c","x":1}}"#;
+    assert_eq!(Request::legacy(list).accepted().target, Target::Protocol);
+}
+
+#[test]
+fn a_header_that_mirrors_an_argument_is_not_of_these_versions() {
+    let call = Request::legacy(CALL);
+    call.accepted();
+    assert_eq!(call.header("mcp-param-bucket", "demo").refused(), (400, -32020, "header_mismatch"));
 }
 
 #[test]
@@ -229,6 +246,11 @@ fn a_completion_touches_what_it_refers_to() {
     assert_eq!(call.arguments.unwrap(), json!({"name": "a", "value": "v"}));
     let resource = changed(prompt, r#""ref/prompt","name""#, r#""ref/resource","uri""#);
     assert_eq!(resource.accepted().target, Target::Resource { uris: vec!["p".to_owned()] });
+    let context =
+        changed(prompt, "\"argument\"", "\"context\":{\"arguments\":{\"b\":\"w\"}},\"argument\"").accepted();
+    assert_eq!(context.arguments.unwrap()["context"], json!({"arguments": {"b": "w"}}));
+    let hidden = changed(prompt, "\"argument\":{", "\"context\":{},\"argument\":{\"context\":1,");
+    assert_eq!(hidden.refused(), (400, -32602, "invalid_params"));
     for (from, to) in
         [("ref/prompt", "ref/tool"), ("\"argument\"", "\"arg\""), ("\"name\":\"p\"", "\"uri\":\"p\"")]
     {

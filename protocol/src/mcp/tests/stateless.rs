@@ -75,8 +75,11 @@ fn what_is_not_safe_in_a_header_comes_in_base64() {
 }
 
 #[test]
-fn mirrored_parameters_pass_if_they_can_be_read() {
-    tool().header("mcp-param-key", "=?base64?cHVibGljL2E=?=").header("Mcp-Param-N", "1").accepted();
+fn mirrored_parameters_pass_if_they_say_nothing_new() {
+    tool().header("mcp-param-key", "=?base64?cHVibGljL2E=?=").accepted();
+    tool().header("mcp-param-key", "public/a").accepted();
+    assert_eq!(tool().header("mcp-param-key", "private/a").refused(), (400, -32020, "header_mismatch"));
+    assert_eq!(tool().header("mcp-param-n", "1").refused(), (400, -32020, "header_mismatch"));
     let broken = tool().header("mcp-param-key", "=?base64?cHVibGljL2E?=");
     assert_eq!(broken.refused(), (400, -32020, "header_encoding"));
     let twice = tool().also("mcp-param-key", "public/a").also("mcp-param-key", "private/a");
@@ -150,9 +153,9 @@ fn a_subscription_touches_the_resources_it_names() {
     let call = listen(r#"{"resourceSubscriptions":["s3://demo/a","s3://demo/b"]}"#).accepted();
     assert_eq!(call.target, Target::Resource { uris });
     let many = |count: usize| listen(&json!({"resourceSubscriptions": vec!["u"; count]}).to_string());
-    many(256).accepted();
+    many(32).accepted();
     let wrong = (400, -32602, "invalid_params");
-    assert_eq!(many(257).refused(), wrong);
+    assert_eq!(many(33).refused(), wrong);
     for notifications in [
         "null",
         "[]",

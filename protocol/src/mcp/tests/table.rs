@@ -36,7 +36,7 @@ fn line(row: &MethodRow) -> String {
     let arguments = match row.arguments {
         Arguments::None => "",
         Arguments::Arguments => "`params.arguments`",
-        Arguments::Argument => "`params.argument`",
+        Arguments::Argument => "`params.argument`, and in it `params.context`",
         Arguments::Level => "`{\"level\": params.level}`",
         Arguments::Notifications => "`params.notifications`",
     };
@@ -83,6 +83,7 @@ fn the_document_has_every_refusal_with_its_codes() {
         json(JsonError::Trailing { offset: 0 }),
         json(JsonError::DuplicateKey { offset: 0 }),
         json(JsonError::CaseVariant { offset: 0 }),
+        json(JsonError::ReservedKey { offset: 0 }),
         json(JsonError::LoneSurrogate { offset: 0 }),
         json(JsonError::Number { offset: 0 }),
         json(JsonError::Depth { offset: 0 }),
@@ -96,6 +97,7 @@ fn the_document_has_every_refusal_with_its_codes() {
         Fault::Method,
         Fault::ClientResponse,
         Fault::Params { name },
+        Fault::UnknownParameter,
         Fault::MetaMissing { key },
         Fault::HeaderMissing { name },
         Fault::HeaderMismatch { name },
@@ -119,16 +121,16 @@ fn the_document_has_every_refusal_with_its_codes() {
 
 /// Parameters with which each kind of target can be read.
 fn params(row: &MethodRow, version: Version) -> Value {
-    json!({
-        "name": "n",
-        "uri": "u",
-        "ref": {"type": "ref/prompt", "name": "n"},
-        "argument": {"name": "a", "value": "v"},
-        "notifications": {"resourceSubscriptions": ["u"]},
-        "level": "info",
-        "protocolVersion": version.as_str(),
-        "arguments": if row.method == "tools/call" { json!({"a": 1}) } else { json!({"a": "1"}) },
-    })
+    match row.target {
+        TargetKind::Tool => json!({"name": "n", "arguments": {"a": 1}}),
+        TargetKind::Prompt => json!({"name": "n", "arguments": {"a": "1"}}),
+        TargetKind::Resource => json!({"uri": "u"}),
+        TargetKind::Reference => {
+            json!({"ref": {"type": "ref/prompt", "name": "n"}, "argument": {"name": "a", "value": "v"}})
+        }
+        TargetKind::Subscriptions => json!({"notifications": {"resourceSubscriptions": ["u"]}}),
+        TargetKind::Protocol => json!({"level": "info", "protocolVersion": version.as_str()}),
+    }
 }
 
 fn request(row: &MethodRow, version: Version) -> Request {
