@@ -1,6 +1,7 @@
 //! Policy that errs, loops, is missing or is changed: whatever can't be decided is denied.
 
 use serde_json::json;
+use world::agent::send;
 use world::{World, policies};
 
 /// A call under this policy for posting is denied with this reason.
@@ -112,4 +113,34 @@ async fn a_changed_policy_is_used_at_once_and_a_broken_one_never() {
     assert_eq!(clerk.post_entry(100).await.result(), "posted");
     assert_eq!(world.records("policy_swapped").len(), 1);
     assert!(world.records("policy_refused")[0]["cause"].as_str().unwrap().contains("post_entry.rego"));
+}
+
+#[tokio::test]
+async fn resources_whose_conditions_differ_are_not_subscribed_to_in_one_call() {
+    let by_uri = "package resources.ledger
+
+visible := true
+
+allow := true
+
+obligations := {\"scopes\": [\"ledger:resources\"], \"audit\": audit}
+
+default audit := \"digest\"
+
+audit := \"full\" if endswith(input.call.resource.uri, \"secret\")
+";
+    let mut policy = policies::ledger();
+    policy.push(("resources/ledger.rego", by_uri.into()));
+    let world = World::with_policy(policy).await;
+    let listen = async |uris: serde_json::Value| {
+        send(
+            world
+                .clerk()
+                .rpc("subscriptions/listen", json!({"notifications": {"resourceSubscriptions": uris}})),
+        )
+        .await
+    };
+    assert_eq!(listen(json!(["l://a", "l://b"])).await.status, 200);
+    assert_eq!(listen(json!(["l://a", "l://secret"])).await.refused_because(), "policy_error");
+    assert_eq!(world.ledger.received().len(), 1);
 }

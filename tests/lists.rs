@@ -128,3 +128,36 @@ async fn a_list_is_filtered_whatever_the_status_says() {
         assert_eq!(names(&world).await, ["post_entry"], "{status}");
     }
 }
+
+#[tokio::test]
+async fn a_list_in_a_line_that_only_a_lenient_reader_takes_for_data_does_not_pass() {
+    for odd in ["DATA: ", " data: ", "data : ", ": ", "id: x\u{2028}data: ", "event: message\u{c}data: "] {
+        let world = World::start().await;
+        world.ledger.answers(move |received| {
+            let (events, stream) = mpsc::channel(8);
+            let list = json!({"jsonrpc": "2.0", "id": received.json()["id"], "result": server::list()});
+            let text = format!("{odd}{list}\nid: 5\nretry: 10\ndata: {list}\n\n");
+            events.try_send(Ok(&*Box::leak(text.into_boxed_str()))).unwrap();
+            Answer::Events(stream)
+        });
+        let reply = send(world.clerk().rpc("tools/list", json!({}))).await;
+        assert!(!reply.text.contains("read_balance"), "{odd:?}: {}", reply.text);
+        assert!(
+            reply.text.contains("post_entry") && reply.text.contains("id: 5\nretry: 10\n"),
+            "{}",
+            reply.text
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_list_of_another_kind_in_the_same_answer_is_filtered_too() {
+    let world = World::start().await;
+    world.ledger.answers(|received| {
+        let mut result = server::list();
+        result["resources"] = json!([{"uri": "ledger://private", "name": "private"}]);
+        Answer::Json(json!({"jsonrpc": "2.0", "id": received.json()["id"], "result": result}))
+    });
+    let reply = send(world.clerk().rpc("tools/list", json!({}))).await;
+    assert_eq!(reply.json()["result"]["resources"], json!([]), "{}", reply.text);
+}

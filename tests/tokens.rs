@@ -6,7 +6,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 use std::time::Duration;
 use world::agent::send;
-use world::{Reply, World};
+use world::{Plan, Reply, World};
 
 /// A refused token: 401, a challenge that says where to go, an upstream that heard nothing, and one record.
 async fn is_refused(world: &World, token: &str) -> Reply {
@@ -127,4 +127,16 @@ async fn two_tokens_are_none() {
         .rpc("tools/call", json!({"name": "post_entry", "arguments": {"amount_cents": 1}}));
     assert_eq!(send(request.header("authorization", "Bearer x")).await.status, 401);
     assert!(world.ledger.received().is_empty());
+}
+
+#[tokio::test]
+async fn a_map_of_presenters_names_everybody_who_may_present() {
+    for (map, status) in [
+        ("", 200),
+        ("clerk-app: spiffe://bank.test/agent/clerk", 401),
+        ("\"spiffe://bank.test/agent/clerk\": spiffe://bank.test/agent/clerk", 200),
+    ] {
+        let world = World::with(Plan { presenters: map, ..Plan::default() }).await;
+        assert_eq!(world.clerk().post_entry(1).await.status, status, "{map}");
+    }
 }

@@ -15,6 +15,7 @@ use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_LENGTH, EXPECT, TRANSFER_ENCODING};
 use http::{HeaderMap, Method, StatusCode};
+use pingora::ErrorType;
 use pingora::apps::{HttpPersistentSettings, HttpServerApp, HttpServerOptions, ReusedHttpStream, ServerApp};
 use pingora::http::ResponseHeader;
 use pingora::listeners::tls::{Acceptor, TlsSettings};
@@ -225,12 +226,11 @@ impl HttpServerApp for App {
                 self.gateway.audit.refused_connection(ip, "no request came in time".into());
                 return None;
             }
-            Ok(Err(error)) => {
-                self.gateway
-                    .audit
-                    .refused_connection(ip, format!("no request could be read: {}", error.etype().as_str()));
+            Ok(Err(error)) if *error.etype() == ErrorType::InvalidHTTPHeader => {
+                self.gateway.audit.refused_connection(ip, "what came is not HTTP".into());
                 return None;
             }
+            Ok(Err(_)) => return None, // The caller broke off without a request.
         }
         let _counted = Counted::new(&self.in_flight);
         let arrival = self.arrival(&mut session, ip, limits).await?;
@@ -346,15 +346,21 @@ async fn write(session: &mut ServerSession, response: Response) -> Option<()> {
     let Response { status, headers, mut body, .. } = response;
     let head = response_head(status, &headers, session.is_http2()).ok()?;
     session.write_response_header(Box::new(head)).await.ok()?;
+    let mut left = headers.get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<usize>().ok());
     while session.req_header().method != Method::HEAD {
-        let chunk = tokio::select! {
-            chunk = body.next() => chunk,
-            () = gone(session) => return None,
+        let chunk = if left == Some(0) {
+            body.next().await // The caller has all of it: what it sends now is its next request, and no hang-up.
+        } else {
+            tokio::select! {
+                chunk = body.next() => chunk,
+                () = gone(session) => return None,
+            }
         };
         match chunk {
             Some(Ok(chunk)) => {
                 let length = chunk.len();
                 session.write_response_body(chunk, false).await.ok()?;
+                left = left.map(|left| left.saturating_sub(length));
                 body.sent(length);
             }
             Some(Err(_)) => {

@@ -41,7 +41,7 @@ pub struct Plan {
     pub policy: Vec<(&'static str, String)>,
     pub subject: &'static str,
     pub limits: &'static str,
-    pub issuer: &'static str,
+    pub presenters: &'static str,
     pub server_path: &'static str,
     pub server_is_up: bool,
     pub s3: Option<remote_s3::Endpoint>,
@@ -53,7 +53,7 @@ impl Default for Plan {
             policy: policies::ledger(),
             subject: "required",
             limits: "{}",
-            issuer: "",
+            presenters: "",
             server_path: "mcp/ledger",
             server_is_up: true,
             s3: None,
@@ -270,7 +270,7 @@ fn config(plan: &Plan, url: &str, origin: &str, ledger: SocketAddr, s3: Option<S
     let s3 = s3.map_or(String::new(), |at| {
         format!("  s3: {{url: \"https://{at}/mcp\", spiffe_id: \"spiffe://{DOMAIN}/mcp/s3\"}}")
     });
-    let (subject, limits, more) = (plan.subject, plan.limits, plan.issuer);
+    let (subject, limits, presenters) = (plan.subject, plan.limits, plan.presenters);
     format!(
         "listen: 127.0.0.1:0
 url: {url}
@@ -279,9 +279,8 @@ issuers:
   - issuer: {origin}/oauth/users
     types: [at+jwt]
     leeway: 0s
-    presenter: {{claim: client_id}}
+    presenter: {{claim: client_id, map: {{{presenters}}}}}
     jwks: {{url: \"{origin}/oauth/users/jwks\", refresh: 1s, server: {{spiffe_id: \"spiffe://{DOMAIN}/token-service\"}}}}
-    {more}
 token_service:
   issuer: {origin}/oauth
   token_endpoint: {origin}/oauth/token
