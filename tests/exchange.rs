@@ -123,3 +123,13 @@ async fn a_parameter_that_stands_twice_is_refused() {
     twice.push(("scope", "ledger:read_balance".into()));
     assert_eq!(error(&post(&world, "gateway", &twice).await), json!("invalid_request"));
 }
+
+#[tokio::test]
+async fn the_token_service_listens_on_loopback_alone() {
+    let world = World::start().await;
+    world.agent("agent/clerk");
+    for (address, served) in [("0.0.0.0:0", false), ("127.0.0.1:0", true)] {
+        let tcp = std::net::TcpListener::bind(address).unwrap();
+        assert_eq!(world.another_token_service(tcp).is_ok(), served, "{address}");
+    }
+}

@@ -188,13 +188,16 @@ fn same_obligations(one: &Permit, other: &Permit) -> bool {
     (one.scopes(), one.audience(), one.audit()) == (other.scopes(), other.audience(), other.audit())
 }
 
+/// Whether an item of a list is shown.
+type Keep = Box<dyn FnMut(ListKind, &Item<'_>) -> bool + Send>;
+
 /// What keeps a list to the items that the principal may use. It outlives the request's stages: a list may come as a stream.
 pub struct ListFilter {
     /// The protocol version of the answer.
     pub version: protocol::mcp::Version,
     /// How much of it is held.
     pub bytes_max: usize,
-    keep: Box<dyn FnMut(ListKind, &Item<'_>) -> bool + Send>,
+    keep: Keep,
 }
 
 /// Every list is filtered in every message: an answer may hold another list than the one that was asked for.

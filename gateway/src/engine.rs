@@ -304,12 +304,12 @@ async fn body(session: &mut ServerSession, limits: &Limits) -> Body {
         return Err(too_long());
     }
     if headers.contains_key(EXPECT) {
-        session.write_continue_response().await.map_err(broken)?;
+        session.write_continue_response().await.map_err(|e| broken(&e))?;
     }
     let whole = async {
         let mut first = Bytes::new();
         let mut more = BytesMut::new();
-        while let Some(chunk) = session.read_request_body().await.map_err(broken)? {
+        while let Some(chunk) = session.read_request_body().await.map_err(|e| broken(&e))? {
             if first.len() + more.len() + chunk.len() > limits.body_bytes_max {
                 return Err(too_long());
             }
@@ -328,7 +328,7 @@ async fn body(session: &mut ServerSession, limits: &Limits) -> Body {
 }
 
 /// What the engine says besides may quote the caller's bytes, a token among them.
-fn broken(error: pingora::BError) -> BodyError {
+fn broken(error: &pingora::Error) -> BodyError {
     BodyError::Broken(error.etype().as_str().to_owned())
 }
 

@@ -136,3 +136,72 @@ impl Inner {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test ends by panicking")]
+    use super::*;
+    use certs::Clock;
+    use certs::development::Domain;
+    use certs::files::FileSource;
+    use tokens::SigningKey;
+
+    fn store(dir: &std::path::Path, refresh: Duration) -> KeyStore {
+        let clock = Clock::system();
+        let domain = Domain::open(dir, &certs::TrustDomain::new("a.test").unwrap(), &clock).unwrap();
+        let svid = domain.write_svid(dir, &domain.id("gateway").unwrap(), &[], clock.now()).unwrap();
+        let source: SharedSource = FileSource::open(svid).unwrap();
+        KeyStore::new(&Jwks::File { path: dir.join("jwks.json"), refresh }, &source, &clock).unwrap()
+    }
+
+    fn publish(dir: &std::path::Path) -> String {
+        let key = SigningKey::generate().unwrap();
+        std::fs::write(dir.join("jwks.json"), SigningKey::jwks([&key]).to_string()).unwrap();
+        key.kid().to_owned()
+    }
+
+    #[tokio::test]
+    async fn a_new_key_in_the_file_is_found_but_not_sooner_than_it_may_be_looked_for() {
+        for (refresh, found) in [(Duration::ZERO, true), (Duration::from_secs(3600), false)] {
+            let dir = tempfile::tempdir().unwrap();
+            let first = publish(dir.path());
+            let keys = store(dir.path(), refresh);
+            assert!(keys.current().await.unwrap().has(Some(&first)));
+            let second = publish(dir.path());
+            assert!(keys.current().await.unwrap().has(Some(&first)), "what was read is kept");
+            assert_eq!(keys.refreshed().await.unwrap().has(Some(&second)), found);
+        }
+    }
+
+    #[tokio::test]
+    async fn keys_that_cannot_be_read_anew_are_kept_and_none_is_an_error() {
+        let dir = tempfile::tempdir().unwrap();
+        let keys = store(dir.path(), Duration::ZERO);
+        assert!(matches!(keys.current().await, Err(JwksError::Read { .. })));
+        let first = publish(dir.path());
+        assert!(keys.current().await.unwrap().has(Some(&first)));
+        std::fs::write(dir.path().join("jwks.json"), "{").unwrap();
+        assert!(keys.refreshed().await.is_err());
+        assert!(keys.current().await.unwrap().has(Some(&first)));
+    }
+
+    #[tokio::test]
+    async fn a_caller_that_hangs_up_does_not_take_the_keys_along() {
+        let dir = tempfile::tempdir().unwrap();
+        let first = publish(dir.path());
+        let keys = store(dir.path(), Duration::from_secs(3600));
+        let mut fetch = Box::pin(keys.refreshed());
+        assert!(polled_once(&mut fetch).await.is_none(), "it has begun");
+        drop(fetch);
+        assert!(keys.current().await.unwrap().has(Some(&first)));
+    }
+
+    /// What a future has after a single poll.
+    async fn polled_once<F: Future + Unpin>(future: &mut F) -> Option<F::Output> {
+        std::future::poll_fn(|cx| match std::pin::Pin::new(&mut *future).poll(cx) {
+            std::task::Poll::Ready(output) => std::task::Poll::Ready(Some(output)),
+            std::task::Poll::Pending => std::task::Poll::Ready(None),
+        })
+        .await
+    }
+}

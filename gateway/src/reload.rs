@@ -5,7 +5,7 @@ use certs::SharedSource;
 use policy::{Budget, PolicySet, Problem, SourceFile};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// How often the policy folder is looked at.
 const POLICY_INTERVAL: Duration = Duration::from_millis(250);
@@ -16,8 +16,12 @@ const BYTES_MAX: u64 = 64 << 20;
 /// Follows the identity source: each generation becomes a snapshot.
 pub async fn follow_identity(gateway: Arc<Gateway>, source: SharedSource) {
     let mut changes = source.changes();
+    changes.mark_changed(); // It may have changed between the gateway's start and now.
     while changes.changed().await.is_ok() {
         let identity = source.current();
+        if identity.generation == gateway.state().identity.generation {
+            continue;
+        }
         gateway.audit.event(
             "identity_swapped",
             &format!("generation {}", identity.generation),
@@ -28,16 +32,33 @@ pub async fn follow_identity(gateway: Arc<Gateway>, source: SharedSource) {
 }
 
 /// Follows the policy folder: a set that compiles becomes a snapshot, one that doesn't leaves the last good one in place.
-pub async fn follow_policy(gateway: Arc<Gateway>, dir: PathBuf, budget: Duration) {
+/// `running` is what the gateway was started with.
+pub async fn follow_policy(
+    gateway: Arc<Gateway>,
+    dir: PathBuf,
+    budget: Duration,
+    mut running: Vec<SourceFile>,
+) {
     let mut refused: Option<Vec<SourceFile>> = None;
-    let mut running = read_sources(&dir).unwrap_or_default();
+    let mut seen = None;
     loop {
         tokio::time::sleep(POLICY_INTERVAL).await;
-        let Ok(found) = read_sources(&dir) else { continue };
+        let Ok(files) = list(&dir) else { continue };
+        if seen.as_ref() == Some(&files) {
+            continue; // Names, times and lengths are as they were: nothing is read.
+        }
+        let Ok(found) = read(&dir, &files) else { continue };
+        seen = Some(files);
         if same(&found, &running) || refused.as_ref().is_some_and(|r| same(&found, r)) {
             continue;
         }
-        match PolicySet::compile(&found, Budget { evaluation: budget }) {
+        // Off the runtime's workers: a large set takes seconds, and requests go on meanwhile.
+        let compiled = tokio::task::spawn_blocking(move || {
+            let set = PolicySet::compile(&found, Budget { evaluation: budget });
+            (found, set)
+        });
+        let Ok((found, set)) = compiled.await else { continue };
+        match set {
             Ok(set) => {
                 let set = Arc::new(set);
                 tracing::info!(revision = set.revision(), "policy swapped");
@@ -60,28 +81,50 @@ pub async fn follow_policy(gateway: Arc<Gateway>, dir: PathBuf, budget: Duration
 /// # Errors
 /// [`std::io::Error`] if the folder can't be read, or holds more than a policy set may.
 pub fn read_sources(dir: &Path) -> std::io::Result<Vec<SourceFile>> {
-    let (mut files, mut folders, mut bytes) = (Vec::new(), vec![dir.to_path_buf()], 0u64);
+    read(dir, &list(dir)?)
+}
+
+/// A policy file as the folder shows it.
+#[derive(PartialEq)]
+struct Listed {
+    path: PathBuf,
+    modified: SystemTime,
+    bytes: u64,
+}
+
+fn list(dir: &Path) -> std::io::Result<Vec<Listed>> {
+    let (mut files, mut folders, mut total) = (Vec::new(), vec![dir.to_path_buf()], 0u64);
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(&folder)? {
             let path = entry?.path();
             let name = path.file_name().and_then(|n| n.to_str()).unwrap_or_default();
+            let source = [".rego", ".json", ".yaml", ".yml"].iter().any(|end| name.ends_with(end));
             if name.starts_with('.') {
                 continue;
             }
-            if path.is_dir() {
+            let metadata = path.metadata()?;
+            if metadata.is_dir() {
                 folders.push(path);
-            } else if [".rego", ".json", ".yaml", ".yml"].iter().any(|end| name.ends_with(end)) {
-                bytes += path.metadata()?.len();
-                if files.len() >= FILES_MAX || bytes > BYTES_MAX {
+            } else if source {
+                let bytes = metadata.len();
+                total = total.saturating_add(bytes);
+                files.push(Listed { path, modified: metadata.modified()?, bytes });
+                if files.len() > FILES_MAX || total > BYTES_MAX {
                     return Err(std::io::Error::other("more files or bytes than a policy set may have"));
                 }
-                let relative = path.strip_prefix(dir).unwrap_or(&path).to_string_lossy().replace('\\', "/");
-                files.push(SourceFile { path: relative, text: std::fs::read_to_string(&path)? });
             }
         }
     }
     files.sort_by(|a, b| a.path.cmp(&b.path));
     Ok(files)
+}
+
+fn read(dir: &Path, files: &[Listed]) -> std::io::Result<Vec<SourceFile>> {
+    let source = |file: &Listed| {
+        let relative = file.path.strip_prefix(dir).unwrap_or(&file.path).to_string_lossy().into_owned();
+        Ok(SourceFile { path: relative, text: std::fs::read_to_string(&file.path)? })
+    };
+    files.iter().map(source).collect()
 }
 
 /// Problems, one a line.

@@ -14,7 +14,7 @@ use crate::upstream::Pool;
 use arc_swap::ArcSwap;
 use certs::files::FileSource;
 use certs::{Clock, IdentityError, SharedSource};
-use policy::{Budget, PolicySet};
+use policy::{Budget, PolicySet, SourceFile};
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
@@ -92,7 +92,9 @@ pub async fn start(config: Config, tcp: Option<TcpListener>, clock: Clock) -> Re
     files.spawn_watch(IDENTITY_INTERVAL);
     let source: SharedSource = files;
     let (policy_dir, policy_budget) = (config.policy_dir.clone(), config.policy_budget);
-    let gateway = Arc::new(assemble(config, &source, clock.clone())?);
+    let folder = |source| StartError::PolicyFolder { path: policy_dir.display().to_string(), source };
+    let sources = read_sources(&policy_dir).map_err(folder)?;
+    let gateway = Arc::new(assemble(config, &sources, &source, clock.clone())?);
     gateway.audit.event("started", &gateway.url, clock.now());
     let (stop, stopped) = watch::channel(false);
     let in_flight = Arc::new(watch::Sender::new(0));
@@ -104,16 +106,18 @@ pub async fn start(config: Config, tcp: Option<TcpListener>, clock: Clock) -> Re
     let followers = vec![
         tokio::spawn(async move { issuers.preload().await }),
         tokio::spawn(reload::follow_identity(Arc::clone(&gateway), source)),
-        tokio::spawn(reload::follow_policy(Arc::clone(&gateway), policy_dir, policy_budget)),
+        tokio::spawn(reload::follow_policy(Arc::clone(&gateway), policy_dir, policy_budget, sources)),
     ];
     Ok(Running { address, gateway, stop, in_flight, accepting, followers })
 }
 
-fn assemble(config: Config, source: &SharedSource, clock: Clock) -> Result<Gateway, StartError> {
-    let dir = config.policy_dir.display().to_string();
-    let sources =
-        read_sources(&config.policy_dir).map_err(|source| StartError::PolicyFolder { path: dir, source })?;
-    let policy = PolicySet::compile(&sources, Budget { evaluation: config.policy_budget })
+fn assemble(
+    config: Config,
+    sources: &[SourceFile],
+    source: &SharedSource,
+    clock: Clock,
+) -> Result<Gateway, StartError> {
+    let policy = PolicySet::compile(sources, Budget { evaluation: config.policy_budget })
         .map_err(|problems| StartError::Policy(listed(&problems)))?;
     let issuers: Result<Vec<_>, HttpsError> = config
         .issuers

@@ -21,6 +21,7 @@ use certs::development::{Domain, paths_in};
 use certs::files::{FileSource, Paths};
 use certs::{Clock, SharedSource, SpiffeId, TrustDomain};
 use gateway::run::{self, Running};
+use gateway::token_service::listener::ServiceError;
 use gateway::token_service::{
     self, ServiceKeys, Settings, SubjectClaims, TokenService, subject_token, users_issuer,
 };
@@ -188,6 +189,16 @@ impl World {
         let tcp = tokio::net::TcpStream::connect(address).await.unwrap();
         let name = rustls::pki_types::ServerName::IpAddress(address.ip().into());
         tokio_rustls::TlsConnector::from(Arc::new(config)).connect(name, tcp).await.unwrap()
+    }
+
+    /// Tries to serve a second token service on a socket.
+    pub fn another_token_service(&self, tcp: TcpListener) -> Result<(), ServiceError> {
+        let settings = settings(&self.domain, &self.url, &self.origin);
+        let service =
+            TokenService::new(self.keys.clone(), &self.keys.users, settings, self.clock.clone()).unwrap();
+        let source: SharedSource = FileSource::open(paths_in(&self.path("token-service"))).unwrap();
+        token_service::listener::serve(Arc::new(service), tcp, source, self.clock.clone())
+            .map(|task| task.abort())
     }
 
     pub fn id(&self, path: &str) -> SpiffeId {

@@ -56,7 +56,13 @@ fn chore(words: &[&str]) -> anyhow::Result<()> {
         ["interop", name] => interop::interop(name),
         ["with", name, "--", command @ ..] if !command.is_empty() => interop::with(name, command),
         ["bench", filter @ ..] => {
-            run::succeed(Command::new("cargo").args(["build", "--release", "--workspace", "--bins"]))?;
+            run::succeed(Command::new("cargo").args([
+                "build",
+                "--release",
+                "--workspace",
+                "--bins",
+                "--benches",
+            ]))?;
             run::succeed(
                 Command::new("cargo").args(["bench", "--workspace", "--bench", "path", "--"]).args(filter),
             )
