@@ -22,9 +22,10 @@ pub(crate) fn interop(name: &str) -> anyhow::Result<()> {
         "clients" => (None, "real_client"),
         _ => bail!("no such component: {name}; there are s3 and clients"),
     };
+    run::succeed(Command::new("cargo").args(["build", "--workspace", "--bins"]))?; // The stories start them.
     let mut command = Command::new("cargo");
     command
-        .args(["test", "--package", "stories", "--", filter, "--nocapture"])
+        .args(["test", "--workspace", "--test", "stories", "--", filter, "--nocapture"])
         .env("SALLYPORT_COMPONENTS", "required");
     if let Some(component) = &component {
         command.envs(component.environment.iter().cloned());

@@ -61,7 +61,8 @@ fn chore(words: &[&str]) -> anyhow::Result<()> {
                 "--release",
                 "--workspace",
                 "--bins",
-                "--benches",
+                "--bench",
+                "path",
             ]))?;
             run::succeed(
                 Command::new("cargo").args(["bench", "--workspace", "--bench", "path", "--"]).args(filter),
