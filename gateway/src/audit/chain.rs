@@ -102,23 +102,43 @@ fn write(mut file: File, mut tip: Tip, records: &Receiver<Message>) {
     }
 }
 
-/// Completes a record with its place in the chain, and moves the tip.
+/// Completes a record with its place in the chain, and moves the tip. Each member is written once: the line is what was
+/// hashed, with `hash` put where it belongs among the sorted keys.
 fn line(mut record: Map<String, Value>, tip: &mut Tip) -> Vec<u8> {
     record.insert("seq".into(), tip.seq.into());
     record.insert("prev".into(), hex(&tip.hash).into());
-    tip.hash = hash(&tip.hash, &record);
+    let (before, after): (Map<_, _>, Map<_, _>) =
+        record.into_iter().partition(|(key, _)| key.as_str() < "hash");
+    let (before, after) = (members(&before), members(&after));
+    tip.hash = digest(&tip.hash, &object(&[&before, &after]));
     tip.seq = tip.seq.saturating_add(1);
-    record.insert("hash".into(), hex(&tip.hash).into());
-    let mut line = serde_json_canonicalizer::to_vec(&record).unwrap_or_default();
+    let hash = format!("\"hash\":\"{}\"", hex(&tip.hash));
+    let mut line = object(&[&before, hash.as_bytes(), &after]);
     line.push(b'\n');
     line
 }
 
+/// An object's members in canonical form, without the braces.
+fn members(object: &Map<String, Value>) -> Vec<u8> {
+    let canonical = serde_json_canonicalizer::to_vec(object).unwrap_or_default();
+    canonical.strip_prefix(b"{").and_then(|rest| rest.strip_suffix(b"}")).unwrap_or_default().to_vec()
+}
+
+/// An object of members; those that are empty are passed over.
+fn object(members: &[&[u8]]) -> Vec<u8> {
+    let members: Vec<&[u8]> = members.iter().copied().filter(|m| !m.is_empty()).collect();
+    [b"{", members.join(&b","[..]).as_slice(), b"}"].concat()
+}
+
 /// The hash of a record (without `hash`) that follows `prev`.
 pub fn hash(prev: &[u8; 32], record: &Map<String, Value>) -> [u8; 32] {
+    digest(prev, &serde_json_canonicalizer::to_vec(record).unwrap_or_default())
+}
+
+fn digest(prev: &[u8; 32], canonical: &[u8]) -> [u8; 32] {
     let mut context = Context::new(&SHA256);
     context.update(prev);
-    context.update(&serde_json_canonicalizer::to_vec(record).unwrap_or_default());
+    context.update(canonical);
     let mut hash = [0; 32];
     hash.copy_from_slice(context.finish().as_ref());
     hash
@@ -204,6 +224,20 @@ mod tests {
             assert_eq!(found["prev"], json!(hex(&prev)));
             prev = hash(&prev, &found);
             assert_eq!(named, json!(hex(&prev)));
+        }
+    }
+
+    #[test]
+    fn a_line_is_canonical_and_its_hash_is_that_of_the_record() {
+        let fields =
+            json!({"zeta": 1, "alpha": {"b": "é\n", "a": [1, 2]}, "kind": "x", "host": "h", "has": true});
+        for record in [fields.as_object().unwrap().clone(), record("y"), Map::new()] {
+            let mut tip = Tip { seq: 7, hash: [3; 32] };
+            let line = line(record, &mut tip);
+            let mut read: Map<String, Value> = serde_json::from_slice(&line).unwrap();
+            assert_eq!(line, [serde_json_canonicalizer::to_vec(&read).unwrap(), b"\n".to_vec()].concat());
+            let named = read.remove("hash").unwrap();
+            assert_eq!((named, tip.seq), (json!(hex(&hash(&[3; 32], &read))), 8));
         }
     }
 
