@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use world::agent::send;
-use world::{World, policies};
+use world::{Plan, World, policies};
 
 /// A call under this policy for posting is denied with this reason.
 async fn is_denied(text: &str, reason: &str) {
@@ -143,4 +143,37 @@ audit := \"full\" if endswith(input.call.resource.uri, \"secret\")
     assert_eq!(listen(json!(["l://a", "l://b"])).await.status, 200);
     assert_eq!(listen(json!(["l://a", "l://secret"])).await.refused_because(), "policy_error");
     assert_eq!(world.ledger.received().len(), 1);
+}
+
+#[tokio::test]
+async fn many_slow_decisions_share_one_time() {
+    let slow = "package resources.ledger
+
+visible := true
+
+allow if {
+	not never
+}
+
+never if {
+	some a in numbers.range(1, 60)
+	some b in numbers.range(1, 60)
+	a * b == -1
+}
+";
+    let mut policy = policies::ledger();
+    policy.push(("resources/ledger.rego", slow.into()));
+    let world = World::with(Plan { policy, limits: "{decisions_timeout: 10ms}", ..Plan::default() }).await;
+    let listen = async |count: usize| {
+        let uris = vec!["l://a"; count];
+        send(
+            world
+                .clerk()
+                .rpc("subscriptions/listen", json!({"notifications": {"resourceSubscriptions": uris}})),
+        )
+        .await
+    };
+    assert_eq!(listen(32).await.refused_because(), "policy_budget");
+    assert!(world.ledger.received().is_empty());
+    assert_eq!(listen(1).await.status, 200);
 }

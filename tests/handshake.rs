@@ -173,3 +173,22 @@ async fn a_connection_that_has_lived_long_enough_ends_in_good_order() {
     events.send(Ok("data: still here\n\n")).await.unwrap();
     assert_eq!(open.chunk().await.unwrap().unwrap(), "data: still here\n\n", "what was under way goes on");
 }
+
+#[tokio::test]
+async fn connections_that_prove_nothing_take_no_place_of_those_that_do() {
+    let plan = Plan { limits: "{connections_max: 1, handshakes_max: 8}", ..Plan::default() };
+    let world = World::with(plan).await;
+    let mut silent = Vec::new();
+    for _ in 0..4 {
+        silent.push(tokio::net::TcpStream::connect(world.gateway.address()).await.unwrap());
+    }
+    let clerk = world.clerk();
+    assert_eq!(clerk.post_entry(1).await.result(), "posted");
+    let second = world
+        .clerk()
+        .rpc("tools/call", serde_json::json!({"name": "post_entry", "arguments": {"amount_cents": 1}}));
+    assert!(second.send().await.is_err(), "the one place is taken by the clerk's first connection");
+    assert_eq!(clerk.post_entry(1).await.result(), "posted");
+    assert!(cause(&world).contains("too many connections"));
+    drop(silent);
+}
