@@ -184,9 +184,7 @@ async fn a_server_that_is_down_is_a_refusal_and_not_a_wait() {
 #[tokio::test]
 async fn events_arrive_one_by_one() {
     let world = World::start().await;
-    let (events, stream) = mpsc::channel(8);
-    let mut stream = Some(stream);
-    world.ledger.answers(move |_| Answer::Events(stream.take().unwrap()));
+    let events = world.ledger.streams();
     let mut response = world.clerk().rpc("tools/call", posting()).send().await.unwrap();
     for event in ["data: one\n\n", "data: two\n\n", ": three\n\n"] {
         events.send(Ok(event)).await.unwrap(); // The next one is sent only when this one has been heard.
@@ -203,9 +201,7 @@ async fn events_arrive_one_by_one() {
 #[tokio::test]
 async fn a_stream_that_breaks_off_upstream_is_not_taken_for_a_whole_one() {
     let world = World::start().await;
-    let (events, stream) = mpsc::channel(8);
-    let mut stream = Some(stream);
-    world.ledger.answers(move |_| Answer::Events(stream.take().unwrap()));
+    let events = world.ledger.streams();
     let mut response = world.clerk().rpc("tools/call", posting()).send().await.unwrap();
     events.send(Ok("data: one\n\n")).await.unwrap();
     assert_eq!(response.chunk().await.unwrap().unwrap(), "data: one\n\n");
@@ -218,9 +214,7 @@ async fn a_stream_that_breaks_off_upstream_is_not_taken_for_a_whole_one() {
 async fn a_stream_ends_with_its_permit() {
     let short = "package tools.ledger.post_entry\n\nvisible := true\n\nallow := true\n\nobligations := {\"ttl_seconds\": 1}\n";
     let world = World::with_policy(world::policies::with_post_entry(short)).await;
-    let (events, stream) = mpsc::channel(8);
-    let mut stream = Some(stream);
-    world.ledger.answers(move |_| Answer::Events(stream.take().unwrap()));
+    let events = world.ledger.streams();
     let mut response = world.clerk().rpc("tools/call", posting()).send().await.unwrap();
     events.send(Ok("data: one\n\n")).await.unwrap();
     assert_eq!(response.chunk().await.unwrap().unwrap(), "data: one\n\n");
@@ -235,9 +229,7 @@ async fn a_stream_ends_with_its_permit() {
 async fn a_caller_that_hangs_up_takes_the_upstream_along() {
     for alpn in [&b"h2"[..], &b"http/1.1"[..]] {
         let world = World::start().await;
-        let (events, stream) = mpsc::channel(8);
-        let mut stream = Some(stream);
-        world.ledger.answers(move |_| Answer::Events(stream.take().unwrap()));
+        let events = world.ledger.streams();
         let agent = world.clerk_over(alpn);
         let mut response = agent.rpc("tools/call", posting()).send().await.unwrap();
         events.send(Ok("data: one\n\n")).await.unwrap();

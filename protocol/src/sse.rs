@@ -1,5 +1,5 @@
-//! Event streams, split where events end (WHATWG HTML §9.2.5 and §9.2.6), with every byte kept: what isn't replaced
-//! goes on as it came, comments and unknown fields included.
+//! Event streams, split where events end (WHATWG HTML §9.2.5 and §9.2.6) with every byte kept, and events written anew
+//! with nothing in them that two readers could take for different things.
 
 use bytes::{Bytes, BytesMut};
 use std::borrow::Cow;
@@ -147,7 +147,7 @@ impl Event {
     /// The data: the values of its `data` lines, joined by line feeds, as a reader decodes them. None without such
     /// lines; a last line that isn't ended counts.
     pub fn data(&self) -> Option<Cow<'_, str>> {
-        let mut values = self.lines().filter_map(|line| data_of(line.text));
+        let mut values = self.lines().filter_map(data_of);
         let first = values.next()?;
         let Some(second) = values.next() else { return Some(String::from_utf8_lossy(first)) };
         let mut joined = first.to_vec();
@@ -158,30 +158,11 @@ impl Event {
         Some(Cow::Owned(String::from_utf8_lossy(&joined).into_owned()))
     }
 
-    /// The same event with other data. What else stands in it (`id`, `event`, `retry`, comments) is kept as it came.
-    pub fn with_data(&self, data: &str) -> Bytes {
-        let mut out = BytesMut::with_capacity(self.raw.len());
-        out.extend_from_slice(self.raw.get(..self.lead).unwrap_or_default());
-        let mut written = !self.lines().any(|line| data_of(line.text).is_some());
-        if written {
-            write_data(&mut out, data);
-        }
-        for line in self.lines() {
-            if data_of(line.text).is_none() {
-                out.extend_from_slice(line.whole);
-            } else if !written {
-                write_data(&mut out, data);
-                written = true;
-            }
-        }
-        out.freeze()
-    }
-
     /// The event written anew, for a reader of any leniency: `event`, `id` and `retry` in visible ASCII, the data given (or,
     /// with none, an empty `data` line if there was one), and nothing else. A comment becomes an empty one.
     pub fn plain(&self, data: Option<&[u8]>) -> Bytes {
         let mut out = BytesMut::with_capacity(self.raw.len());
-        for line in self.lines().map(|line| line.text) {
+        for line in self.lines() {
             let field = [&b"event:"[..], b"id:", b"retry:"].iter().any(|name| line.starts_with(name));
             if field && line.iter().all(|byte| matches!(byte, b' '..=b'~')) {
                 out.extend_from_slice(line);
@@ -190,9 +171,7 @@ impl Event {
         }
         match data {
             Some(data) => write_data(&mut out, &String::from_utf8_lossy(data)),
-            None if self.lines().any(|line| data_of(line.text).is_some()) => {
-                out.extend_from_slice(b"data:\n")
-            }
+            None if self.lines().any(|line| data_of(line).is_some()) => out.extend_from_slice(b"data:\n"),
             None if out.is_empty() => out.extend_from_slice(b":\n"),
             None => {}
         }
@@ -208,7 +187,7 @@ impl Event {
 /// One `data` line for each line of the data.
 fn write_data(out: &mut BytesMut, data: &str) {
     let open = data.is_empty() || data.ends_with(['\r', '\n']);
-    for line in Lines(data.as_bytes()).map(|line| line.text).chain(open.then_some(&b""[..])) {
+    for line in Lines(data.as_bytes()).chain(open.then_some(&b""[..])) {
         out.extend_from_slice(b"data: ");
         out.extend_from_slice(line);
         out.extend_from_slice(b"\n");
@@ -224,31 +203,23 @@ fn data_of(line: &[u8]) -> Option<&[u8]> {
     }
 }
 
+/// Lines without what ends them.
 struct Lines<'a>(&'a [u8]);
 
-struct Line<'a> {
-    text: &'a [u8],
-    /// With what ends it.
-    whole: &'a [u8],
-}
-
 impl<'a> Iterator for Lines<'a> {
-    type Item = Line<'a>;
+    type Item = &'a [u8];
 
-    fn next(&mut self) -> Option<Line<'a>> {
+    fn next(&mut self) -> Option<&'a [u8]> {
         if self.0.is_empty() {
             return None;
         }
-        let text_end = self.0.iter().position(|byte| matches!(byte, b'\r' | b'\n')).unwrap_or(self.0.len());
-        let (text, rest) = self.0.split_at_checked(text_end)?;
-        let end_length = match rest {
-            [b'\r', b'\n', ..] => 2,
-            [_, ..] => 1,
-            [] => 0,
+        let end = self.0.iter().position(|byte| matches!(byte, b'\r' | b'\n')).unwrap_or(self.0.len());
+        let (text, rest) = self.0.split_at_checked(end)?;
+        self.0 = match rest {
+            [b'\r', b'\n', rest @ ..] | [_, rest @ ..] => rest,
+            [] => rest,
         };
-        let (whole, rest) = self.0.split_at_checked(text_end.saturating_add(end_length))?;
-        self.0 = rest;
-        Some(Line { text, whole })
+        Some(text)
     }
 }
 

@@ -90,6 +90,14 @@ impl McpServer {
         *self.script.lock().unwrap() = Box::new(script);
     }
 
+    /// The next call is answered with an event stream, which is fed by what this gives.
+    pub fn streams(&self) -> mpsc::Sender<Result<&'static str, std::io::Error>> {
+        let (events, stream) = mpsc::channel(8);
+        let mut stream = Some(stream);
+        self.answers(move |_| Answer::Events(stream.take().unwrap()));
+        events
+    }
+
     /// All that has come in.
     pub fn received(&self) -> Vec<Received> {
         self.received.lock().unwrap().clone()

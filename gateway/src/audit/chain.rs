@@ -86,7 +86,12 @@ fn write(mut file: File, mut tip: Tip, records: &Receiver<Message>) {
         let mut next = Some(first);
         while let Some(message) = next {
             match message {
-                Message::Record(record) => batch.extend_from_slice(&line(record, &mut tip)),
+                Message::Record(record) => match line(record, &mut tip) {
+                    Ok(line) => batch.extend_from_slice(&line),
+                    Err(error) => {
+                        tracing::error!(%error, "an audit record could not be written, and is lost")
+                    }
+                },
                 Message::Flush(done) => waiting.push(done),
             }
             next = records.try_recv().ok();
@@ -104,24 +109,26 @@ fn write(mut file: File, mut tip: Tip, records: &Receiver<Message>) {
 
 /// Completes a record with its place in the chain, and moves the tip. Each member is written once: the line is what was
 /// hashed, with `hash` put where it belongs among the sorted keys.
-fn line(mut record: Map<String, Value>, tip: &mut Tip) -> Vec<u8> {
+fn line(mut record: Map<String, Value>, tip: &mut Tip) -> serde_json::Result<Vec<u8>> {
     record.insert("seq".into(), tip.seq.into());
     record.insert("prev".into(), hex(&tip.hash).into());
     let (before, after): (Map<_, _>, Map<_, _>) =
         record.into_iter().partition(|(key, _)| key.as_str() < "hash");
-    let (before, after) = (members(&before), members(&after));
+    let (before, after) = (members(&before)?, members(&after)?);
     tip.hash = digest(&tip.hash, &object(&[&before, &after]));
     tip.seq = tip.seq.saturating_add(1);
     let hash = format!("\"hash\":\"{}\"", hex(&tip.hash));
     let mut line = object(&[&before, hash.as_bytes(), &after]);
     line.push(b'\n');
-    line
+    Ok(line)
 }
 
 /// An object's members in canonical form, without the braces.
-fn members(object: &Map<String, Value>) -> Vec<u8> {
-    let canonical = serde_json_canonicalizer::to_vec(object).unwrap_or_default();
-    canonical.strip_prefix(b"{").and_then(|rest| rest.strip_suffix(b"}")).unwrap_or_default().to_vec()
+fn members(object: &Map<String, Value>) -> serde_json::Result<Vec<u8>> {
+    let mut canonical = serde_json_canonicalizer::to_vec(object)?;
+    canonical.pop();
+    canonical.remove(0);
+    Ok(canonical)
 }
 
 /// An object of members; those that are empty are passed over.
@@ -233,7 +240,7 @@ mod tests {
             json!({"zeta": 1, "alpha": {"b": "é\n", "a": [1, 2]}, "kind": "x", "host": "h", "has": true});
         for record in [fields.as_object().unwrap().clone(), record("y"), Map::new()] {
             let mut tip = Tip { seq: 7, hash: [3; 32] };
-            let line = line(record, &mut tip);
+            let line = line(record, &mut tip).unwrap();
             let mut read: Map<String, Value> = serde_json::from_slice(&line).unwrap();
             assert_eq!(line, [serde_json_canonicalizer::to_vec(&read).unwrap(), b"\n".to_vec()].concat());
             let named = read.remove("hash").unwrap();

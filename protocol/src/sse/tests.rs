@@ -77,12 +77,13 @@ fn a_mark_in_the_middle_of_a_stream_is_no_mark() {
 }
 
 #[test]
-fn other_data_leaves_the_rest_of_the_event_as_it_came() {
+fn an_event_written_anew_has_its_fields_and_the_data_given() {
     let event =
         events(b"id: 7\r\n:c\r\ndata: a\r\nretry:1\r\ndata: b\r\nevent: message\r\n\r\n", 1000).remove(0);
-    assert_eq!(event.with_data("x"), "id: 7\r\n:c\r\ndata: x\nretry:1\r\nevent: message\r\n\r\n");
+    assert_eq!(event.plain(Some(b"x")), "id: 7\nretry:1\nevent: message\ndata: x\n\n");
+    assert_eq!(event.plain(None), "id: 7\nretry:1\nevent: message\ndata:\n\n");
     for text in ["", "x", "x\ny", "x\n", "\n", " x"] {
-        let again = events(&event.with_data(text), 1000);
+        let again = events(&event.plain(Some(text.as_bytes())), 1000);
         assert_eq!(again.len(), 1, "{text:?}");
         assert_eq!(again[0].data().as_deref(), Some(text));
     }
@@ -92,7 +93,19 @@ fn other_data_leaves_the_rest_of_the_event_as_it_came() {
 fn an_event_without_data_can_be_given_some() {
     let event = events(b"id: 7\n\n", 1000).remove(0);
     assert_eq!(event.data(), None);
-    assert_eq!(event.with_data("x"), "data: x\nid: 7\n\n");
+    assert_eq!(event.plain(Some(b"x")), "id: 7\ndata: x\n\n");
+    assert_eq!(event.plain(None), "id: 7\n\n");
+}
+
+#[test]
+fn a_line_that_only_a_lenient_reader_takes_for_a_field_is_not_written_again() {
+    let plain = |text: &str| events(text.as_bytes(), 1000).remove(0).plain(Some(b"x"));
+    for odd in
+        ["DATA: y", " data: y", "data : y", ": y", "id: 1\u{2028}data: y", "event: m\u{c}data: y", "x: y"]
+    {
+        assert_eq!(plain(&format!("{odd}\ndata: z\n\n")), "data: x\n\n", "{odd:?}");
+    }
+    assert_eq!(events(b": keep-alive\n\n", 1000).remove(0).plain(None), ":\n\n");
 }
 
 #[test]
