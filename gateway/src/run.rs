@@ -129,7 +129,7 @@ fn assemble(
         .map_err(|source| StartError::Audit { path, source })?;
     let state = State {
         identity: source.current(),
-        issuers: Arc::new(Issuers::new(issuers?)),
+        issuers: Arc::new(Issuers::new(issuers?, config.limits.tokens_max)),
         policy: Arc::new(policy),
         servers: Arc::new(
             config.servers.into_iter().map(|(name, server)| (name, Arc::new(server))).collect(),

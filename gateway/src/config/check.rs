@@ -318,6 +318,7 @@ fn limits(problems: &mut Problems, file: &LimitsFile) -> Limits {
     let list_bytes_max = number("list_bytes_max", file.list_bytes_max, 4 << 20, 1024..=1 << 30);
     let audit_queue_max = number("audit_queue_max", file.audit_queue_max, 65_536, 1..=10_000_000);
     let credentials_max = number("credentials_max", file.credentials_max, 10_000, 1..=10_000_000);
+    let tokens_max = number("tokens_max", file.tokens_max, 10_000, 0..=10_000_000);
     let mut time = |name: &str, text: &Option<String>, default: u32, most: u32| {
         problems.duration(
             &format!("limits.{name}"),
@@ -336,6 +337,7 @@ fn limits(problems: &mut Problems, file: &LimitsFile) -> Limits {
         list_bytes_max,
         audit_queue_max,
         credentials_max,
+        tokens_max,
         handshake_timeout: time("handshake_timeout", &file.handshake_timeout, 10, 60),
         body_timeout: time("body_timeout", &file.body_timeout, 30, 3600),
         connect_timeout: time("connect_timeout", &file.connect_timeout, 5, 60),

@@ -202,6 +202,8 @@ pub struct LimitsFile {
     pub audit_queue_max: Option<u64>,
     /// Credentials that are kept until they expire. Default 10000.
     pub credentials_max: Option<u64>,
+    /// Subject tokens whose signature is remembered to hold; 0 checks it for each request. Default 10000.
+    pub tokens_max: Option<u64>,
     /// How long a TLS handshake may take. Default `10s`.
     pub handshake_timeout: Option<String>,
     /// How long a request's head and body may take. Default `30s`.

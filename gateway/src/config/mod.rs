@@ -157,6 +157,7 @@ pub struct Limits {
     pub list_bytes_max: usize,
     pub audit_queue_max: usize,
     pub credentials_max: usize,
+    pub tokens_max: usize,
     pub handshake_timeout: Duration,
     pub body_timeout: Duration,
     pub connect_timeout: Duration,
