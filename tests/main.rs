@@ -7,6 +7,7 @@ mod tokens; //       on whose behalf, and proven how
 mod decoding; //     what is refused before anybody is asked
 mod decisions; //    policy that errs, loops, is missing or is changed
 mod lists; //        listed if and only if callable
+mod sessions; //     whose a session is
 mod exchange; //     what is minted, for whom, and for no one else
 mod upstreams; //    what goes out, what comes back, and how both end
 mod records; //      one record for each request, in a chain

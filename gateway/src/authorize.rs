@@ -27,7 +27,8 @@ pub struct Question<'a> {
     pub server: &'a ServerRoute,
     /// What.
     pub call: &'a Call,
-    now: SystemTime,
+    /// When.
+    pub now: SystemTime,
     principal: Value,
 }
 

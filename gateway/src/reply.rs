@@ -10,6 +10,7 @@ use crate::exchange::ExchangeError;
 use crate::identity::IdentityError;
 use crate::request::Arrival;
 use crate::route::RouteError;
+use crate::session::SessionError;
 use crate::token::TokenError;
 use crate::upstream::{Answer, AnswerBody, UpstreamError};
 use bytes::Bytes;
@@ -34,6 +35,9 @@ pub enum Refusal {
     /// Stage 4.
     #[error("request not decoded")]
     Decode(#[from] DecodeError),
+    /// Between stages 4 and 5.
+    #[error("no such session")]
+    Session(#[from] SessionError),
     /// Stage 5.
     #[error("not authorized")]
     Authorize(#[from] AuthorizeError),
@@ -141,6 +145,7 @@ impl Refusal {
             Self::Route(RouteError::NotFound) => Told::new(StatusCode::NOT_FOUND, -32601, "not_found"),
             Self::Token(error) => token(error),
             Self::Decode(error) => decode(error),
+            Self::Session(error) => session(error),
             Self::Authorize(error) => {
                 // The one shape that every official SDK turns into a typed error with its data is a plain JSON-RPC error.
                 let status = if id && !door { StatusCode::OK } else { StatusCode::FORBIDDEN };
@@ -165,6 +170,7 @@ impl Refusal {
             Self::Route(_)
             | Self::Token(_)
             | Self::Decode(_)
+            | Self::Session(_)
             | Self::Authorize(_)
             | Self::Exchange(_)
             | Self::Upstream(_) => false,
@@ -179,6 +185,7 @@ impl Refusal {
             | Self::Route(_)
             | Self::Token(_)
             | Self::Decode(_)
+            | Self::Session(_)
             | Self::Authorize(_)
             | Self::Exchange(_)
             | Self::Upstream(_) => None,
@@ -195,6 +202,7 @@ impl Refusal {
             | Self::Route(_)
             | Self::Token(_)
             | Self::Decode(_)
+            | Self::Session(_)
             | Self::Authorize(_)
             | Self::Exchange(_)
             | Self::Upstream(_) => chain(self),
@@ -236,6 +244,18 @@ fn decode(error: &DecodeError) -> Told {
     }
 }
 
+/// Whose a session is, and whether it ever was, is told to nobody but its owner.
+fn session(error: &SessionError) -> Told {
+    match error {
+        SessionError::Unsealed
+        | SessionError::Owner
+        | SessionError::Server
+        | SessionError::Ended
+        | SessionError::NoSession => Told::new(StatusCode::NOT_FOUND, -32600, "session_not_found"),
+        SessionError::TooMany { .. } => Told::new(StatusCode::TOO_MANY_REQUESTS, LIMIT, "too_many_sessions"),
+    }
+}
+
 fn exchange(error: &ExchangeError) -> Told {
     match error {
         ExchangeError::Refused { .. } => {
@@ -268,6 +288,7 @@ fn upstream(error: &UpstreamError) -> Told {
         | UpstreamError::Events(_)
         | UpstreamError::MediaType
         | UpstreamError::ListTooLong
+        | UpstreamError::Session(_)
         | UpstreamError::PermitEnded => Told::new(StatusCode::BAD_GATEWAY, UNAVAILABLE, "upstream_failed"),
     }
 }

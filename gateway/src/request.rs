@@ -7,7 +7,7 @@ use crate::reply::{Refusal, Response};
 use crate::route::Door;
 use crate::state::Gateway;
 use crate::upstream::Answer;
-use crate::{authorize, decode, exchange, identity, metadata, reply, route, token};
+use crate::{authorize, decode, exchange, identity, metadata, reply, route, session, token};
 use http::{HeaderMap, Method, Uri};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -52,6 +52,7 @@ async fn forward(gateway: &Gateway, arrival: &Arrival, record: &mut Record) -> R
         record.subject(token::subject(&arrival.headers, &caller, &server, &state.issuers, now).await?);
     let call = record.call(server.name(), decode::call(arrival, &server, &gateway.origins, &gateway.limits)?);
     let question = authorize::Question::new(arrival, &caller, subject.as_ref(), &server, &call, now);
+    let session = session::open(&question, arrival, &state.sessions, &gateway.sessions, &gateway.limits)?;
     let (permit, server) =
         record.permit(&call, authorize::permit(&state.policy, &question, &gateway.limits)?);
     let grant =
@@ -59,5 +60,5 @@ async fn forward(gateway: &Gateway, arrival: &Arrival, record: &mut Record) -> R
     let credential = record.credential(gateway.exchange.credential(&grant, now).await?);
     let upstream = route::upstream(&gateway.pool, &state.identity, server);
     let filter = authorize::list_filter(&state.policy, &question, &gateway.limits);
-    Ok(upstream.send(permit, credential, arrival, filter).await?)
+    Ok(upstream.send(permit, credential, session, arrival, filter).await?)
 }

@@ -8,6 +8,7 @@ use crate::https::HttpsError;
 use crate::jwks::KeyStore;
 use crate::listener;
 use crate::reload::{self, listed, read_sources};
+use crate::session::{Counts, KeyRing};
 use crate::state::{Gateway, State};
 use crate::token::Issuers;
 use crate::upstream::Pool;
@@ -71,6 +72,9 @@ pub enum StartError {
     /// An HTTPS server's authorities can't be used.
     #[error("an HTTPS server can't be verified")]
     Https(#[from] HttpsError),
+    /// The system gives no random bytes, so there is no key for session ids.
+    #[error("no random bytes are to be had")]
+    Random,
     /// TLS could not be configured.
     #[error("TLS could not be configured")]
     Tls(#[from] rustls::Error),
@@ -91,6 +95,7 @@ pub async fn start(config: Config, tcp: Option<TcpListener>, clock: Clock) -> Re
     let files = FileSource::open(config.identity.clone())?;
     files.spawn_watch(IDENTITY_INTERVAL);
     let source: SharedSource = files;
+    let key_ring = config.sessions.as_ref().map(|(path, _)| path.clone());
     let (policy_dir, policy_budget) = (config.policy_dir.clone(), config.policy_budget);
     let folder = |source| StartError::PolicyFolder { path: policy_dir.display().to_string(), source };
     let sources = read_sources(&policy_dir).map_err(folder)?;
@@ -103,11 +108,18 @@ pub async fn start(config: Config, tcp: Option<TcpListener>, clock: Clock) -> Re
         engine::Listener { tcp, tls, gateway: Arc::clone(&gateway), in_flight: Arc::clone(&in_flight) };
     let accepting = tokio::spawn(engine::serve(served, stopped));
     let issuers = Arc::clone(&gateway.state().issuers);
-    let followers = vec![
+    let mut followers = vec![
         tokio::spawn(async move { issuers.preload().await }),
         tokio::spawn(reload::follow_identity(Arc::clone(&gateway), source)),
         tokio::spawn(reload::follow_policy(Arc::clone(&gateway), policy_dir, policy_budget, sources)),
     ];
+    if let Some(path) = key_ring {
+        followers.push(tokio::spawn(reload::follow_key_ring(Arc::clone(&gateway), path)));
+    } else {
+        tracing::info!(
+            "sessions.key_ring is not set: sessions end when this gateway does, and no replica shares them"
+        );
+    }
     Ok(Running { address, gateway, stop, in_flight, accepting, followers })
 }
 
@@ -127,10 +139,15 @@ fn assemble(
     let path = config.audit_file.display().to_string();
     let audit = Audit::open_file(&config.audit_file, config.limits.audit_queue_max, clock.clone())
         .map_err(|source| StartError::Audit { path, source })?;
+    let sessions = match config.sessions {
+        Some((_, ring)) => ring,
+        None => KeyRing::of_the_moment().map_err(|_| StartError::Random)?,
+    };
     let state = State {
         identity: source.current(),
         issuers: Arc::new(Issuers::new(issuers?, config.limits.tokens_max)),
         policy: Arc::new(policy),
+        sessions: Arc::new(sessions),
         servers: Arc::new(
             config.servers.into_iter().map(|(name, server)| (name, Arc::new(server))).collect(),
         ),
@@ -142,6 +159,7 @@ fn assemble(
         audit,
         exchange: exchange::Client::new(config.token_service, source, &clock, config.limits.credentials_max)?,
         pool: Pool::new(clock.clone(), &config.limits),
+        sessions: Counts::default(),
         limits: config.limits,
         reloads: watch::Sender::new(0),
         clock,

@@ -4,6 +4,7 @@ use crate::audit::Audit;
 use crate::config::Limits;
 use crate::exchange;
 use crate::route::Servers;
+use crate::session::{Counts, KeyRing};
 use crate::token::Issuers;
 use crate::upstream::Pool;
 use arc_swap::ArcSwap;
@@ -24,6 +25,7 @@ pub struct Gateway {
     pub(crate) audit: Audit,
     pub(crate) exchange: exchange::Client,
     pub(crate) pool: Pool,
+    pub(crate) sessions: Counts,
     pub(crate) reloads: watch::Sender<u64>,
 }
 
@@ -36,6 +38,8 @@ pub struct State {
     pub issuers: Arc<Issuers>,
     /// The policy set.
     pub policy: Arc<PolicySet>,
+    /// The keys of session ids.
+    pub sessions: Arc<KeyRing>,
     /// The servers.
     pub servers: Arc<Servers>,
 }

@@ -13,6 +13,7 @@ use crate::authorize::ListFilter;
 use crate::config::Server;
 use crate::exchange::Credential;
 use crate::request::Arrival;
+use crate::session::{Session, Unsealable};
 use bytes::Bytes;
 use certs::Identity;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
@@ -80,22 +81,25 @@ pub enum UpstreamError {
     /// A list that is longer than may be held.
     #[error("the upstream's list is too long to be filtered")]
     ListTooLong,
+    /// A session id that can't be sealed.
+    #[error(transparent)]
+    Session(#[from] Unsealable),
     /// The permit, the subject token or the caller's SVID ran out while the answer streamed.
     #[error("the stream's permit has ended")]
     PermitEnded,
 }
 
-const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+const SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
+pub(crate) const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
 /// What of a request goes on. All else stays: credentials, cookies, identities that somebody claims, hop-by-hop fields.
-const REQUEST_HEADERS: [HeaderName; 9] = [
+const REQUEST_HEADERS: [HeaderName; 8] = [
     header::ACCEPT,
     header::CONTENT_TYPE,
     LAST_EVENT_ID,
     HeaderName::from_static("mcp-method"),
     HeaderName::from_static("mcp-name"),
     HeaderName::from_static("mcp-protocol-version"),
-    HeaderName::from_static("mcp-session-id"),
     HeaderName::from_static("traceparent"),
     HeaderName::from_static("tracestate"),
 ];
@@ -103,14 +107,13 @@ const REQUEST_HEADERS: [HeaderName; 9] = [
 const PARAM_HEADERS: &str = "mcp-param-";
 
 /// What of a response comes back. No cookies, no challenges, no word about other ways to the server.
-const RESPONSE_HEADERS: [HeaderName; 8] = [
+const RESPONSE_HEADERS: [HeaderName; 7] = [
     header::ALLOW,
     header::CACHE_CONTROL,
     header::CONTENT_LENGTH,
     header::CONTENT_TYPE,
     header::RETRY_AFTER,
     HeaderName::from_static("mcp-protocol-version"),
-    HeaderName::from_static("mcp-session-id"),
     HeaderName::from_static("x-accel-buffering"),
 ];
 
@@ -128,16 +131,22 @@ impl<'p> Upstream<'p> {
         self,
         permit: Permit,
         credential: Credential,
+        session: Session<'_>,
         arrival: &Arrival,
         filter: Option<ListFilter>,
     ) -> Result<Answer, UpstreamError> {
-        let request = self.request(credential, arrival)?;
+        let request = self.request(credential, &session, arrival)?;
         let (response, lease) = self.pool.send(&self.server, &self.identity, request).await?;
         let (head, incoming) = response.into_parts();
         if !passes(head.status) {
             return Err(UpstreamError::Status(head.status));
         }
-        let headers = filtered(&head.headers, &RESPONSE_HEADERS, None);
+        let mut headers = filtered(&head.headers, &RESPONSE_HEADERS, None);
+        if let Some(id) =
+            session.answered(head.headers.get(SESSION_ID).filter(|_| head.status.is_success()))?
+        {
+            headers.insert(SESSION_ID, id);
+        }
         let until = permit.expires_at().min(lease.until()); // A stream ends with its permit, and before either SVID.
         let body = AnswerBody::upstream(incoming, lease, self.pool.deadline(until));
         let answer = Answer { status: head.status, headers, body };
@@ -150,6 +159,7 @@ impl<'p> Upstream<'p> {
     fn request(
         &self,
         credential: Credential,
+        session: &Session<'_>,
         arrival: &Arrival,
     ) -> Result<Request<Full<Bytes>>, UpstreamError> {
         let body = arrival.body.clone().unwrap_or_default();
@@ -161,6 +171,9 @@ impl<'p> Upstream<'p> {
             if arrival.headers.get_all(trace).iter().count() > 1 {
                 headers.remove(trace); // Two are none (W3C Trace Context §3.2).
             }
+        }
+        if let Some(id) = session.upstream() {
+            headers.insert(SESSION_ID, id.clone());
         }
         let mut bearer = HeaderValue::try_from(format!("Bearer {}", credential.token.expose()))
             .map_err(|_| UpstreamError::Credential)?;

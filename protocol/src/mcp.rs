@@ -54,7 +54,7 @@ pub struct Call {
     pub target: Target,
     /// What policy sees of the parameters beside the target; [`MethodRow::arguments`] says which.
     pub arguments: Option<Value>,
-    /// `Mcp-Session-Id` (older versions): visible ASCII, at most 1024 bytes.
+    /// `Mcp-Session-Id` (older versions): visible ASCII, at most 2048 bytes.
     pub session: Option<String>,
     /// Whether the answer is a list, to be filtered.
     pub list: Option<ListKind>,

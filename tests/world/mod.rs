@@ -123,6 +123,8 @@ impl World {
         for (name, text) in &plan.policy {
             write_policy(&dir, name, text);
         }
+        let key = gateway::session::KeyRing::generate().unwrap();
+        certs::files::write(&dir.path().join("sessions.keys"), key.as_bytes(), 0o600).unwrap();
         std::fs::create_dir_all(dir.path().join("policies")).unwrap();
         std::fs::write(
             dir.path().join("sallyport.yaml"),
@@ -306,6 +308,7 @@ servers:
 {s3}
 policy: {{dir: policies}}
 audit: {{file: audit.jsonl}}
+sessions: {{key_ring: sessions.keys}}
 limits: {limits}
 "
     )

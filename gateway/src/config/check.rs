@@ -5,6 +5,7 @@ use super::file::{
     SubjectFile, TokenServiceFile,
 };
 use super::{Config, HttpsServer, Issuer, Jwks, Limits, Presenter, Problem, Problems, Server, TokenService};
+use crate::session::KeyRing;
 use certs::SpiffeId;
 use certs::files::Paths;
 use rustls::pki_types::pem::PemObject;
@@ -83,6 +84,7 @@ impl Checker<'_> {
             budget,
         );
         self.any_subject(&file);
+        let sessions = file.sessions.key_ring.as_deref().map(|path| self.key_ring(path));
         let limits = limits(self.problems, &file.limits);
         Some(Config {
             listen: listen?,
@@ -94,6 +96,7 @@ impl Checker<'_> {
             policy_dir,
             policy_budget,
             audit_file: self.base.join(&file.audit.file),
+            sessions: sessions.flatten(),
             limits,
             origins: file.origins.into_iter().collect::<BTreeSet<_>>(),
         })
@@ -288,6 +291,14 @@ impl Checker<'_> {
         }
     }
 
+    fn key_ring(&mut self, file: &Path) -> Option<(PathBuf, KeyRing)> {
+        self.private("sessions.key_ring", file);
+        let full = self.base.join(file);
+        let text = std::fs::read_to_string(&full).ok()?; // That it isn't there has been noted.
+        let fix = "write one key a line: `openssl rand -base64 32`";
+        Some((full, self.problems.take("sessions.key_ring", KeyRing::parse(&text), fix)?))
+    }
+
     fn signing_key(&mut self, path: &str, file: &Path) -> Option<SigningKey> {
         self.private(path, file);
         let bytes = std::fs::read(self.base.join(file)).ok()?; // That it isn't there has been noted.
@@ -319,6 +330,8 @@ fn limits(problems: &mut Problems, file: &LimitsFile) -> Limits {
     let audit_queue_max = number("audit_queue_max", file.audit_queue_max, 65_536, 1..=10_000_000);
     let credentials_max = number("credentials_max", file.credentials_max, 10_000, 1..=10_000_000);
     let tokens_max = number("tokens_max", file.tokens_max, 10_000, 0..=10_000_000);
+    let sessions_per_owner_max =
+        number("sessions_per_owner_max", file.sessions_per_owner_max, 1000, 1..=10_000_000);
     let mut time = |name: &str, text: &Option<String>, default: u32, most: u32| {
         problems.duration(
             &format!("limits.{name}"),
@@ -338,10 +351,12 @@ fn limits(problems: &mut Problems, file: &LimitsFile) -> Limits {
         audit_queue_max,
         credentials_max,
         tokens_max,
+        sessions_per_owner_max,
         handshake_timeout: time("handshake_timeout", &file.handshake_timeout, 10, 60),
         body_timeout: time("body_timeout", &file.body_timeout, 30, 3600),
         connect_timeout: time("connect_timeout", &file.connect_timeout, 5, 60),
         response_timeout: time("response_timeout", &file.response_timeout, 60, 3600),
+        session_ttl_max: time("session_ttl_max", &file.session_ttl_max, 86_400, 2_592_000),
         permit_ttl_max: time("permit_ttl_max", &file.permit_ttl_max, 3600, 86_400),
         connection_age_max: time("connection_age_max", &file.connection_age_max, 3600, 86_400),
         drain_timeout: time("drain_timeout", &file.drain_timeout, 30, 3600),

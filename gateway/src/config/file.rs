@@ -29,6 +29,9 @@ pub struct ConfigFile {
     pub policy: PolicyFile,
     /// Where audit records go.
     pub audit: AuditFile,
+    /// Sessions of the MCP versions before 2026-07-28.
+    #[serde(default)]
+    pub sessions: SessionsFile,
     /// Numbers that bound what callers can use up.
     #[serde(default)]
     pub limits: LimitsFile,
@@ -180,6 +183,16 @@ pub struct AuditFile {
     pub file: PathBuf,
 }
 
+/// Sessions of the MCP versions before 2026-07-28. A client gets their ids sealed to its principal.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SessionsFile {
+    /// The keys that ids are sealed with, a key a line, 32 bytes in base64 (`openssl rand -base64 32`); mode 0600. The first
+    /// seals, all of them open; the file is read again when it changes. Replicas need the same one. Default: a key that is
+    /// made at the start and forgotten at the end, and every session with it.
+    pub key_ring: Option<PathBuf>,
+}
+
 /// Numbers that bound what callers can use up. Each has a default.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -204,6 +217,10 @@ pub struct LimitsFile {
     pub credentials_max: Option<u64>,
     /// Subject tokens whose signature is remembered to hold; 0 checks it for each request. Default 10000.
     pub tokens_max: Option<u64>,
+    /// Sessions that one owner (issuer, subject and workload) has open at once through this replica. Default 1000.
+    pub sessions_per_owner_max: Option<u64>,
+    /// How long a session may last, as `24h` or shorter. Default `24h`.
+    pub session_ttl_max: Option<String>,
     /// How long a TLS handshake may take. Default `10s`.
     pub handshake_timeout: Option<String>,
     /// How long a request's head and body may take. Default `30s`.

@@ -7,6 +7,7 @@ pub mod problems;
 pub use check::load;
 pub use problems::{Problem, Problems};
 
+use crate::session::KeyRing;
 use certs::SpiffeId;
 use certs::files::Paths;
 use std::collections::{BTreeMap, BTreeSet};
@@ -37,6 +38,8 @@ pub struct Config {
     pub policy_budget: Duration,
     /// The audit file.
     pub audit_file: PathBuf,
+    /// The file with the keys of session ids, and what was in it.
+    pub sessions: Option<(PathBuf, KeyRing)>,
     /// Bounds.
     pub limits: Limits,
     /// Accepted values of `Origin`.
@@ -158,11 +161,13 @@ pub struct Limits {
     pub audit_queue_max: usize,
     pub credentials_max: usize,
     pub tokens_max: usize,
+    pub sessions_per_owner_max: usize,
     pub handshake_timeout: Duration,
     pub body_timeout: Duration,
     pub connect_timeout: Duration,
     pub response_timeout: Duration,
     pub permit_ttl_max: Duration,
+    pub session_ttl_max: Duration,
     pub connection_age_max: Duration,
     pub drain_timeout: Duration,
     pub decisions_timeout: Duration,

@@ -6,30 +6,29 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
-/// What makes a credential another one: digest of subject token, caller, audience, scopes, and the certificate it is bound to.
+/// What makes a credential another one: digest (SHA-256) of the subject token, caller, audience, scopes, and the certificate it is bound to.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Key([u8; 32]);
 
 impl Key {
     /// Digests the parts, each with its length, so that no two lists of parts read the same.
     pub fn new(
-        subject: Option<&str>,
+        subject: Option<&[u8; 32]>,
         caller: &str,
         audience: &str,
         scopes: &BTreeSet<String>,
         binding: &str,
     ) -> Self {
         let mut context = Context::new(&SHA256);
-        let mut part = |text: &str| {
-            context.update(&text.len().to_le_bytes());
-            context.update(text.as_bytes());
+        let mut part = |bytes: &[u8]| {
+            context.update(&bytes.len().to_le_bytes());
+            context.update(bytes);
         };
-        part(if subject.is_some() { "subject" } else { "self" });
-        part(subject.unwrap_or_default());
-        part(caller);
-        part(audience);
-        part(binding);
-        scopes.iter().for_each(|scope| part(scope));
+        part(subject.map(<[u8; 32]>::as_slice).unwrap_or_default());
+        part(caller.as_bytes());
+        part(audience.as_bytes());
+        part(binding.as_bytes());
+        scopes.iter().for_each(|scope| part(scope.as_bytes()));
         let mut key = [0; 32];
         key.copy_from_slice(context.finish().as_ref());
         Self(key)
@@ -106,7 +105,9 @@ mod tests {
     }
 
     fn key(subject: &str) -> Key {
-        Key::new(Some(subject), "caller", "audience", &BTreeSet::from(["a".to_owned()]), "binding")
+        let digest = aws_lc_rs::digest::digest(&SHA256, subject.as_bytes());
+        let digest = <[u8; 32]>::try_from(digest.as_ref()).unwrap();
+        Key::new(Some(&digest), "caller", "audience", &BTreeSet::from(["a".to_owned()]), "binding")
     }
 
     async fn get(
@@ -170,8 +171,8 @@ mod tests {
     fn parts_are_not_run_together() {
         let scopes = |all: &[&str]| all.iter().map(|s| (*s).to_owned()).collect::<BTreeSet<_>>();
         let none = scopes(&[]);
-        assert_ne!(Key::new(Some("ab"), "c", "d", &none, ""), Key::new(Some("a"), "bc", "d", &none, ""));
-        assert_ne!(Key::new(None, "c", "d", &none, ""), Key::new(Some(""), "c", "d", &none, ""));
+        assert_ne!(Key::new(None, "ab", "c", &none, ""), Key::new(None, "a", "bc", &none, ""));
+        assert_ne!(Key::new(None, "c", "d", &none, ""), Key::new(Some(&[0; 32]), "c", "d", &none, ""));
         assert_ne!(
             Key::new(None, "c", "d", &scopes(&["a b"]), ""),
             Key::new(None, "c", "d", &scopes(&["a", "b"]), "")

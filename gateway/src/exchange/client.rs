@@ -5,6 +5,7 @@ use super::{Credential, ExchangeError, Grant};
 use crate::config::TokenService;
 use crate::https::{Https, HttpsError};
 use crate::jwks::KeyStore;
+use crate::token::SubjectToken;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use certs::{Clock, SharedSource};
@@ -92,7 +93,7 @@ impl Client {
         };
         let subject = grant.question.subject;
         let key = Key::new(
-            subject.map(|s| s.token().expose()),
+            subject.map(SubjectToken::digest),
             &asked.caller,
             &asked.audience,
             &asked.scopes,

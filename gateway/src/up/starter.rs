@@ -92,6 +92,8 @@ policy:
   dir: policies
 audit:
   file: audit.jsonl
+sessions:
+  key_ring: sessions.keys
 "
     )
 }

@@ -362,9 +362,9 @@ fn an_older_client_that_mirrors_its_body_has_to_do_it_right() {
 #[test]
 fn a_session_id_is_visible_and_short() {
     let of = |value: &str| Request::legacy(PING).header("mcp-session-id", value);
-    assert_eq!(of(&"x".repeat(1024)).accepted().session.unwrap().len(), 1024);
+    assert_eq!(of(&"x".repeat(2048)).accepted().session.unwrap().len(), 2048);
     assert_eq!(Request::legacy(PING).without("mcp-session-id").accepted().session, None);
-    for session in ["x".repeat(1025), "a b".to_owned(), String::new()] {
+    for session in ["x".repeat(2049), "a b".to_owned(), String::new()] {
         assert_eq!(of(&session).refused(), (400, -32600, "invalid_session_id"), "{session}");
     }
 }
