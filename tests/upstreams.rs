@@ -136,14 +136,15 @@ async fn what_is_not_the_callers_stays_behind() {
         ("www-authenticate", "Bearer realm=\"inner\""),
         ("alt-svc", "h3=\":443\""),
         ("server", "inner/1.0"),
+        ("retry-after", "3"),
         ("mcp-session-id", "abc"),
     ];
     world.ledger.answers(move |_| raw(200, &headers, r#"{"jsonrpc":"2.0","id":7,"result":{}}"#));
     let reply = world.clerk().post_entry(1).await;
-    for name in ["set-cookie", "www-authenticate", "alt-svc", "server"] {
+    for name in ["set-cookie", "www-authenticate", "alt-svc", "server", "mcp-session-id"] {
         assert_eq!(reply.header(name), None, "{name}");
     }
-    assert_eq!(reply.header("mcp-session-id"), Some("abc"));
+    assert_eq!(reply.header("retry-after"), Some("3"));
 }
 
 #[tokio::test]

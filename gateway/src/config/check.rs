@@ -238,9 +238,11 @@ impl Checker<'_> {
                 );
             }
         }
+        let url = url?;
         Some(Server {
             name: name.to_owned(),
-            url: url?,
+            origin: url[url::Position::BeforeScheme..url::Position::AfterPort].into(),
+            url,
             spiffe_id: spiffe_id?,
             audiences: file.audiences.iter().cloned().chain([audience.clone()]).collect(),
             audience,

@@ -13,6 +13,7 @@ use certs::files::Paths;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 use tokens::SigningKey;
 use url::Url;
@@ -133,6 +134,8 @@ pub struct Server {
     pub name: String,
     /// Its endpoint (https).
     pub url: Url,
+    /// Scheme, host and port of it: what a connection goes to.
+    pub origin: Arc<str>,
     /// Who it must be.
     pub spiffe_id: SpiffeId,
     /// Whom its credentials are for.

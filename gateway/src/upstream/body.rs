@@ -4,7 +4,6 @@ use super::UpstreamError;
 use super::filter::EventFilter;
 use super::pool::Lease;
 use bytes::Bytes;
-use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use tokio::time::Instant;
 
@@ -74,7 +73,9 @@ impl AnswerBody {
 impl Streaming {
     async fn next(&mut self) -> Option<Result<Bytes, UpstreamError>> {
         loop {
-            let frame = tokio::time::timeout_at(self.deadline, self.incoming.frame());
+            let Some(lease) = &mut self.lease else { return None };
+            let frame = lease.connection().frame(&mut self.incoming);
+            let frame = tokio::time::timeout_at(self.deadline, frame);
             match frame.await {
                 Err(_) => return Some(Err(UpstreamError::PermitEnded)),
                 Ok(Some(Ok(frame))) => match frame.into_data() {
