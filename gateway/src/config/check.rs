@@ -94,6 +94,7 @@ impl Checker<'_> {
             policy_dir,
             policy_budget,
             audit_file: self.base.join(&file.audit.file),
+            audit_mode: file.audit.mode,
             limits,
             origins: file.origins.into_iter().collect::<BTreeSet<_>>(),
         })
@@ -335,6 +336,7 @@ fn limits(problems: &mut Problems, file: &LimitsFile) -> Limits {
         streams_max,
         list_bytes_max,
         audit_queue_max,
+        audit_timeout: time("audit_timeout", &file.audit_timeout, 5, 60),
         credentials_max,
         handshake_timeout: time("handshake_timeout", &file.handshake_timeout, 10, 60),
         body_timeout: time("body_timeout", &file.body_timeout, 30, 3600),

@@ -5,6 +5,7 @@ pub mod file;
 pub mod problems;
 
 pub use check::load;
+pub use file::AuditMode;
 pub use problems::{Problem, Problems};
 
 use certs::SpiffeId;
@@ -37,6 +38,8 @@ pub struct Config {
     pub policy_budget: Duration,
     /// The audit file.
     pub audit_file: PathBuf,
+    /// What becomes of calls while records can't be written.
+    pub audit_mode: AuditMode,
     /// Bounds.
     pub limits: Limits,
     /// Accepted values of `Origin`.
@@ -156,6 +159,7 @@ pub struct Limits {
     pub streams_max: usize,
     pub list_bytes_max: usize,
     pub audit_queue_max: usize,
+    pub audit_timeout: Duration,
     pub credentials_max: usize,
     pub handshake_timeout: Duration,
     pub body_timeout: Duration,
