@@ -2,7 +2,7 @@
 //! The cause of a refusal goes to audit and log. `docs/refusals.md` has the table.
 #![deny(clippy::wildcard_enum_match_arm)]
 
-use crate::audit::{Outcome, Record};
+use crate::audit::{AuditError, Outcome, Record};
 use crate::authorize::AuthorizeError;
 use crate::config::problems::chain;
 use crate::decode::{BodyError, DecodeError};
@@ -44,6 +44,9 @@ pub enum Refusal {
     /// Stage 6.
     #[error("no credential")]
     Exchange(#[from] ExchangeError),
+    /// Between stages 6 and 8, where no call may go on without a record.
+    #[error("no record of the permit")]
+    Audit(#[from] AuditError),
     /// Stage 8.
     #[error("upstream failed")]
     Upstream(#[from] UpstreamError),
@@ -158,6 +161,9 @@ impl Refusal {
                 Told::new(status, DENIED, reason)
             }
             Self::Exchange(error) => exchange(error),
+            Self::Audit(AuditError::Full | AuditError::Failing | AuditError::Timeout) => {
+                Told::new(StatusCode::SERVICE_UNAVAILABLE, UNAVAILABLE, "audit_unavailable")
+            }
             Self::Upstream(error) => upstream(error),
         }
     }
@@ -173,6 +179,7 @@ impl Refusal {
             | Self::Session(_)
             | Self::Authorize(_)
             | Self::Exchange(_)
+            | Self::Audit(_)
             | Self::Upstream(_) => false,
         }
     }
@@ -188,6 +195,7 @@ impl Refusal {
             | Self::Session(_)
             | Self::Authorize(_)
             | Self::Exchange(_)
+            | Self::Audit(_)
             | Self::Upstream(_) => None,
         }
     }
@@ -205,6 +213,7 @@ impl Refusal {
             | Self::Session(_)
             | Self::Authorize(_)
             | Self::Exchange(_)
+            | Self::Audit(_)
             | Self::Upstream(_) => chain(self),
         }
     }

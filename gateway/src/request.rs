@@ -58,6 +58,7 @@ async fn forward(gateway: &Gateway, arrival: &Arrival, record: &mut Record) -> R
     let grant =
         exchange::Grant { permit: &permit, server: &server, question: &question, identity: &state.identity };
     let credential = record.credential(gateway.exchange.credential(&grant, now).await?);
+    record.durable().await?; // What was permitted is on disk before it is done, where the configuration asks for that.
     let upstream = route::upstream(&gateway.pool, &state.identity, server);
     let filter = authorize::list_filter(&state.policy, &question, &gateway.limits);
     Ok(upstream.send(permit, credential, session, arrival, filter).await?)

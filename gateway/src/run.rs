@@ -137,7 +137,7 @@ fn assemble(
         .map(|issuer| Ok((issuer.clone(), KeyStore::new(&issuer.jwks, source, &clock)?)))
         .collect();
     let path = config.audit_file.display().to_string();
-    let audit = Audit::open_file(&config.audit_file, config.limits.audit_queue_max, clock.clone())
+    let audit = Audit::open_file(&config.audit_file, config.audit_mode, &config.limits, clock.clone())
         .map_err(|source| StartError::Audit { path, source })?;
     let sessions = match config.sessions {
         Some((_, ring)) => ring,

@@ -44,6 +44,7 @@ pub struct Plan {
     pub limits: &'static str,
     pub presenters: &'static str,
     pub server_path: &'static str,
+    pub audit: &'static str,
     pub server_is_up: bool,
     pub s3: Option<remote_s3::Endpoint>,
 }
@@ -56,6 +57,7 @@ impl Default for Plan {
             limits: "{}",
             presenters: "",
             server_path: "mcp/ledger",
+            audit: "best_effort",
             server_is_up: true,
             s3: None,
         }
@@ -283,7 +285,7 @@ fn config(plan: &Plan, url: &str, origin: &str, ledger: SocketAddr, s3: Option<S
     let s3 = s3.map_or(String::new(), |at| {
         format!("  s3: {{url: \"https://{at}/mcp\", spiffe_id: \"spiffe://{DOMAIN}/mcp/s3\"}}")
     });
-    let (subject, limits, presenters) = (plan.subject, plan.limits, plan.presenters);
+    let (subject, limits, presenters, audit) = (plan.subject, plan.limits, plan.presenters, plan.audit);
     format!(
         "listen: 127.0.0.1:0
 url: {url}
@@ -307,7 +309,7 @@ servers:
     subject: {subject}
 {s3}
 policy: {{dir: policies}}
-audit: {{file: audit.jsonl}}
+audit: {{file: audit.jsonl, mode: {audit}}}
 sessions: {{key_ring: sessions.keys}}
 limits: {limits}
 "

@@ -97,6 +97,7 @@ impl Checker<'_> {
             policy_budget,
             audit_file: self.base.join(&file.audit.file),
             sessions: sessions.flatten(),
+            audit_mode: file.audit.mode,
             limits,
             origins: file.origins.into_iter().collect::<BTreeSet<_>>(),
         })
@@ -351,6 +352,7 @@ fn limits(problems: &mut Problems, file: &LimitsFile) -> Limits {
         streams_max,
         list_bytes_max,
         audit_queue_max,
+        audit_timeout: time("audit_timeout", &file.audit_timeout, 5, 60),
         credentials_max,
         tokens_max,
         sessions_per_owner_max,

@@ -181,6 +181,20 @@ pub struct PolicyFile {
 pub struct AuditFile {
     /// A file of JSON lines, appended to; mode 0600.
     pub file: PathBuf,
+    /// What becomes of calls while records can't be written. Default `best_effort`.
+    #[serde(default)]
+    pub mode: AuditMode,
+}
+
+/// What becomes of calls while records can't be written.
+#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub enum AuditMode {
+    /// They go on. Records are kept and tried again, up to `limits.audit_queue_max`; the rest is lost, counted, and named.
+    #[default]
+    BestEffort,
+    /// They are refused. A permit is on disk before the first byte goes to the server.
+    Required,
 }
 
 /// Sessions of the MCP versions before 2026-07-28. A client gets their ids sealed to its principal.
@@ -213,6 +227,8 @@ pub struct LimitsFile {
     pub list_bytes_max: Option<u64>,
     /// Audit records that wait to be written. Default 65536.
     pub audit_queue_max: Option<u64>,
+    /// How long a permitted call may wait until its permit is on disk, in the audit's mode `required`. Default `5s`.
+    pub audit_timeout: Option<String>,
     /// Credentials that are kept until they expire. Default 10000.
     pub credentials_max: Option<u64>,
     /// Subject tokens whose signature is remembered to hold; 0 checks it for each request. Default 10000.

@@ -5,6 +5,7 @@ pub mod file;
 pub mod problems;
 
 pub use check::load;
+pub use file::AuditMode;
 pub use problems::{Problem, Problems};
 
 use crate::session::KeyRing;
@@ -41,6 +42,8 @@ pub struct Config {
     pub audit_file: PathBuf,
     /// The file with the keys of session ids, and what was in it.
     pub sessions: Option<(PathBuf, KeyRing)>,
+    /// What becomes of calls while records can't be written.
+    pub audit_mode: AuditMode,
     /// Bounds.
     pub limits: Limits,
     /// Accepted values of `Origin`.
@@ -162,6 +165,7 @@ pub struct Limits {
     pub streams_max: usize,
     pub list_bytes_max: usize,
     pub audit_queue_max: usize,
+    pub audit_timeout: Duration,
     pub credentials_max: usize,
     pub tokens_max: usize,
     pub sessions_per_owner_max: usize,
