@@ -92,8 +92,22 @@ pub struct Case {
     key: Option<Fingerprint>,
 }
 
+impl Case {
+    /// The package that answers.
+    pub fn package(&self) -> &Arc<str> {
+        &self.package.name
+    }
+}
+
 /// Whether a list shows something, still to be decided.
 pub struct ListingCase(Case);
+
+impl ListingCase {
+    /// The package that answers.
+    pub fn package(&self) -> &Arc<str> {
+        self.0.package()
+    }
+}
 
 /// The time for a question was spent before an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

@@ -82,6 +82,12 @@ impl Checker<'_> {
             Duration::from_millis(50),
             budget,
         );
+        let policy_quick_budget = self.problems.duration(
+            "policy.quick_budget",
+            file.policy.quick_budget.as_deref(),
+            Duration::from_millis(2),
+            Duration::from_micros(100)..=Duration::from_secs(1),
+        );
         self.any_subject(&file);
         let limits = limits(self.problems, &file.limits);
         Some(Config {
@@ -93,6 +99,7 @@ impl Checker<'_> {
             servers: servers.into_iter().collect::<Option<_>>()?,
             policy_dir,
             policy_budget,
+            policy_quick_budget,
             audit_file: self.base.join(&file.audit.file),
             limits,
             origins: file.origins.into_iter().collect::<BTreeSet<_>>(),
@@ -318,6 +325,12 @@ fn limits(problems: &mut Problems, file: &LimitsFile) -> Limits {
     let list_bytes_max = number("list_bytes_max", file.list_bytes_max, 4 << 20, 1024..=1 << 30);
     let audit_queue_max = number("audit_queue_max", file.audit_queue_max, 65_536, 1..=10_000_000);
     let credentials_max = number("credentials_max", file.credentials_max, 10_000, 1..=10_000_000);
+    let decisions_cached_max =
+        number("decisions_cached_max", file.decisions_cached_max, 65_536, 0..=10_000_000);
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    let slow_decisions_max =
+        number("slow_decisions_max", file.slow_decisions_max, processors.div_ceil(4), 1..=256);
+    let slow_queue_max = number("slow_queue_max", file.slow_queue_max, 64, 1..=100_000);
     let mut time = |name: &str, text: &Option<String>, default: u32, most: u32| {
         problems.duration(
             &format!("limits.{name}"),
@@ -336,6 +349,9 @@ fn limits(problems: &mut Problems, file: &LimitsFile) -> Limits {
         list_bytes_max,
         audit_queue_max,
         credentials_max,
+        decisions_cached_max,
+        slow_decisions_max,
+        slow_queue_max,
         handshake_timeout: time("handshake_timeout", &file.handshake_timeout, 10, 60),
         body_timeout: time("body_timeout", &file.body_timeout, 30, 3600),
         connect_timeout: time("connect_timeout", &file.connect_timeout, 5, 60),
