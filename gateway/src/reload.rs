@@ -81,9 +81,10 @@ pub async fn follow_policy(
             continue;
         }
         // Off the runtime's workers: a large set takes seconds, and requests go on meanwhile.
+        let cached_max = gateway.limits.decisions_cached_max;
         let compiled = tokio::task::spawn_blocking(move || {
             let set = PolicySet::compile(&found, Budget { evaluation: budget });
-            (found, set)
+            (found, set.map(|set| set.with_cache(cached_max)))
         });
         let Ok((found, set)) = compiled.await else { continue };
         match set {

@@ -119,7 +119,8 @@ fn refused(refusal: &Refusal, url: &str, arrival: &Arrival, record: &mut Record)
             AuthorizeError::NoServer
             | AuthorizeError::Audience
             | AuthorizeError::Disagree
-            | AuthorizeError::Budget => record.denied(None, None),
+            | AuthorizeError::Budget
+            | AuthorizeError::Busy(_) => record.denied(None, None),
         }
     }
     record.refused(&told.reason, refusal.cause());
@@ -156,7 +157,7 @@ impl Refusal {
                     AuthorizeError::Denied(denial) => denial.reason().code(),
                     AuthorizeError::NoServer => "not_allowed",
                     AuthorizeError::Audience | AuthorizeError::Disagree => "policy_error",
-                    AuthorizeError::Budget => "policy_budget",
+                    AuthorizeError::Budget | AuthorizeError::Busy(_) => "policy_budget",
                 };
                 Told::new(status, DENIED, reason)
             }

@@ -53,13 +53,13 @@ async fn forward(gateway: &Gateway, arrival: &Arrival, record: &mut Record) -> R
     let call = record.call(server.name(), decode::call(arrival, &server, &gateway.origins, &gateway.limits)?);
     let question = authorize::Question::new(arrival, &caller, subject.as_ref(), &server, &call, now);
     let session = session::open(&question, arrival, &state.sessions, &gateway.sessions, &gateway.limits)?;
-    let (permit, server) =
-        record.permit(&call, authorize::permit(&state.policy, &question, &gateway.limits)?);
+    let (permit, server) = record
+        .permit(&call, authorize::permit(&state.policy, &gateway.lane, &question, &gateway.limits).await?);
     let grant =
         exchange::Grant { permit: &permit, server: &server, question: &question, identity: &state.identity };
     let credential = record.credential(gateway.exchange.credential(&grant, now).await?);
     record.durable().await?; // What was permitted is on disk before it is done, where the configuration asks for that.
     let upstream = route::upstream(&gateway.pool, &state.identity, server);
-    let filter = authorize::list_filter(&state.policy, &question, &gateway.limits);
+    let filter = authorize::list_filter(&state.policy, &gateway.lane, &question, &gateway.limits);
     Ok(upstream.send(permit, credential, session, arrival, filter).await?)
 }

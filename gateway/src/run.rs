@@ -1,6 +1,7 @@
 //! Starts a gateway from its configuration, and stops it so that nothing is lost.
 
 use crate::audit::Audit;
+use crate::authorize::Lane;
 use crate::config::Config;
 use crate::engine::{self, EngineError};
 use crate::exchange;
@@ -130,7 +131,8 @@ fn assemble(
     clock: Clock,
 ) -> Result<Gateway, StartError> {
     let policy = PolicySet::compile(sources, Budget { evaluation: config.policy_budget })
-        .map_err(|problems| StartError::Policy(listed(&problems)))?;
+        .map_err(|problems| StartError::Policy(listed(&problems)))?
+        .with_cache(config.limits.decisions_cached_max);
     let issuers: Result<Vec<_>, HttpsError> = config
         .issuers
         .into_iter()
@@ -158,6 +160,7 @@ fn assemble(
         origins: config.origins,
         audit,
         exchange: exchange::Client::new(config.token_service, source, &clock, config.limits.credentials_max)?,
+        lane: Arc::new(Lane::new(config.policy_budget, config.policy_quick_budget, &config.limits)),
         pool: Pool::new(clock.clone(), &config.limits),
         sessions: Counts::default(),
         limits: config.limits,

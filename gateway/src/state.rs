@@ -1,6 +1,7 @@
 //! What a running gateway holds: a snapshot that is swapped as a whole, and the few things that outlive every snapshot.
 
 use crate::audit::Audit;
+use crate::authorize::Lane;
 use crate::config::Limits;
 use crate::exchange;
 use crate::route::Servers;
@@ -22,6 +23,7 @@ pub struct Gateway {
     pub(crate) url: String,
     pub(crate) origins: BTreeSet<String>,
     pub(crate) limits: Limits,
+    pub(crate) lane: Arc<Lane>,
     pub(crate) audit: Audit,
     pub(crate) exchange: exchange::Client,
     pub(crate) pool: Pool,

@@ -83,6 +83,12 @@ impl Checker<'_> {
             Duration::from_millis(50),
             budget,
         );
+        let policy_quick_budget = self.problems.duration(
+            "policy.quick_budget",
+            file.policy.quick_budget.as_deref(),
+            Duration::from_millis(2),
+            Duration::from_micros(100)..=Duration::from_secs(1),
+        );
         self.any_subject(&file);
         let sessions = file.sessions.key_ring.as_deref().map(|path| self.key_ring(path));
         let limits = limits(self.problems, &file.limits);
@@ -95,6 +101,7 @@ impl Checker<'_> {
             servers: servers.into_iter().collect::<Option<_>>()?,
             policy_dir,
             policy_budget,
+            policy_quick_budget,
             audit_file: self.base.join(&file.audit.file),
             sessions: sessions.flatten(),
             audit_mode: file.audit.mode,
@@ -335,6 +342,12 @@ fn limits(problems: &mut Problems, file: &LimitsFile) -> Limits {
     let tokens_max = number("tokens_max", file.tokens_max, 10_000, 0..=10_000_000);
     let sessions_per_owner_max =
         number("sessions_per_owner_max", file.sessions_per_owner_max, 1000, 1..=10_000_000);
+    let decisions_cached_max =
+        number("decisions_cached_max", file.decisions_cached_max, 65_536, 0..=10_000_000);
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    let slow_decisions_max =
+        number("slow_decisions_max", file.slow_decisions_max, processors.div_ceil(4), 1..=256);
+    let slow_queue_max = number("slow_queue_max", file.slow_queue_max, 64, 1..=100_000);
     let mut time = |name: &str, text: &Option<String>, default: u32, most: u32| {
         problems.duration(
             &format!("limits.{name}"),
@@ -356,6 +369,9 @@ fn limits(problems: &mut Problems, file: &LimitsFile) -> Limits {
         credentials_max,
         tokens_max,
         sessions_per_owner_max,
+        decisions_cached_max,
+        slow_decisions_max,
+        slow_queue_max,
         handshake_timeout: time("handshake_timeout", &file.handshake_timeout, 10, 60),
         body_timeout: time("body_timeout", &file.body_timeout, 30, 3600),
         connect_timeout: time("connect_timeout", &file.connect_timeout, 5, 60),

@@ -173,6 +173,9 @@ pub struct PolicyFile {
     pub dir: PathBuf,
     /// Wall time for one decision, as `50ms`; between `1ms` and `1s`. Default `50ms`.
     pub budget: Option<String>,
+    /// How long a decision may keep a worker. One that takes longer is made again beside the other requests, within
+    /// `budget`; as `2ms`, between `100us` and `1s`. Default `2ms`.
+    pub quick_budget: Option<String>,
 }
 
 /// Where audit records go.
@@ -237,6 +240,13 @@ pub struct LimitsFile {
     pub sessions_per_owner_max: Option<u64>,
     /// How long a session may last, as `24h` or shorter. Default `24h`.
     pub session_ttl_max: Option<String>,
+    /// Decisions that are kept for repeats of the same question, and answers for lists; 0 keeps none. Default 65536.
+    pub decisions_cached_max: Option<u64>,
+    /// Slow decisions that are made at once, each on a thread. Default: a quarter of the processors, at least one.
+    pub slow_decisions_max: Option<u64>,
+    /// Slow decisions that wait or are being made; an eighth of them for one caller of one package. Further ones are
+    /// denied. Default 64.
+    pub slow_queue_max: Option<u64>,
     /// How long a TLS handshake may take. Default `10s`.
     pub handshake_timeout: Option<String>,
     /// How long a request's head and body may take. Default `30s`.

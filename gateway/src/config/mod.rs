@@ -38,6 +38,8 @@ pub struct Config {
     pub policy_dir: PathBuf,
     /// Wall time for one decision.
     pub policy_budget: Duration,
+    /// How long a decision may keep a worker.
+    pub policy_quick_budget: Duration,
     /// The audit file.
     pub audit_file: PathBuf,
     /// The file with the keys of session ids, and what was in it.
@@ -169,6 +171,9 @@ pub struct Limits {
     pub credentials_max: usize,
     pub tokens_max: usize,
     pub sessions_per_owner_max: usize,
+    pub decisions_cached_max: usize,
+    pub slow_decisions_max: usize,
+    pub slow_queue_max: usize,
     pub handshake_timeout: Duration,
     pub body_timeout: Duration,
     pub connect_timeout: Duration,

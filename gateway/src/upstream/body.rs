@@ -54,9 +54,9 @@ impl AnswerBody {
             Source::Upstream(streaming) => streaming.next().await,
             Source::Events(streaming, filter) => loop {
                 let passed = match streaming.next().await {
-                    Some(Ok(chunk)) => filter.pass(&chunk),
+                    Some(Ok(chunk)) => filter.pass(&chunk).await,
                     Some(Err(error)) => return Some(Err(error)),
-                    None => match filter.rest() {
+                    None => match filter.rest().await {
                         Ok(rest) => return rest.map(Ok),
                         Err(error) => return Some(Err(error)),
                     },

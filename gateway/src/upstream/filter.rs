@@ -19,7 +19,7 @@ pub(super) async fn list(mut answer: Answer, mut filter: ListFilter) -> Result<A
     match media_type.as_str() {
         "application/json" => {
             let body = gather(answer.body, filter.bytes_max).await?;
-            let body = Bytes::from(filter.apply(&body)?);
+            let body = Bytes::from(filter.apply(&body).await?);
             answer.headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
             Ok(Answer { body: AnswerBody::whole(body), ..answer })
         }
@@ -53,29 +53,29 @@ pub(super) struct EventFilter {
 }
 
 impl EventFilter {
-    /// Takes a chunk and gives the events that ended in it.
-    pub(super) fn pass(&mut self, chunk: &[u8]) -> Result<Bytes, UpstreamError> {
+    /// Takes a chunk and gives the events that ended in it. Dropped before its end, it has lost some: so is the stream.
+    pub(super) async fn pass(&mut self, chunk: &[u8]) -> Result<Bytes, UpstreamError> {
         let Some(events) = &mut self.events else { return Ok(Bytes::new()) };
         let mut out = BytesMut::new();
         for event in events.push(chunk)? {
-            out.extend_from_slice(&self.event(event)?);
+            out.extend_from_slice(&self.event(event).await?);
         }
         Ok(out.freeze())
     }
 
     /// What stands behind the last whole event; a half event with a list in it is not let out.
-    pub(super) fn rest(&mut self) -> Result<Option<Bytes>, UpstreamError> {
+    pub(super) async fn rest(&mut self) -> Result<Option<Bytes>, UpstreamError> {
         match self.events.take().map(Events::finish).transpose()?.flatten() {
-            Some(event) => self.event(event).map(Some),
+            Some(event) => self.event(event).await.map(Some),
             None => Ok(None),
         }
     }
 
     /// The event with its lists filtered, written anew: a line that isn't one of the standard's fields is left out, since
     /// a lenient reader might take it for data.
-    fn event(&mut self, event: Event) -> Result<Bytes, UpstreamError> {
+    async fn event(&mut self, event: Event) -> Result<Bytes, UpstreamError> {
         match event.data().filter(|data| !data.is_empty()) {
-            Some(data) => Ok(event.plain(Some(&self.filter.apply(data.as_bytes())?))),
+            Some(data) => Ok(event.plain(Some(&self.filter.apply(data.as_bytes()).await?))),
             None => Ok(event.plain(None)),
         }
     }

@@ -99,7 +99,14 @@ fn check(row: &Row, shared: &BTreeMap<String, String>, place: &str) {
     let budget = Budget { evaluation: Duration::from_millis(row.budget_ms.unwrap_or(1_000)) };
     let set = PolicySet::compile(&files, budget).unwrap_or_else(|problems| panic!("{place}: {problems:?}"));
     let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
-    let question = Question { entry: row.entry.entry(), input: &row.input, now, permit_ttl_max: TTL_MAX };
+    let question = Question {
+        entry: row.entry.entry(),
+        input: &row.input,
+        now,
+        permit_ttl_max: TTL_MAX,
+        ends: now + TTL_MAX,
+        epoch: 0,
+    };
 
     match set.decide(&question) {
         Decision::Permit(permit) => {
