@@ -3,8 +3,10 @@
 use crate::audit::Audit;
 use crate::config::Limits;
 use crate::exchange;
+use crate::metrics::Metrics;
 use crate::route::Servers;
 use crate::token::Issuers;
+use crate::traces::Traces;
 use crate::upstream::Pool;
 use arc_swap::ArcSwap;
 use certs::{Clock, Identity};
@@ -24,6 +26,8 @@ pub struct Gateway {
     pub(crate) audit: Audit,
     pub(crate) exchange: exchange::Client,
     pub(crate) pool: Pool,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) traces: Option<Arc<Traces>>,
     pub(crate) reloads: watch::Sender<u64>,
 }
 

@@ -51,6 +51,9 @@ pub enum TokenError {
     Presenter,
 }
 
+/// How long it is until keys that could not be had are asked for again.
+const PRELOAD_INTERVAL: Duration = Duration::from_secs(2);
+
 /// Reads and verifies the caller's token.
 ///
 /// # Errors
@@ -155,13 +158,25 @@ impl Issuers {
         self.0.iter().find(|(issuer, _)| issuer.issuer == claimed).map(|(issuer, keys)| (issuer, keys))
     }
 
-    /// Reads everybody's keys ahead of the first token. A failure is tried again when one comes.
+    /// Reads everybody's keys ahead of the first token, and again until it has them: a gateway that waits for them is sent
+    /// no token that could fetch them.
     pub async fn preload(&self) {
-        for (issuer, keys) in &self.0 {
-            if let Err(error) = keys.refreshed().await {
-                tracing::warn!(issuer = issuer.issuer, %error, "an issuer's keys could not be had yet");
+        loop {
+            for (issuer, keys) in self.0.iter().filter(|(_, keys)| !keys.has_keys()) {
+                if let Err(error) = keys.refreshed().await {
+                    tracing::warn!(issuer = issuer.issuer, %error, "an issuer's keys could not be had yet");
+                }
             }
+            if self.without_keys().next().is_none() {
+                return;
+            }
+            tokio::time::sleep(PRELOAD_INTERVAL).await;
         }
+    }
+
+    /// Those whose keys could not be had so far.
+    pub fn without_keys(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().filter(|(_, keys)| !keys.has_keys()).map(|(issuer, _)| issuer.issuer.as_str())
     }
 
     /// Their names, for the protected resource's metadata.

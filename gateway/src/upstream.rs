@@ -129,9 +129,10 @@ impl<'p> Upstream<'p> {
         permit: Permit,
         credential: Credential,
         arrival: &Arrival,
+        trace: Option<HeaderValue>,
         filter: Option<ListFilter>,
     ) -> Result<Answer, UpstreamError> {
-        let request = self.request(credential, arrival)?;
+        let request = self.request(credential, arrival, trace)?;
         let (response, lease) = self.pool.send(&self.server, &self.identity, request).await?;
         let (head, incoming) = response.into_parts();
         if !passes(head.status) {
@@ -151,6 +152,7 @@ impl<'p> Upstream<'p> {
         &self,
         credential: Credential,
         arrival: &Arrival,
+        trace: Option<HeaderValue>,
     ) -> Result<Request<Full<Bytes>>, UpstreamError> {
         let body = arrival.body.clone().unwrap_or_default();
         let mut headers = filtered(&arrival.headers, &REQUEST_HEADERS, Some(PARAM_HEADERS));
@@ -161,6 +163,9 @@ impl<'p> Upstream<'p> {
             if arrival.headers.get_all(trace).iter().count() > 1 {
                 headers.remove(trace); // Two are none (W3C Trace Context §3.2).
             }
+        }
+        if let Some(ours) = trace {
+            headers.insert("traceparent", ours); // The same trace; what comes next in it is the upstream's.
         }
         let mut bearer = HeaderValue::try_from(format!("Bearer {}", credential.token.expose()))
             .map_err(|_| UpstreamError::Credential)?;

@@ -1,5 +1,7 @@
 //! From the configuration as written to the configuration as run, with every mistake at once.
 
+mod sight;
+
 use super::file::{
     ConfigFile, HttpsFile, IdentityFile, IssuerFile, JwksFile, LimitsFile, PresenterFile, ServerFile,
     SubjectFile, TokenServiceFile,
@@ -82,6 +84,8 @@ impl Checker<'_> {
             Duration::from_millis(50),
             budget,
         );
+        let admin = self.admin(&file.admin);
+        let traces = self.traces(&file.telemetry);
         self.any_subject(&file);
         let limits = limits(self.problems, &file.limits);
         Some(Config {
@@ -94,6 +98,8 @@ impl Checker<'_> {
             policy_dir,
             policy_budget,
             audit_file: self.base.join(&file.audit.file),
+            admin: admin?,
+            traces: traces?,
             limits,
             origins: file.origins.into_iter().collect::<BTreeSet<_>>(),
         })

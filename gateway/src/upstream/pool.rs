@@ -4,6 +4,7 @@
 
 use super::{UpstreamError, deadline};
 use crate::config::{Limits, Server};
+use crate::metrics::{Counted, Metrics};
 use bytes::Bytes;
 use certs::{Clock, Identity, IdentitySource, SharedSource, SpiffeId};
 use http::{Request, Response};
@@ -28,6 +29,7 @@ pub struct Pool {
     clock: Clock,
     connect_timeout: Duration,
     response_timeout: Duration,
+    metrics: Arc<Metrics>,
 }
 
 #[derive(Debug, Default)]
@@ -69,12 +71,13 @@ const BEFORE_EXPIRY: Duration = Duration::from_secs(10);
 
 impl Pool {
     /// An empty pool.
-    pub fn new(clock: Clock, limits: &Limits) -> Self {
+    pub fn new(clock: Clock, limits: &Limits, metrics: Arc<Metrics>) -> Self {
         Self {
             shared: Arc::default(),
             clock,
             connect_timeout: limits.connect_timeout,
             response_timeout: limits.response_timeout,
+            metrics,
         }
     }
 
@@ -119,6 +122,12 @@ impl Pool {
         deadline(until, self.clock.now())
     }
 
+    /// How many connections wait for a request.
+    pub(crate) fn idle_count(&self) -> usize {
+        let all = self.shared.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        all.values().map(Vec::len).sum()
+    }
+
     fn idle(&self, key: &Key) -> Option<Connection> {
         let now = self.clock.now();
         let mut all = self.shared.idle.lock().unwrap_or_else(PoisonError::into_inner);
@@ -134,9 +143,10 @@ impl Pool {
     }
 
     async fn connect(&self, server: &Server, identity: &Arc<Identity>) -> Result<Connection, UpstreamError> {
-        tokio::time::timeout(self.connect_timeout, self.dial(server, identity))
-            .await
-            .map_err(|_| UpstreamError::Timeout)?
+        let dialled = tokio::time::timeout(self.connect_timeout, self.dial(server, identity)).await;
+        let dialled = dialled.unwrap_or(Err(UpstreamError::Timeout));
+        self.metrics.dial(dialled.is_ok());
+        dialled
     }
 
     async fn dial(&self, server: &Server, identity: &Arc<Identity>) -> Result<Connection, UpstreamError> {
@@ -152,7 +162,9 @@ impl Pool {
         let tls = TlsConnector::from(Arc::new(tls)).connect(name, tcp).await.map_err(UpstreamError::Tls)?;
         let until = theirs(&tls).min(identity.svid.peer().not_after);
         let (sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(tls)).await?;
+        let counted = Counted::new(&self.metrics.upstream_connections);
         let driver = tokio::spawn(async move {
+            let _counted = counted;
             let _ = connection.await; // Its error reaches whoever waits for an answer on it.
         });
         Ok(Connection { sender, driver: driver.abort_handle(), idle_since: Instant::now(), until })
