@@ -12,6 +12,7 @@ pub mod reply;
 pub mod server;
 pub mod components;
 pub mod remote_s3;
+pub mod watchers;
 
 pub use agent::Agent;
 pub use reply::Reply;
@@ -43,6 +44,8 @@ pub struct Plan {
     pub subject: &'static str,
     pub limits: &'static str,
     pub presenters: &'static str,
+    pub telemetry: String,
+    pub more_issuers: &'static str,
     pub server_path: &'static str,
     pub server_is_up: bool,
     pub s3: Option<remote_s3::Endpoint>,
@@ -55,6 +58,8 @@ impl Default for Plan {
             subject: "required",
             limits: "{}",
             presenters: "",
+            telemetry: "{}".into(),
+            more_issuers: "",
             server_path: "mcp/ledger",
             server_is_up: true,
             s3: None,
@@ -281,7 +286,8 @@ fn config(plan: &Plan, url: &str, origin: &str, ledger: SocketAddr, s3: Option<S
     let s3 = s3.map_or(String::new(), |at| {
         format!("  s3: {{url: \"https://{at}/mcp\", spiffe_id: \"spiffe://{DOMAIN}/mcp/s3\"}}")
     });
-    let (subject, limits, presenters) = (plan.subject, plan.limits, plan.presenters);
+    let (subject, limits, presenters, telemetry, more_issuers) =
+        (plan.subject, plan.limits, plan.presenters, &plan.telemetry, plan.more_issuers);
     format!(
         "listen: 127.0.0.1:0
 url: {url}
@@ -292,6 +298,7 @@ issuers:
     leeway: 0s
     presenter: {{claim: client_id, map: {{{presenters}}}}}
     jwks: {{url: \"{origin}/oauth/users/jwks\", refresh: 1s, server: {{spiffe_id: \"spiffe://{DOMAIN}/token-service\"}}}}
+{more_issuers}
 token_service:
   issuer: {origin}/oauth
   token_endpoint: {origin}/oauth/token
@@ -306,6 +313,8 @@ servers:
 {s3}
 policy: {{dir: policies}}
 audit: {{file: audit.jsonl}}
+admin: {{listen: 127.0.0.1:0}}
+telemetry: {telemetry}
 limits: {limits}
 "
     )
