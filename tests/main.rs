@@ -11,6 +11,7 @@ mod sessions; //     whose a session is
 mod exchange; //     what is minted, for whom, and for no one else
 mod upstreams; //    what goes out, what comes back, and how both end
 mod records; //      one record for each request, in a chain
+mod sight; //        what a gateway says of itself, and to whom
 mod command_line; // what a newcomer types
 mod clients; //      the official SDKs, through `sallyport up`
 mod s3; //           the S3 server behind the gate

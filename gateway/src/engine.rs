@@ -8,6 +8,8 @@ use crate::audit::Audit;
 use crate::config::Limits;
 use crate::decode::{Body, BodyError};
 use crate::listener::{Connections, Handshake};
+use crate::metrics::{self, Metrics};
+use crate::observed::Stage;
 use crate::reply::Response;
 use crate::request::{self, Arrival};
 use crate::state::Gateway;
@@ -32,7 +34,7 @@ use std::any::Any;
 use std::net::{IpAddr, TcpListener};
 use std::os::fd::IntoRawFd;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
 /// Bytes that Pingora buffers for reading on each connection; its default of 64 KiB is what an idle one costs.
@@ -132,16 +134,21 @@ impl ServerApp for Door {
         let (place, tcp) = (self.connections.handshaking(), stream.into_any().downcast::<L4>());
         let (Some(handshaking), Ok(mut tcp)) = (place, tcp) else { return self.turn_away(ip) };
         let _ = tcp.set_nodelay(); // Head and body of a small answer are two writes; without it the second one waits.
+        let began = Instant::now();
         match tokio::time::timeout(self.handshake_timeout, self.acceptor.tls_handshake(*tcp)).await {
             Ok(Ok(tls)) => {
                 let Some(_open) = self.connections.open(handshaking) else { return self.turn_away(ip) };
+                self.metrics().stage(Stage::Listener, began.elapsed());
+                let _counted = metrics::Counted::new(&self.metrics().connections);
                 self.serve(Box::new(tls), shutdown.clone()).await
             }
             Ok(Err(error)) => {
+                self.metrics().handshake_refused("tls");
                 self.audit.refused_connection(ip, error.to_string().trim().to_owned());
                 None
             }
             Err(_) => {
+                self.metrics().handshake_refused("timeout");
                 self.audit.refused_connection(ip, "the handshake did not end in time".into());
                 None
             }
@@ -150,8 +157,13 @@ impl ServerApp for Door {
 }
 
 impl Door {
+    fn metrics(&self) -> &Metrics {
+        &self.app.gateway.metrics
+    }
+
     /// Closes a connection that there is no place for. A flood of them makes a record a second, not one each.
     fn turn_away(&self, ip: Option<IpAddr>) -> Option<Stream> {
+        self.metrics().handshake_refused("limit");
         if let Some(count) = self.connections.turned_away() {
             self.audit.refused_connection(
                 ip,
@@ -271,7 +283,7 @@ impl App {
         ip: Option<IpAddr>,
         limits: &Limits,
     ) -> Option<Arrival> {
-        let at = self.gateway.clock.now();
+        let (at, began) = (self.gateway.clock.now(), Instant::now());
         let handshake = handshake(session.digest()?.ssl_digest.as_deref()?)?;
         let body = body(session, limits).await;
         let head = session.req_header();
@@ -279,6 +291,7 @@ impl App {
             handshake,
             ip,
             at,
+            began,
             method: head.method.clone(),
             uri: head.uri.clone(),
             headers: head.headers.clone(),

@@ -104,6 +104,11 @@ impl KeyStore {
         }
     }
 
+    /// Whether they were read at least once.
+    pub fn has_keys(&self) -> bool {
+        self.0.keys.load().is_some()
+    }
+
     /// The keys, read anew unless that was tried within `refresh`.
     ///
     /// # Errors

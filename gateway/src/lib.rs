@@ -17,6 +17,10 @@ pub mod audit; //    9  one record per request: opened first, written last, on e
 
 pub mod reply;
 pub mod session; // whose a 2025 session is; opened between stages 4 and 5
+pub mod observed;
+pub mod metrics;
+pub mod traces;
+pub mod admin;
 pub mod metadata;
 pub mod state;
 pub mod reload;

@@ -30,6 +30,7 @@ pub async fn follow_identity(gateway: Arc<Gateway>, source: SharedSource) {
             &format!("generation {}", identity.generation),
             gateway.clock.now(),
         );
+        gateway.metrics.reload("identity", "swapped");
         gateway.swap(|state| state.identity = Arc::clone(&identity));
     }
 }
@@ -92,12 +93,14 @@ pub async fn follow_policy(
                 let set = Arc::new(set);
                 tracing::info!(revision = set.revision(), "policy swapped");
                 gateway.audit.event("policy_swapped", set.revision(), gateway.clock.now());
+                gateway.metrics.reload("policy", "swapped");
                 gateway.swap(|state| state.policy = Arc::clone(&set));
                 (running, refused) = (found, None);
             }
             Err(problems) => {
                 tracing::error!(problems = %listed(&problems), "policy not swapped, the last good set stays");
                 gateway.audit.event("policy_refused", &listed(&problems), gateway.clock.now());
+                gateway.metrics.reload("policy", "refused");
                 refused = Some(found);
                 gateway.reloads.send_modify(|n| *n += 1);
             }

@@ -8,6 +8,7 @@ use crate::config::problems::chain;
 use crate::decode::{BodyError, DecodeError};
 use crate::exchange::ExchangeError;
 use crate::identity::IdentityError;
+use crate::observed::{Observed, Stage};
 use crate::request::Arrival;
 use crate::route::RouteError;
 use crate::session::SessionError;
@@ -70,6 +71,7 @@ pub struct Response {
 pub struct ResponseBody {
     body: AnswerBody,
     record: Record,
+    observed: Observed,
 }
 
 /// All that a caller learns of a refusal.
@@ -97,21 +99,31 @@ pub fn render(
     url: &str,
     arrival: &Arrival,
     mut record: Record,
+    mut observed: Observed,
 ) -> Response {
     let (answer, close) = match outcome {
         Ok(answer) => (answer, false),
-        Err(refusal) => (refused(&refusal, url, arrival, &mut record), refusal.ends_connection()),
+        Err(refusal) => {
+            (refused(&refusal, url, arrival, &mut record, &mut observed), refusal.ends_connection())
+        }
     };
     record.status(answer.status);
+    observed.answered(answer.status);
     Response {
         status: answer.status,
         headers: answer.headers,
         close,
-        body: ResponseBody { body: answer.body, record },
+        body: ResponseBody { body: answer.body, record, observed },
     }
 }
 
-fn refused(refusal: &Refusal, url: &str, arrival: &Arrival, record: &mut Record) -> Answer {
+fn refused(
+    refusal: &Refusal,
+    url: &str,
+    arrival: &Arrival,
+    record: &mut Record,
+    observed: &mut Observed,
+) -> Answer {
     let told = refusal.told(at_the_door(record.method()), record.rpc_id.is_some());
     if let Refusal::Authorize(error) = refusal {
         match error {
@@ -124,6 +136,7 @@ fn refused(refusal: &Refusal, url: &str, arrival: &Arrival, record: &mut Record)
         }
     }
     record.refused(&told.reason, refusal.cause());
+    observed.refused(refusal.stage(), &told.reason, refusal.package());
     tracing::info!(reason = %told.reason, status = told.status.as_u16(), cause = ?refusal.cause(), "refused");
     let id = record.rpc_id.clone().or_else(|| refusal.id());
     let data = told.data.clone().unwrap_or_else(|| json!({ "reason": told.reason }));
@@ -167,6 +180,25 @@ impl Refusal {
             }
             Self::Upstream(error) => upstream(error),
         }
+    }
+
+    /// The stage that refused.
+    fn stage(&self) -> Stage {
+        match self {
+            Self::Identity(_) => Stage::Identity,
+            Self::Route(_) => Stage::Route,
+            Self::Token(_) => Stage::Token,
+            Self::Decode(_) | Self::Session(_) => Stage::Decode,
+            Self::Authorize(_) => Stage::Authorize,
+            Self::Exchange(_) => Stage::Exchange,
+            Self::Audit(_) => Stage::Audit,
+            Self::Upstream(_) => Stage::Upstream,
+        }
+    }
+
+    /// The policy package that denied, where one was asked.
+    fn package(&self) -> Option<&str> {
+        if let Self::Authorize(AuthorizeError::Denied(denial)) = self { denial.package() } else { None }
     }
 
     /// Whether the connection ends with the answer: whoever it belonged to is not that any more.
@@ -348,6 +380,7 @@ impl ResponseBody {
         let next = self.body.next().await;
         if let Some(Err(error)) = &next {
             self.record.ended(Outcome::AnswerBroken, Some(chain(error)));
+            self.observed.ended(Outcome::AnswerBroken);
         }
         next
     }
@@ -360,5 +393,6 @@ impl ResponseBody {
     /// Notes that the last byte was handed over.
     pub fn complete(mut self) {
         self.record.ended(Outcome::Complete, None);
+        self.observed.ended(Outcome::Complete);
     }
 }

@@ -1,17 +1,20 @@
 //! Starts a gateway from its configuration, and stops it so that nothing is lost.
 
+use crate::admin;
 use crate::audit::Audit;
 use crate::authorize::Lane;
-use crate::config::Config;
+use crate::config::{Admin, Config};
 use crate::engine::{self, EngineError};
 use crate::exchange;
 use crate::https::HttpsError;
 use crate::jwks::KeyStore;
 use crate::listener;
+use crate::metrics::Metrics;
 use crate::reload::{self, listed, read_sources};
 use crate::session::{Counts, KeyRing};
 use crate::state::{Gateway, State};
 use crate::token::Issuers;
+use crate::traces::{Traces, TracesError};
 use crate::upstream::Pool;
 use arc_swap::ArcSwap;
 use certs::files::FileSource;
@@ -31,6 +34,7 @@ pub struct Running {
     stop: watch::Sender<bool>,
     in_flight: Arc<watch::Sender<usize>>,
     accepting: JoinHandle<Result<(), EngineError>>,
+    admin: Option<admin::Serving>,
     followers: Vec<JoinHandle<()>>,
 }
 
@@ -76,6 +80,21 @@ pub enum StartError {
     /// The system gives no random bytes, so there is no key for session ids.
     #[error("no random bytes are to be had")]
     Random,
+    /// The admin address can't be listened on.
+    #[error("can't listen on {address} for health and metrics; `admin.listen` chooses another, or `off`")]
+    Admin {
+        /// Which.
+        address: SocketAddr,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Spans can't be delivered.
+    #[error("traces can't be set up")]
+    Traces(#[from] TracesError),
+    /// Two metrics have one name.
+    #[error("the metrics can't be set up")]
+    Metrics(#[from] prometheus::Error),
     /// TLS could not be configured.
     #[error("TLS could not be configured")]
     Tls(#[from] rustls::Error),
@@ -100,10 +119,17 @@ pub async fn start(config: Config, tcp: Option<TcpListener>, clock: Clock) -> Re
     let (policy_dir, policy_budget) = (config.policy_dir.clone(), config.policy_budget);
     let folder = |source| StartError::PolicyFolder { path: policy_dir.display().to_string(), source };
     let sources = read_sources(&policy_dir).map_err(folder)?;
+    let admin = config.admin.clone();
     let gateway = Arc::new(assemble(config, &sources, &source, clock.clone())?);
     gateway.audit.event("started", &gateway.url, clock.now());
     let (stop, stopped) = watch::channel(false);
     let in_flight = Arc::new(watch::Sender::new(0));
+    let listen_admin = |config: Admin| {
+        let address = config.listen;
+        admin::serve(&config, Arc::clone(&gateway), stopped.clone())
+            .map_err(|source| StartError::Admin { address, source })
+    };
+    let admin = admin.map(listen_admin).transpose()?;
     let tls = listener::tls(Arc::clone(&source), clock)?;
     let served =
         engine::Listener { tcp, tls, gateway: Arc::clone(&gateway), in_flight: Arc::clone(&in_flight) };
@@ -121,7 +147,7 @@ pub async fn start(config: Config, tcp: Option<TcpListener>, clock: Clock) -> Re
             "sessions.key_ring is not set: sessions end when this gateway does, and no replica shares them"
         );
     }
-    Ok(Running { address, gateway, stop, in_flight, accepting, followers })
+    Ok(Running { address, gateway, stop, in_flight, accepting, admin, followers })
 }
 
 fn assemble(
@@ -145,6 +171,8 @@ fn assemble(
         Some((_, ring)) => ring,
         None => KeyRing::of_the_moment().map_err(|_| StartError::Random)?,
     };
+    let metrics = Arc::new(Metrics::new()?);
+    let traces = config.traces.as_ref().map(|to| Traces::new(to, source, &clock, Arc::clone(&metrics)));
     let state = State {
         identity: source.current(),
         issuers: Arc::new(Issuers::new(issuers?, config.limits.tokens_max)),
@@ -159,11 +187,19 @@ fn assemble(
         url: config.url,
         origins: config.origins,
         audit,
-        exchange: exchange::Client::new(config.token_service, source, &clock, config.limits.credentials_max)?,
+        exchange: exchange::Client::new(
+            config.token_service,
+            source,
+            &clock,
+            config.limits.credentials_max,
+            Arc::clone(&metrics),
+        )?,
         lane: Arc::new(Lane::new(config.policy_budget, config.policy_quick_budget, &config.limits)),
-        pool: Pool::new(clock.clone(), &config.limits),
         sessions: Counts::default(),
+        pool: Pool::new(clock.clone(), &config.limits, Arc::clone(&metrics)),
         limits: config.limits,
+        metrics,
+        traces: traces.transpose()?.map(Arc::new),
         reloads: watch::Sender::new(0),
         clock,
     })
@@ -173,6 +209,11 @@ impl Running {
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where health, readiness and metrics are, unless that is off.
+    pub fn admin_address(&self) -> Option<SocketAddr> {
+        self.admin.as_ref().map(|admin| admin.address)
     }
 
     /// Waits until every record handed over so far is in the audit file.
@@ -195,7 +236,8 @@ impl Running {
         self.gateway.state().identity.generation
     }
 
-    /// Stops: accepts nothing more, lets requests in flight end within the drain timeout, and writes the last records.
+    /// Stops: says that it isn't ready, accepts nothing more, lets requests in flight end within the drain timeout, writes the
+    /// last records and delivers the last spans.
     pub async fn stop(self) {
         self.stop.send_replace(true);
         let _ = self.accepting.await; // It only waits for the accept loop.
@@ -207,5 +249,11 @@ impl Running {
         self.followers.iter().for_each(JoinHandle::abort);
         self.gateway.audit.event("stopped", "", self.gateway.clock.now());
         self.gateway.audit.flush();
+        if let Some(traces) = self.gateway.traces.clone() {
+            let _ = tokio::task::spawn_blocking(move || traces.finish()).await; // It says itself what it couldn't deliver.
+        }
+        if let Some(admin) = self.admin {
+            admin.task.abort();
+        }
     }
 }

@@ -4,9 +4,11 @@ use crate::audit::Audit;
 use crate::authorize::Lane;
 use crate::config::Limits;
 use crate::exchange;
+use crate::metrics::Metrics;
 use crate::route::Servers;
 use crate::session::{Counts, KeyRing};
 use crate::token::Issuers;
+use crate::traces::Traces;
 use crate::upstream::Pool;
 use arc_swap::ArcSwap;
 use certs::{Clock, Identity};
@@ -28,6 +30,8 @@ pub struct Gateway {
     pub(crate) exchange: exchange::Client,
     pub(crate) pool: Pool,
     pub(crate) sessions: Counts,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) traces: Option<Arc<Traces>>,
     pub(crate) reloads: watch::Sender<u64>,
 }
 

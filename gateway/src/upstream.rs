@@ -133,9 +133,10 @@ impl<'p> Upstream<'p> {
         credential: Credential,
         session: Session<'_>,
         arrival: &Arrival,
+        trace: Option<HeaderValue>,
         filter: Option<ListFilter>,
     ) -> Result<Answer, UpstreamError> {
-        let request = self.request(credential, &session, arrival)?;
+        let request = self.request(credential, &session, arrival, trace)?;
         let (response, lease) = self.pool.send(&self.server, &self.identity, request).await?;
         let (head, incoming) = response.into_parts();
         if !passes(head.status) {
@@ -161,6 +162,7 @@ impl<'p> Upstream<'p> {
         credential: Credential,
         session: &Session<'_>,
         arrival: &Arrival,
+        trace: Option<HeaderValue>,
     ) -> Result<Request<Full<Bytes>>, UpstreamError> {
         let body = arrival.body.clone().unwrap_or_default();
         let mut headers = filtered(&arrival.headers, &REQUEST_HEADERS, Some(PARAM_HEADERS));
@@ -174,6 +176,9 @@ impl<'p> Upstream<'p> {
         }
         if let Some(id) = session.upstream() {
             headers.insert(SESSION_ID, id.clone());
+        }
+        if let Some(ours) = trace {
+            headers.insert("traceparent", ours); // The same trace; what comes next in it is the upstream's.
         }
         let mut bearer = HeaderValue::try_from(format!("Bearer {}", credential.token.expose()))
             .map_err(|_| UpstreamError::Credential)?;

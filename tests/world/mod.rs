@@ -12,6 +12,7 @@ pub mod reply;
 pub mod server;
 pub mod components;
 pub mod remote_s3;
+pub mod watchers;
 
 pub use agent::Agent;
 pub use reply::Reply;
@@ -43,6 +44,8 @@ pub struct Plan {
     pub subject: &'static str,
     pub limits: &'static str,
     pub presenters: &'static str,
+    pub telemetry: String,
+    pub more_issuers: &'static str,
     pub server_path: &'static str,
     pub audit: &'static str,
     pub server_is_up: bool,
@@ -56,6 +59,8 @@ impl Default for Plan {
             subject: "required",
             limits: "{}",
             presenters: "",
+            telemetry: "{}".into(),
+            more_issuers: "",
             server_path: "mcp/ledger",
             audit: "best_effort",
             server_is_up: true,
@@ -285,7 +290,8 @@ fn config(plan: &Plan, url: &str, origin: &str, ledger: SocketAddr, s3: Option<S
     let s3 = s3.map_or(String::new(), |at| {
         format!("  s3: {{url: \"https://{at}/mcp\", spiffe_id: \"spiffe://{DOMAIN}/mcp/s3\"}}")
     });
-    let (subject, limits, presenters, audit) = (plan.subject, plan.limits, plan.presenters, plan.audit);
+    let (subject, limits, presenters, audit, telemetry, more_issuers) =
+        (plan.subject, plan.limits, plan.presenters, plan.audit, &plan.telemetry, plan.more_issuers);
     format!(
         "listen: 127.0.0.1:0
 url: {url}
@@ -296,6 +302,7 @@ issuers:
     leeway: 0s
     presenter: {{claim: client_id, map: {{{presenters}}}}}
     jwks: {{url: \"{origin}/oauth/users/jwks\", refresh: 1s, server: {{spiffe_id: \"spiffe://{DOMAIN}/token-service\"}}}}
+{more_issuers}
 token_service:
   issuer: {origin}/oauth
   token_endpoint: {origin}/oauth/token
@@ -311,6 +318,8 @@ servers:
 policy: {{dir: policies}}
 audit: {{file: audit.jsonl, mode: {audit}}}
 sessions: {{key_ring: sessions.keys}}
+admin: {{listen: 127.0.0.1:0}}
+telemetry: {telemetry}
 limits: {limits}
 "
     )

@@ -1,5 +1,7 @@
 //! From the configuration as written to the configuration as run, with every mistake at once.
 
+mod sight;
+
 use super::file::{
     ConfigFile, HttpsFile, IdentityFile, IssuerFile, JwksFile, LimitsFile, PresenterFile, ServerFile,
     SubjectFile, TokenServiceFile,
@@ -89,6 +91,8 @@ impl Checker<'_> {
             Duration::from_millis(2),
             Duration::from_micros(100)..=Duration::from_secs(1),
         );
+        let admin = self.admin(&file.admin);
+        let traces = self.traces(&file.telemetry);
         self.any_subject(&file);
         let sessions = file.sessions.key_ring.as_deref().map(|path| self.key_ring(path));
         let limits = limits(self.problems, &file.limits);
@@ -105,6 +109,8 @@ impl Checker<'_> {
             audit_file: self.base.join(&file.audit.file),
             sessions: sessions.flatten(),
             audit_mode: file.audit.mode,
+            admin: admin?,
+            traces: traces?,
             limits,
             origins: file.origins.into_iter().collect::<BTreeSet<_>>(),
         })

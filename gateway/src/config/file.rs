@@ -32,6 +32,12 @@ pub struct ConfigFile {
     /// Sessions of the MCP versions before 2026-07-28.
     #[serde(default)]
     pub sessions: SessionsFile,
+    /// Where the gateway says how it is: health, readiness, metrics.
+    #[serde(default)]
+    pub admin: AdminFile,
+    /// Where traces go. Default: nowhere.
+    #[serde(default)]
+    pub telemetry: TelemetryFile,
     /// Numbers that bound what callers can use up.
     #[serde(default)]
     pub limits: LimitsFile,
@@ -208,6 +214,54 @@ pub struct SessionsFile {
     /// seals, all of them open; the file is read again when it changes. Replicas need the same one. Default: a key that is
     /// made at the start and forgotten at the end, and every session with it.
     pub key_ring: Option<PathBuf>,
+}
+
+/// The admin listener: plain HTTP without any authentication, for `/healthz`, `/readyz` and `/metrics`.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AdminFile {
+    /// Address and port, or `off`. Port 0 takes a free one. Default `127.0.0.1:9901`.
+    pub listen: Option<String>,
+    /// Connections that are served at once; more wait. Default 64.
+    pub connections_max: Option<u64>,
+    /// How long a connection may take, from its first byte to the last of its one answer. Default `5s`.
+    pub timeout: Option<String>,
+}
+
+/// What of the gateway's work can be followed elsewhere.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TelemetryFile {
+    /// The collector. Without one no span is made, and a caller's `traceparent` goes on as it came.
+    pub otlp: Option<OtlpFile>,
+    /// Which requests are traced.
+    #[serde(default)]
+    pub traces: TracesFile,
+}
+
+/// An OpenTelemetry collector that takes OTLP over HTTP, as protobuf.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct OtlpFile {
+    /// Its base URL, as `http://127.0.0.1:4318`; `/v1/traces` is added. Spans name callers and tools, so a collector that is
+    /// not on this machine should be `https`.
+    pub endpoint: String,
+    /// What an `https` server must prove. Default: a host name that the system's authorities vouch for.
+    #[serde(default)]
+    pub server: HttpsFile,
+    /// How long one delivery may take, and all that is left of them when the gateway stops. Default `5s`.
+    pub timeout: Option<String>,
+}
+
+/// Which requests are traced.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TracesFile {
+    /// The share of requests that are traced where the caller's `traceparent` doesn't say; where it does, its flag holds.
+    /// Between 0 and 1. Default 1.
+    pub sample: Option<f64>,
+    /// Spans that wait to be delivered; what doesn't fit is lost, and a warning says so. Default 16384.
+    pub queue_max: Option<u64>,
 }
 
 /// Numbers that bound what callers can use up. Each has a default.

@@ -46,6 +46,10 @@ pub struct Config {
     pub sessions: Option<(PathBuf, KeyRing)>,
     /// What becomes of calls while records can't be written.
     pub audit_mode: AuditMode,
+    /// The admin listener; none if it is off.
+    pub admin: Option<Admin>,
+    /// Where traces go, if anywhere.
+    pub traces: Option<Traces>,
     /// Bounds.
     pub limits: Limits,
     /// Accepted values of `Origin`.
@@ -153,6 +157,32 @@ pub struct Server {
     pub scopes: BTreeMap<String, Vec<String>>,
     /// Whether keys in arguments may differ by case alone.
     pub case_variants_in_arguments: bool,
+}
+
+/// The admin listener.
+#[derive(Clone, Debug)]
+pub struct Admin {
+    /// Where it listens.
+    pub listen: SocketAddr,
+    /// Connections served at once.
+    pub connections_max: usize,
+    /// How long each may take.
+    pub timeout: Duration,
+}
+
+/// Where traces go.
+#[derive(Clone, Debug)]
+pub struct Traces {
+    /// The collector's URL for traces, `http` or `https`.
+    pub endpoint: Url,
+    /// What an `https` server must prove.
+    pub server: HttpsServer,
+    /// How long one delivery may take.
+    pub timeout: Duration,
+    /// The share of requests without a caller's word that are traced, 0 to 1.
+    pub sample: f64,
+    /// Spans that may wait.
+    pub queue_max: usize,
 }
 
 /// Bounds; see [`file::LimitsFile`] for what each means.

@@ -5,6 +5,7 @@ use super::{Credential, ExchangeError, Grant};
 use crate::config::TokenService;
 use crate::https::{Https, HttpsError};
 use crate::jwks::KeyStore;
+use crate::metrics::{ExchangeOutcome, Metrics};
 use crate::token::SubjectToken;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -12,7 +13,8 @@ use certs::{Clock, SharedSource};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokens::{Claims, Expect, Secret, SigningKey};
 use url::Url;
 use url::form_urlencoded::Serializer;
@@ -44,6 +46,7 @@ pub struct Client {
     actor_key: SigningKey,
     timeout: Duration,
     cache: Cache,
+    metrics: Arc<Metrics>,
 }
 
 /// RFC 8693 §2.2.1.
@@ -68,6 +71,7 @@ impl Client {
         source: &SharedSource,
         clock: &Clock,
         credentials_max: usize,
+        metrics: Arc<Metrics>,
     ) -> Result<Self, HttpsError> {
         Ok(Self {
             https: Https::new(&service.server, source, clock)?,
@@ -77,6 +81,7 @@ impl Client {
             actor_key: service.actor_key,
             timeout: service.timeout,
             cache: Cache::new(credentials_max),
+            metrics,
         })
     }
 
@@ -99,11 +104,21 @@ impl Client {
             &asked.scopes,
             &asked.binding,
         );
+        let (began, mut hit) = (Instant::now(), true);
         let fresh = async || {
+            hit = false;
             let token = self.exchange(&asked, subject.map(|s| s.token()), now).await?;
             self.checked(token, &asked, subject.map(|s| s.claims()), now).await
         };
-        self.cache.get(key, now, fresh).await
+        let given = self.cache.get(key, now, fresh).await;
+        let outcome = match &given {
+            Ok(_) if hit => ExchangeOutcome::Hit,
+            Ok(_) => ExchangeOutcome::Fetched,
+            Err(ExchangeError::Refused { .. }) => ExchangeOutcome::Refused,
+            Err(_) => ExchangeOutcome::Failed,
+        };
+        self.metrics.exchange(outcome, began.elapsed());
+        given
     }
 
     async fn exchange(

@@ -9,7 +9,7 @@ use crate::jwks::KeyStore;
 use aws_lc_rs::digest::{SHA256, digest};
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokens::verify::claimed_issuer;
 use tokens::{Authentic, Keys, Secret};
 
@@ -38,6 +38,9 @@ pub(super) struct Found {
     pub(super) issuer: Arc<Issuer>,
     pub(super) digest: [u8; 32],
 }
+
+/// How long it is until keys that could not be had are asked for again.
+const PRELOAD_INTERVAL: Duration = Duration::from_secs(2);
 
 impl Issuers {
     /// Issuers with the stores of their keys; at most so many verified tokens are remembered.
@@ -87,13 +90,26 @@ impl Issuers {
         }
     }
 
-    /// Reads everybody's keys ahead of the first token. A failure is tried again when one comes.
+    /// Reads everybody's keys ahead of the first token, and again until it has them: a gateway that waits for them is sent
+    /// no token that could fetch them.
     pub async fn preload(&self) {
-        for (issuer, keys) in &self.issuers {
-            if let Err(error) = keys.refreshed().await {
-                tracing::warn!(issuer = issuer.issuer, %error, "an issuer's keys could not be had yet");
+        loop {
+            for (issuer, keys) in self.issuers.iter().filter(|(_, keys)| !keys.has_keys()) {
+                if let Err(error) = keys.refreshed().await {
+                    tracing::warn!(issuer = issuer.issuer, %error, "an issuer's keys could not be had yet");
+                }
             }
+            if self.without_keys().next().is_none() {
+                return;
+            }
+            tokio::time::sleep(PRELOAD_INTERVAL).await;
         }
+    }
+
+    /// Those whose keys could not be had so far.
+    pub fn without_keys(&self) -> impl Iterator<Item = &str> {
+        let without = self.issuers.iter().filter(|(_, keys)| !keys.has_keys());
+        without.map(|(issuer, _)| issuer.issuer.as_str())
     }
 
     /// Their names, for the protected resource's metadata.
@@ -124,7 +140,6 @@ mod tests {
     use certs::{Clock, SharedSource};
     use serde_json::json;
     use std::path::Path;
-    use std::time::Duration;
     use tokens::SigningKey;
 
     fn issuers(dir: &Path, verified_max: usize) -> Issuers {
@@ -174,10 +189,10 @@ mod tests {
             assert_eq!(remembered(&issuers), 1);
         }
         publish(dir.path(), &[&first, &second]);
-        issuers.preload().await;
+        issuers.issuers[0].1.refreshed().await.unwrap();
         assert!(accepted(&issuers, &alice).await, "its key is still there");
         publish(dir.path(), &[&second]);
-        issuers.preload().await;
+        issuers.issuers[0].1.refreshed().await.unwrap();
         assert!(!accepted(&issuers, &alice).await, "its key was withdrawn");
     }
 
@@ -187,9 +202,9 @@ mod tests {
         let key = SigningKey::generate().unwrap();
         publish(dir.path(), &[&key]);
         let issuers = issuers(dir.path(), 10);
-        issuers.preload().await;
+        issuers.issuers[0].1.refreshed().await.unwrap();
         let before = issuers.issuers[0].1.current().await.unwrap();
-        issuers.preload().await;
+        issuers.issuers[0].1.refreshed().await.unwrap();
         assert!(Arc::ptr_eq(&before, &issuers.issuers[0].1.current().await.unwrap()));
     }
 

@@ -94,6 +94,8 @@ audit:
   file: audit.jsonl
 sessions:
   key_ring: sessions.keys
+admin:
+  listen: 127.0.0.1:0
 "
     )
 }

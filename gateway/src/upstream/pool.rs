@@ -4,6 +4,7 @@
 
 use super::{UpstreamError, deadline};
 use crate::config::{Limits, Server};
+use crate::metrics::{Counted, Metrics};
 use bytes::Bytes;
 use certs::{Clock, Identity, IdentitySource, SharedSource, SpiffeId};
 use http::{Request, Response};
@@ -32,6 +33,7 @@ pub struct Pool {
     clock: Clock,
     connect_timeout: Duration,
     response_timeout: Duration,
+    metrics: Arc<Metrics>,
 }
 
 #[derive(Debug, Default)]
@@ -56,6 +58,7 @@ pub(super) struct Connection {
     driver: Option<http1::Connection<TokioIo<TlsStream<TcpStream>>, Full<Bytes>>>,
     idle_since: Instant,
     until: SystemTime,
+    _counted: Counted,
 }
 
 /// A connection in use. Returned to the pool when its answer was read to the end; else it is closed at once, which
@@ -76,12 +79,13 @@ const BEFORE_EXPIRY: Duration = Duration::from_secs(10);
 
 impl Pool {
     /// An empty pool.
-    pub fn new(clock: Clock, limits: &Limits) -> Self {
+    pub fn new(clock: Clock, limits: &Limits, metrics: Arc<Metrics>) -> Self {
         Self {
             shared: Arc::default(),
             clock,
             connect_timeout: limits.connect_timeout,
             response_timeout: limits.response_timeout,
+            metrics,
         }
     }
 
@@ -127,6 +131,12 @@ impl Pool {
         deadline(until, self.clock.now())
     }
 
+    /// How many connections wait for a request.
+    pub(crate) fn idle_count(&self) -> usize {
+        let all = self.shared.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        all.values().map(VecDeque::len).sum()
+    }
+
     /// The idle connection that was used last. Those that are too old go, and all of older generations.
     fn idle(&self, key: &Key) -> Option<Connection> {
         let now = self.clock.now();
@@ -147,9 +157,10 @@ impl Pool {
     }
 
     async fn connect(&self, server: &Server, identity: &Arc<Identity>) -> Result<Connection, UpstreamError> {
-        tokio::time::timeout(self.connect_timeout, self.dial(server, identity))
-            .await
-            .map_err(|_| UpstreamError::Timeout)?
+        let dialled = tokio::time::timeout(self.connect_timeout, self.dial(server, identity)).await;
+        let dialled = dialled.unwrap_or(Err(UpstreamError::Timeout));
+        self.metrics.dial(dialled.is_ok());
+        dialled
     }
 
     async fn dial(&self, server: &Server, identity: &Arc<Identity>) -> Result<Connection, UpstreamError> {
@@ -165,7 +176,8 @@ impl Pool {
         let tls = TlsConnector::from(Arc::new(tls)).connect(name, tcp).await.map_err(UpstreamError::Tls)?;
         let until = theirs(&tls).min(identity.svid.peer().not_after);
         let (sender, driver) = http1::handshake(TokioIo::new(tls)).await?;
-        Ok(Connection { sender, driver: Some(driver), idle_since: Instant::now(), until })
+        let counted = Counted::new(&self.metrics.upstream_connections);
+        Ok(Connection { sender, driver: Some(driver), idle_since: Instant::now(), until, _counted: counted })
     }
 }
 
