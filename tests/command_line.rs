@@ -118,7 +118,7 @@ fn every_example_configuration_reads() {
 fn the_committed_schema_is_the_programs() {
     let output = sallyport(&["schema"]);
     let committed = std::fs::read_to_string(root().join("deploy/config.schema.json")).unwrap();
-    assert_eq!(String::from_utf8_lossy(&output.stdout), committed, "cargo xtask schema");
+    assert!(String::from_utf8_lossy(&output.stdout) == committed, "it is stale: `cargo xtask schema` writes it");
 }
 
 #[test]
