@@ -11,6 +11,7 @@ pub mod policies;
 pub mod reply;
 pub mod server;
 pub mod components;
+pub mod process;
 pub mod remote_s3;
 pub mod watchers;
 
