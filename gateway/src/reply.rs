@@ -80,7 +80,8 @@ struct Told {
     status: StatusCode,
     code: i32,
     reason: String,
-    challenge: Option<&'static str>,
+    /// What stands behind the metadata in `WWW-Authenticate`.
+    challenge: Option<String>,
     data: Option<serde_json::Value>,
 }
 
@@ -163,6 +164,9 @@ impl Refusal {
             Self::Token(error) => token(error),
             Self::Decode(error) => decode(error),
             Self::Session(error) => session(error),
+            Self::Authorize(AuthorizeError::Denied(denial)) if !denial.needs_scopes().is_empty() => {
+                scopes(denial.needs_scopes())
+            }
             Self::Authorize(error) => {
                 // The one shape that every official SDK turns into a typed error with its data is a plain JSON-RPC error.
                 let status = if id && !door { StatusCode::OK } else { StatusCode::FORBIDDEN };
@@ -252,6 +256,16 @@ impl Refusal {
     }
 }
 
+/// A challenge for a token with more scopes (RFC 6750 §3.1): for this the clients look at the status and the header.
+fn scopes(needed: &[String]) -> Told {
+    let told = Told::new(StatusCode::FORBIDDEN, DENIED, "insufficient_scope");
+    Told {
+        challenge: Some(format!(", error=\"insufficient_scope\", scope=\"{}\"", needed.join(" "))),
+        data: Some(json!({ "reason": told.reason, "scopes": needed })),
+        ..told
+    }
+}
+
 fn token(error: &TokenError) -> Told {
     let challenge = match error {
         TokenError::Missing | TokenError::Header => "", // RFC 6750 §3.1: no error code where there was no bearer token.
@@ -263,7 +277,10 @@ fn token(error: &TokenError) -> Told {
         }
     };
     let reason = if matches!(error, TokenError::Missing) { "token_required" } else { "invalid_token" };
-    Told { challenge: Some(challenge), ..Told::new(StatusCode::UNAUTHORIZED, UNAUTHENTICATED, reason) }
+    Told {
+        challenge: Some(challenge.to_owned()),
+        ..Told::new(StatusCode::UNAUTHORIZED, UNAUTHENTICATED, reason)
+    }
 }
 
 fn decode(error: &DecodeError) -> Told {
@@ -362,7 +379,7 @@ fn headers(told: &Told, url: &str, arrival: &Arrival, length: usize) -> HeaderMa
             HeaderValue::from_static(if arrival.method == Method::POST { "GET" } else { "POST" }),
         );
     }
-    if let Some(error) = told.challenge {
+    if let Some(error) = &told.challenge {
         // Where to learn whose token is needed (RFC 9728 §5.1). Only a server's path is ever challenged.
         let metadata = format!("{url}/.well-known/oauth-protected-resource{}", arrival.uri.path());
         if let Ok(challenge) =
