@@ -118,7 +118,10 @@ fn every_example_configuration_reads() {
 fn the_committed_schema_is_the_programs() {
     let output = sallyport(&["schema"]);
     let committed = std::fs::read_to_string(root().join("deploy/config.schema.json")).unwrap();
-    assert!(String::from_utf8_lossy(&output.stdout) == committed, "it is stale: `cargo xtask schema` writes it");
+    assert!(
+        String::from_utf8_lossy(&output.stdout) == committed,
+        "it is stale: `cargo xtask schema` writes it"
+    );
 }
 
 #[test]

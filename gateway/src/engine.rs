@@ -34,8 +34,9 @@ use std::any::Any;
 use std::net::{IpAddr, TcpListener};
 use std::os::fd::IntoRawFd;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 /// Bytes that Pingora buffers for reading on each connection; its default of 64 KiB is what an idle one costs.
 const L4_READ_BUFFER: usize = 8 * 1024;
@@ -54,7 +55,7 @@ pub struct Listener {
     /// The gateway behind it.
     pub gateway: Arc<Gateway>,
     /// Counts the requests that are under way.
-    pub in_flight: Arc<watch::Sender<usize>>,
+    pub in_flight: Arc<InFlight>,
 }
 
 /// Why a listener can't be served.
@@ -203,7 +204,7 @@ fn handshake(digest: &SslDigest) -> Option<Arc<Handshake>> {
 struct App {
     gateway: Arc<Gateway>,
     options: HttpServerOptions,
-    in_flight: Arc<watch::Sender<usize>>,
+    in_flight: Arc<InFlight>,
 }
 
 #[async_trait]
@@ -400,18 +401,39 @@ fn response_head(status: StatusCode, headers: &HeaderMap, http2: bool) -> pingor
     Ok(head)
 }
 
-/// One request under way, from its head to its last byte.
-struct Counted(Arc<watch::Sender<usize>>);
+/// Counts the requests under way, each from its head to its last byte.
+#[derive(Debug, Default)]
+pub struct InFlight {
+    count: AtomicUsize,
+    none: Notify,
+}
+
+impl InFlight {
+    /// Waits until there are none.
+    pub async fn drained(&self) {
+        loop {
+            let none = self.none.notified(); // Before the look: what ends in between is heard of.
+            if self.count.load(Ordering::SeqCst) == 0 {
+                return;
+            }
+            none.await;
+        }
+    }
+}
+
+struct Counted(Arc<InFlight>);
 
 impl Counted {
-    fn new(in_flight: &Arc<watch::Sender<usize>>) -> Self {
-        in_flight.send_modify(|n| *n += 1);
+    fn new(in_flight: &Arc<InFlight>) -> Self {
+        in_flight.count.fetch_add(1, Ordering::SeqCst);
         Self(Arc::clone(in_flight))
     }
 }
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        self.0.send_modify(|n| *n -= 1);
+        if self.0.count.fetch_sub(1, Ordering::SeqCst) == 1 {
+            self.0.none.notify_waiters();
+        }
     }
 }

@@ -325,6 +325,7 @@ fn exchange(error: &ExchangeError) -> Told {
         }
         ExchangeError::Service(_)
         | ExchangeError::Answer(_)
+        | ExchangeError::Header
         | ExchangeError::Keys(_)
         | ExchangeError::Actor(_) => Told::new(StatusCode::BAD_GATEWAY, UNAVAILABLE, "token_service_failed"),
         ExchangeError::Token(_) | ExchangeError::Scopes | ExchangeError::Parties | ExchangeError::Bound => {
@@ -341,7 +342,6 @@ fn upstream(error: &UpstreamError) -> Told {
         | UpstreamError::Configuration(_)
         | UpstreamError::Host
         | UpstreamError::Http(_)
-        | UpstreamError::Credential
         | UpstreamError::Status(_)
         | UpstreamError::List(_)
         | UpstreamError::Events(_)

@@ -4,7 +4,7 @@ use crate::admin;
 use crate::audit::Audit;
 use crate::authorize::Lane;
 use crate::config::{Admin, Config};
-use crate::engine::{self, EngineError};
+use crate::engine::{self, EngineError, InFlight};
 use crate::exchange;
 use crate::https::HttpsError;
 use crate::jwks::KeyStore;
@@ -32,7 +32,7 @@ pub struct Running {
     address: SocketAddr,
     gateway: Arc<Gateway>,
     stop: watch::Sender<bool>,
-    in_flight: Arc<watch::Sender<usize>>,
+    in_flight: Arc<InFlight>,
     accepting: JoinHandle<Result<(), EngineError>>,
     admin: Option<admin::Serving>,
     followers: Vec<JoinHandle<()>>,
@@ -123,7 +123,7 @@ pub async fn start(config: Config, tcp: Option<TcpListener>, clock: Clock) -> Re
     let gateway = Arc::new(assemble(config, &sources, &source, clock.clone())?);
     gateway.audit.event("started", &gateway.url, clock.now());
     let (stop, stopped) = watch::channel(false);
-    let in_flight = Arc::new(watch::Sender::new(0));
+    let in_flight = Arc::<InFlight>::default();
     let listen_admin = |config: Admin| {
         let address = config.listen;
         admin::serve(&config, Arc::clone(&gateway), stopped.clone())
@@ -241,8 +241,7 @@ impl Running {
     pub async fn stop(self) {
         self.stop.send_replace(true);
         let _ = self.accepting.await; // It only waits for the accept loop.
-        let mut in_flight = self.in_flight.subscribe();
-        let drained = in_flight.wait_for(|n| *n == 0);
+        let drained = self.in_flight.drained();
         if tokio::time::timeout(self.gateway.limits.drain_timeout, drained).await.is_err() {
             tracing::warn!("requests were still in flight when the drain timeout ended");
         }

@@ -63,9 +63,6 @@ pub enum UpstreamError {
     /// Nothing came in time.
     #[error("the upstream did not answer in time")]
     Timeout,
-    /// The credential can't stand in a header.
-    #[error("the credential can't be sent")]
-    Credential,
     /// It refused our credential, or answered with what isn't the caller's business.
     #[error("the upstream answered {0}")]
     Status(StatusCode),
@@ -130,13 +127,13 @@ impl<'p> Upstream<'p> {
     pub async fn send(
         self,
         permit: Permit,
-        credential: Credential,
+        credential: Arc<Credential>,
         session: Session<'_>,
         arrival: &Arrival,
         trace: Option<HeaderValue>,
         filter: Option<ListFilter>,
     ) -> Result<Answer, UpstreamError> {
-        let request = self.request(credential, &session, arrival, trace)?;
+        let request = self.request(&credential, &session, arrival, trace);
         let (response, lease) = self.pool.send(&self.server, &self.identity, request).await?;
         let (head, incoming) = response.into_parts();
         if !passes(head.status) {
@@ -159,11 +156,11 @@ impl<'p> Upstream<'p> {
 
     fn request(
         &self,
-        credential: Credential,
+        credential: &Credential,
         session: &Session<'_>,
         arrival: &Arrival,
         trace: Option<HeaderValue>,
-    ) -> Result<Request<Full<Bytes>>, UpstreamError> {
+    ) -> Request<Full<Bytes>> {
         let body = arrival.body.clone().unwrap_or_default();
         let mut headers = filtered(&arrival.headers, &REQUEST_HEADERS, Some(PARAM_HEADERS));
         if arrival.method != Method::GET {
@@ -180,20 +177,13 @@ impl<'p> Upstream<'p> {
         if let Some(ours) = trace {
             headers.insert("traceparent", ours); // The same trace; what comes next in it is the upstream's.
         }
-        let mut bearer = HeaderValue::try_from(format!("Bearer {}", credential.token.expose()))
-            .map_err(|_| UpstreamError::Credential)?;
-        bearer.set_sensitive(true);
-        headers.insert(header::AUTHORIZATION, bearer);
-        let url = &self.server.url;
-        let host = &url[url::Position::BeforeHost..url::Position::AfterPort];
-        headers.insert(header::HOST, HeaderValue::try_from(host).map_err(|_| UpstreamError::Host)?);
+        headers.insert(header::AUTHORIZATION, credential.bearer.clone());
+        headers.insert(header::HOST, self.server.host.clone());
         let mut request = Request::new(Full::new(body));
         *request.method_mut() = arrival.method.clone();
-        *request.uri_mut() = url[url::Position::BeforePath..url::Position::AfterQuery]
-            .parse()
-            .map_err(|_| UpstreamError::Host)?;
+        *request.uri_mut() = self.server.target.clone();
         *request.headers_mut() = headers;
-        Ok(request)
+        request
     }
 }
 
@@ -221,7 +211,9 @@ fn passes(status: StatusCode) -> bool {
 fn filtered(from: &HeaderMap, names: &[HeaderName], prefix: Option<&str>) -> HeaderMap {
     let passes =
         |name: &HeaderName| names.contains(name) || prefix.is_some_and(|p| name.as_str().starts_with(p));
-    from.iter().filter(|(name, _)| passes(name)).map(|(name, value)| (name.clone(), value.clone())).collect()
+    let mut kept = HeaderMap::with_capacity(16); // What is kept, and what is added; no growing on the way.
+    kept.extend(from.iter().filter(|(name, _)| passes(name)).map(|(n, value)| (n.clone(), value.clone())));
+    kept
 }
 
 /// When a stream ends at the latest, on the runtime's clock.

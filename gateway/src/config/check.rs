@@ -16,7 +16,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokens::SigningKey;
-use url::Url;
+use url::{Position, Url};
 
 const HTTPS: &str = "write an https URL, as https://host:port/path";
 
@@ -252,10 +252,12 @@ impl Checker<'_> {
                 );
             }
         }
-        let url = url?;
+        let (url, at) = (url?, format!("{path}.url"));
         Some(Server {
             name: name.to_owned(),
-            origin: url[url::Position::BeforeScheme..url::Position::AfterPort].into(),
+            origin: url[Position::BeforeScheme..Position::AfterPort].into(),
+            target: self.problems.parse(&at, &url[Position::BeforePath..Position::AfterQuery], HTTPS)?,
+            host: self.problems.parse(&at, &url[Position::BeforeHost..Position::AfterPort], HTTPS)?,
             url,
             spiffe_id: spiffe_id?,
             audiences: file.audiences.iter().cloned().chain([audience.clone()]).collect(),

@@ -11,6 +11,7 @@ pub use problems::{Problem, Problems};
 use crate::session::KeyRing;
 use certs::SpiffeId;
 use certs::files::Paths;
+use http::{HeaderValue, Uri};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -145,6 +146,10 @@ pub struct Server {
     pub url: Url,
     /// Scheme, host and port of it: what a connection goes to.
     pub origin: Arc<str>,
+    /// Path and query of it: what a request to it names.
+    pub target: Uri,
+    /// Host and port of it, as the header `Host` has them.
+    pub host: HeaderValue,
     /// Who it must be.
     pub spiffe_id: SpiffeId,
     /// Whom its credentials are for.

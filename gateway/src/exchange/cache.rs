@@ -1,6 +1,7 @@
 //! Credentials kept until shortly before they end; one exchange at a time for each of them.
 
 use super::{Credential, ExchangeError};
+use arc_swap::ArcSwapOption;
 use aws_lc_rs::digest::{Context, SHA256};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -35,13 +36,24 @@ impl Key {
     }
 }
 
-/// A place for one credential; its lock is held while it is fetched, so that others wait for the same answer.
-type Slot = Arc<tokio::sync::Mutex<Option<Credential>>>;
+/// A place for one credential.
+#[derive(Debug, Default)]
+struct Slot {
+    kept: ArcSwapOption<Credential>,
+    /// Held while it is fetched, so that others wait for the same answer.
+    fetching: tokio::sync::Mutex<()>,
+}
+
+impl Slot {
+    fn usable(&self, now: SystemTime) -> Option<Arc<Credential>> {
+        self.kept.load_full().filter(|credential| now + LAST < credential.expires_at)
+    }
+}
 
 /// The cache.
 #[derive(Debug)]
 pub struct Cache {
-    slots: Mutex<HashMap<Key, Slot>>,
+    slots: Mutex<HashMap<Key, Arc<Slot>>>,
     max: usize,
 }
 
@@ -63,33 +75,30 @@ impl Cache {
         key: Key,
         now: SystemTime,
         fresh: impl AsyncFnOnce() -> Result<Credential, ExchangeError>,
-    ) -> Result<Credential, ExchangeError> {
+    ) -> Result<Arc<Credential>, ExchangeError> {
         let slot = self.slot(key, now);
-        let mut kept = slot.lock().await;
-        if let Some(credential) = kept.as_ref().filter(|c| usable(c, now)) {
-            return Ok(credential.clone());
+        if let Some(credential) = slot.usable(now) {
+            return Ok(credential);
         }
-        let credential = fresh().await?;
-        *kept = Some(credential.clone());
+        let _fetching = slot.fetching.lock().await;
+        if let Some(credential) = slot.usable(now) {
+            return Ok(credential);
+        }
+        let credential = Arc::new(fresh().await?);
+        slot.kept.store(Some(Arc::clone(&credential)));
         Ok(credential)
     }
 
-    fn slot(&self, key: Key, now: SystemTime) -> Slot {
+    fn slot(&self, key: Key, now: SystemTime) -> Arc<Slot> {
         let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
         if slots.len() >= self.max && !slots.contains_key(&key) {
-            slots.retain(|_, slot| {
-                slot.try_lock().map_or(true, |kept| kept.as_ref().is_some_and(|c| usable(c, now)))
-            });
+            slots.retain(|_, slot| slot.usable(now).is_some() || slot.fetching.try_lock().is_err());
             if slots.len() >= self.max {
                 slots.clear(); // Rather a burst of exchanges than a cache that grows.
             }
         }
         Arc::clone(slots.entry(key).or_default())
     }
-}
-
-fn usable(credential: &Credential, now: SystemTime) -> bool {
-    now + LAST < credential.expires_at
 }
 
 #[cfg(test)]
@@ -115,12 +124,12 @@ mod tests {
         subject: &str,
         now: u64,
         fetched: &AtomicUsize,
-    ) -> Result<Credential, ExchangeError> {
+    ) -> Result<Arc<Credential>, ExchangeError> {
         let fresh = async || {
             tokio::task::yield_now().await;
             fetched.fetch_add(1, Ordering::SeqCst);
             let credential = Credential {
-                token: Secret::new("t"),
+                bearer: Credential::bearer(&Secret::new("t")).unwrap(),
                 audience: "audience".into(),
                 scopes: BTreeSet::new(),
                 expires_at: at(300),

@@ -89,7 +89,11 @@ impl Client {
     ///
     /// # Errors
     /// [`ExchangeError`]; nothing has gone upstream.
-    pub async fn credential(&self, grant: &Grant<'_>, now: SystemTime) -> Result<Credential, ExchangeError> {
+    pub async fn credential(
+        &self,
+        grant: &Grant<'_>,
+        now: SystemTime,
+    ) -> Result<Arc<Credential>, ExchangeError> {
         let asked = Asked {
             caller: grant.question.caller.id().to_string(),
             audience: grant.audience().to_owned(),
@@ -199,7 +203,7 @@ impl Client {
             return Err(ExchangeError::Bound);
         }
         Ok(Credential {
-            token,
+            bearer: Credential::bearer(&token)?,
             audience: asked.audience.clone(),
             scopes: claims.scopes,
             expires_at: UNIX_EPOCH + Duration::from_secs(claims.exp),
