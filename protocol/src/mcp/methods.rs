@@ -134,7 +134,9 @@ pub(super) fn row_of(method: &str, version: Version, message: bool) -> Result<&'
     });
     match row {
         Some(row) => Ok(row),
-        None if method.starts_with("tasks/") => Err(Fault::Tasks { version }),
+        None if method.starts_with("tasks/") || method.starts_with("notifications/tasks/") => {
+            Err(Fault::Tasks { version })
+        }
         None => Err(Fault::UnknownMethod { version }),
     }
 }

@@ -40,29 +40,74 @@ fn line(row: &MethodRow) -> String {
         Arguments::Level => "`{\"level\": params.level}`",
         Arguments::Notifications => "`params.notifications`",
     };
-    let yes = |yes: bool| if yes { "yes" } else { "" };
+    let lacking = if matches!(row.form, Form::Get | Form::Delete) {
+        "`method_not_allowed`"
+    } else {
+        "`unknown_method`"
+    };
+    let served = |served: bool| if served { "yes" } else { lacking };
     let method = format!("`{}`", row.method);
-    let cells = [
+    written([
         method.as_str(),
         form,
-        yes(row.legacy),
-        yes(row.stateless),
+        served(row.legacy),
+        served(row.stateless),
         packages(row),
         row.list.map_or("", items),
         arguments,
-    ];
-    format!(
-        "|{}|",
-        cells.map(|cell| if cell.is_empty() { " ".to_owned() } else { format!(" {cell} ") }).join("|")
-    )
+    ])
 }
+
+fn written(cells: [&str; 7]) -> String {
+    let spaced = cells.map(|cell| if cell.is_empty() { " ".to_owned() } else { format!(" {cell} ") });
+    format!("|{}|", spaced.join("|"))
+}
+
+/// What some version or extension has and no call is made of: method and form. All of it is tasks.
+const TASKS: [(&str, Form); 6] = [
+    ("tasks/get", Form::Request),
+    ("tasks/list", Form::Request),
+    ("tasks/result", Form::Request),
+    ("tasks/cancel", Form::Request),
+    ("tasks/update", Form::Request),
+    ("notifications/tasks/status", Form::Notification),
+];
+
+fn tasks_line((method, form): (&str, Form)) -> String {
+    let form = if form == Form::Request { "request" } else { "notification" };
+    let refused = "`tasks_not_supported`";
+    written([&format!("`{method}`"), form, refused, refused, "", "", ""])
+}
+
+/// What clients send by the schemas: unions `ClientRequest` and `ClientNotification`, GET and DELETE, and the tasks of
+/// 2025-11-25 and of the extension for 2026-07-28.
+const OF_ALL_VERSIONS: &str = "tools/call tools/list prompts/get prompts/list resources/read resources/list \
+    resources/templates/list completion/complete";
+const OF_2025: &str = "initialize ping logging/setLevel resources/subscribe resources/unsubscribe \
+    notifications/initialized notifications/cancelled notifications/progress notifications/roots/list_changed \
+    session/stream session/end";
+const OF_2026: &str = "server/discover subscriptions/listen";
 
 #[test]
 fn the_document_has_exactly_these_methods() {
     let table = DOCUMENT.split("\n## ").next().unwrap();
-    let written: Vec<&str> = table.lines().filter(|line| line.starts_with("| `")).collect();
-    let expected: Vec<String> = methods().iter().map(line).collect();
-    assert_eq!(written, expected, "docs/mcp-methods.md should say:\n{}\n", expected.join("\n"));
+    let found: Vec<&str> = table.lines().filter(|line| line.starts_with("| `")).collect();
+    let expected: Vec<String> = methods().iter().map(line).chain(TASKS.map(tasks_line)).collect();
+    assert_eq!(found, expected, "docs/mcp-methods.md should say:\n{}\n", expected.join("\n"));
+}
+
+#[test]
+fn every_method_of_the_schemas_is_served() {
+    for (methods_of, legacy, stateless) in
+        [(OF_ALL_VERSIONS, true, true), (OF_2025, true, false), (OF_2026, false, true)]
+    {
+        for method in methods_of.split_whitespace() {
+            let row = methods().iter().find(|row| row.method == method);
+            assert_eq!(row.map(|row| (row.legacy, row.stateless)), Some((legacy, stateless)), "{method}");
+        }
+    }
+    let named = [OF_ALL_VERSIONS, OF_2025, OF_2026].map(|names| names.split_whitespace().count());
+    assert_eq!(named.iter().sum::<usize>(), methods().len());
 }
 
 #[test]
@@ -70,6 +115,7 @@ fn the_document_has_every_refusal_with_its_codes() {
     use crate::json::JsonError;
     let (name, key, requested, version) = ("", "", String::new(), Version::V2026_07_28);
     let json = |error| Fault::Json(error);
+    let refusals = DOCUMENT.split("\n## Refusals\n").nth(1).unwrap();
     let faults = [
         Fault::HttpMethod,
         Fault::ContentType,
@@ -112,7 +158,7 @@ fn the_document_has_every_refusal_with_its_codes() {
     ];
     for error in faults.map(DecodeError::from) {
         let reason = format!("`{}`", error.reason());
-        let row = DOCUMENT.lines().find(|line| line.contains(&reason)).unwrap_or_default();
+        let row = refusals.lines().find(|line| line.contains(&reason)).unwrap_or_default();
         assert!(row.contains(error.http_status().as_str()), "{reason}: {row}");
         assert!(row.contains(&error.rpc_code().to_string()), "{reason}: {row}");
         assert!(error.reason().bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_')));
@@ -162,6 +208,29 @@ fn request(row: &MethodRow, version: Version) -> Request {
     .header("mcp-method", row.method)
 }
 
+/// The same request with one word changed: the method's.
+fn twin(request: &Request, row: &MethodRow) -> Request {
+    if matches!(row.form, Form::Get | Form::Delete) {
+        return Request { method: Method::PUT, ..request.clone() };
+    }
+    let other = format!("{}s", row.method);
+    let body = String::from_utf8(request.body.clone()).unwrap();
+    let body = body.replace(&format!("\"{}\"", row.method), &format!("\"{other}\"")).into_bytes();
+    Request { body, ..request.clone() }.header("mcp-method", &other)
+}
+
+#[test]
+fn tasks_are_refused_by_name_in_every_version() {
+    for (method, form) in TASKS {
+        for version in Version::ALL {
+            let row = MethodRow { method, form, ..methods()[0] };
+            let (status, code, reason) = request(&row, version).refused();
+            let expected = if version.is_stateless() { 404 } else { 400 };
+            assert_eq!((status, code, reason), (expected, -32601, "tasks_not_supported"), "{method}");
+        }
+    }
+}
+
 #[test]
 fn the_decoder_does_what_the_table_says() {
     for row in methods() {
@@ -172,15 +241,13 @@ fn the_decoder_does_what_the_table_says() {
                 request = request.without("mcp-method");
             }
             if !served {
-                let refused = request.refused().2;
-                assert!(
-                    ["unknown_method", "method_not_allowed"].contains(&refused),
-                    "{} {version:?}",
-                    row.method
-                );
+                let get_or_delete = matches!(row.form, Form::Get | Form::Delete);
+                let why = if get_or_delete { "method_not_allowed" } else { "unknown_method" };
+                assert_eq!(request.refused().2, why, "{} {version:?}", row.method);
                 continue;
             }
             let call = request.accepted();
+            assert!(["unknown_method", "method_not_allowed"].contains(&twin(&request, row).refused().2));
             assert_eq!((call.method.as_str(), call.version), (row.method, version));
             assert_eq!(call.list, row.list, "{}", row.method);
             assert_eq!(call.id.is_some(), row.form == Form::Request, "{}", row.method);
