@@ -10,6 +10,7 @@ mod decisions; //    policy that errs, loops, is missing or is changed
 mod lists; //        listed if and only if callable
 mod exchange; //     what is minted, for whom, and for no one else
 mod upstreams; //    what goes out, what comes back, and how both end
+mod server_requests; // what a server asks of its clients
 mod records; //      one record for each request, in a chain
 mod command_line; // what a newcomer types
 mod clients; //      the official SDKs, through `sallyport up`

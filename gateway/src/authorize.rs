@@ -8,7 +8,7 @@ use crate::request::Arrival;
 use crate::route::ServerRoute;
 use crate::token::SubjectToken;
 use policy::{Decision, Denial, Entry, Permit, PolicySet};
-use protocol::mcp::{Call, Item, ListError, ListKind, Target, filter_list};
+use protocol::mcp::{Call, Item, ListKind, MessageError, ServerMessage, Target};
 use serde_json::{Value, json};
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -195,14 +195,8 @@ type Keep = Box<dyn FnMut(ListKind, &Item<'_>) -> bool + Send>;
 pub struct ListFilter {
     /// The protocol version of the answer.
     pub version: protocol::mcp::Version,
-    /// How much of it is held.
-    pub bytes_max: usize,
     keep: Keep,
 }
-
-/// Every list is filtered in every message: an answer may hold another list than the one that was asked for.
-const LISTS: [ListKind; 4] =
-    [ListKind::Tools, ListKind::Resources, ListKind::ResourceTemplates, ListKind::Prompts];
 
 /// The method of the stream that a 2025 session keeps open; answers that were missed elsewhere come on it again.
 const SESSION_STREAM: &str = "session/stream";
@@ -228,20 +222,16 @@ pub fn list_filter(policy: &Arc<PolicySet>, question: &Question<'_>, limits: &Li
         spent += began.elapsed();
         visible
     });
-    Some(ListFilter { version: question.call.version, bytes_max: limits.list_bytes_max, keep })
+    Some(ListFilter { version: question.call.version, keep })
 }
 
 impl ListFilter {
-    /// One JSON-RPC message with only those items of its lists that are shown; every other message as it came.
+    /// A message with only those items of its lists that are shown; every other message as it came.
     ///
     /// # Errors
-    /// [`ListError`] for a message that can't be read: what can't be filtered doesn't pass.
-    pub fn apply(&mut self, message: &[u8]) -> Result<Vec<u8>, ListError> {
-        let keep = &mut self.keep;
-        let filter = |message: Vec<u8>, kind: &ListKind| {
-            filter_list(*kind, self.version, &message, &mut |item| keep(*kind, item))
-        };
-        LISTS.iter().try_fold(message.to_vec(), filter)
+    /// [`MessageError`] for a list that can't be read: what can't be filtered doesn't pass.
+    pub fn apply<'m>(&mut self, message: &ServerMessage<'m>) -> Result<Cow<'m, [u8]>, MessageError> {
+        message.filtered(self.version, &mut *self.keep)
     }
 }
 

@@ -44,6 +44,7 @@ pub struct Plan {
     pub limits: &'static str,
     pub presenters: &'static str,
     pub server_path: &'static str,
+    pub server_requests: &'static str,
     pub server_is_up: bool,
     pub s3: Option<remote_s3::Endpoint>,
 }
@@ -56,6 +57,7 @@ impl Default for Plan {
             limits: "{}",
             presenters: "",
             server_path: "mcp/ledger",
+            server_requests: "",
             server_is_up: true,
             s3: None,
         }
@@ -282,6 +284,7 @@ fn config(plan: &Plan, url: &str, origin: &str, ledger: SocketAddr, s3: Option<S
         format!("  s3: {{url: \"https://{at}/mcp\", spiffe_id: \"spiffe://{DOMAIN}/mcp/s3\"}}")
     });
     let (subject, limits, presenters) = (plan.subject, plan.limits, plan.presenters);
+    let server_requests = plan.server_requests;
     format!(
         "listen: 127.0.0.1:0
 url: {url}
@@ -303,6 +306,7 @@ servers:
     url: https://{ledger}/mcp
     spiffe_id: spiffe://{DOMAIN}/mcp/ledger
     subject: {subject}
+    server_requests: [{server_requests}]
 {s3}
 policy: {{dir: policies}}
 audit: {{file: audit.jsonl}}

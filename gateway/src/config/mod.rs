@@ -9,6 +9,7 @@ pub use problems::{Problem, Problems};
 
 use certs::SpiffeId;
 use certs::files::Paths;
+use protocol::mcp::ServerRequest;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -142,6 +143,8 @@ pub struct Server {
     pub scopes: BTreeMap<String, Vec<String>>,
     /// Whether keys in arguments may differ by case alone.
     pub case_variants_in_arguments: bool,
+    /// What it may ask of its clients.
+    pub server_requests: Vec<ServerRequest>,
 }
 
 /// Bounds; see [`file::LimitsFile`] for what each means.

@@ -28,6 +28,8 @@ pub struct Pool {
     clock: Clock,
     connect_timeout: Duration,
     response_timeout: Duration,
+    /// How much of an answer is held to be looked at.
+    pub(super) held_bytes_max: usize,
 }
 
 #[derive(Debug, Default)]
@@ -75,6 +77,7 @@ impl Pool {
             clock,
             connect_timeout: limits.connect_timeout,
             response_timeout: limits.response_timeout,
+            held_bytes_max: limits.list_bytes_max,
         }
     }
 

@@ -30,6 +30,7 @@ fn line(row: &MethodRow) -> String {
     let form = match row.form {
         Form::Request => "request",
         Form::Notification => "notification",
+        Form::Answer => "response",
         Form::Get => "GET",
         Form::Delete => "DELETE",
     };
@@ -40,12 +41,8 @@ fn line(row: &MethodRow) -> String {
         Arguments::Level => "`{\"level\": params.level}`",
         Arguments::Notifications => "`params.notifications`",
     };
-    let lacking = if matches!(row.form, Form::Get | Form::Delete) {
-        "`method_not_allowed`"
-    } else {
-        "`unknown_method`"
-    };
-    let served = |served: bool| if served { "yes" } else { lacking };
+    let lacking = format!("`{}`", refusal(row));
+    let served = |served: bool| if served { "yes" } else { lacking.as_str() };
     let method = format!("`{}`", row.method);
     written([
         method.as_str(),
@@ -56,6 +53,15 @@ fn line(row: &MethodRow) -> String {
         row.list.map_or("", items),
         arguments,
     ])
+}
+
+/// How a version that lacks it says so.
+fn refusal(row: &MethodRow) -> &'static str {
+    match row.form {
+        Form::Request | Form::Notification => "unknown_method",
+        Form::Answer => "client_response_refused",
+        Form::Get | Form::Delete => "method_not_allowed",
+    }
 }
 
 fn written(cells: [&str; 7]) -> String {
@@ -79,13 +85,13 @@ fn tasks_line((method, form): (&str, Form)) -> String {
     written([&format!("`{method}`"), form, refused, refused, "", "", ""])
 }
 
-/// What clients send by the schemas: unions `ClientRequest` and `ClientNotification`, GET and DELETE, and the tasks of
-/// 2025-11-25 and of the extension for 2026-07-28.
+/// What clients send by the schemas: unions `ClientRequest` and `ClientNotification`, answers, GET and DELETE. The
+/// tasks of 2025-11-25 and of the extension for 2026-07-28 stand above.
 const OF_ALL_VERSIONS: &str = "tools/call tools/list prompts/get prompts/list resources/read resources/list \
     resources/templates/list completion/complete";
 const OF_2025: &str = "initialize ping logging/setLevel resources/subscribe resources/unsubscribe \
     notifications/initialized notifications/cancelled notifications/progress notifications/roots/list_changed \
-    session/stream session/end";
+    session/answer session/stream session/end";
 const OF_2026: &str = "server/discover subscriptions/listen";
 
 #[test]
@@ -187,6 +193,11 @@ fn request(row: &MethodRow, version: Version) -> Request {
         Form::Delete => {
             return Request::without_body(Method::DELETE).header("mcp-protocol-version", version.as_str());
         }
+        Form::Answer => {
+            let mut answer = Request::post(r#"{"jsonrpc":"2.0","id":1,"result":{}}"#);
+            answer.limits.client_answers = true;
+            return answer.header("mcp-protocol-version", version.as_str());
+        }
         Form::Request | Form::Notification => {}
     }
     let mut body = json!({"jsonrpc": "2.0", "method": row.method, "params": params(row, version)});
@@ -208,10 +219,12 @@ fn request(row: &MethodRow, version: Version) -> Request {
     .header("mcp-method", row.method)
 }
 
-/// The same request with one word changed: the method's.
+/// The same request with one word changed: the method's, or what allows it.
 fn twin(request: &Request, row: &MethodRow) -> Request {
-    if matches!(row.form, Form::Get | Form::Delete) {
-        return Request { method: Method::PUT, ..request.clone() };
+    match row.form {
+        Form::Get | Form::Delete => return Request { method: Method::PUT, ..request.clone() },
+        Form::Answer => return Request { limits: Limits::default(), ..request.clone() },
+        Form::Request | Form::Notification => {}
     }
     let other = format!("{}s", row.method);
     let body = String::from_utf8(request.body.clone()).unwrap();
@@ -236,18 +249,13 @@ fn the_decoder_does_what_the_table_says() {
     for row in methods() {
         for version in Version::ALL {
             let served = if version.is_stateless() { row.stateless } else { row.legacy };
-            let mut request = request(row, version);
-            if matches!(row.form, Form::Get | Form::Delete) {
-                request = request.without("mcp-method");
-            }
+            let request = request(row, version);
             if !served {
-                let get_or_delete = matches!(row.form, Form::Get | Form::Delete);
-                let why = if get_or_delete { "method_not_allowed" } else { "unknown_method" };
-                assert_eq!(request.refused().2, why, "{} {version:?}", row.method);
+                assert_eq!(request.refused().2, refusal(row), "{} {version:?}", row.method);
                 continue;
             }
             let call = request.accepted();
-            assert!(["unknown_method", "method_not_allowed"].contains(&twin(&request, row).refused().2));
+            assert_eq!(twin(&request, row).refused().2, refusal(row), "{}'s twin", row.method);
             assert_eq!((call.method.as_str(), call.version), (row.method, version));
             assert_eq!(call.list, row.list, "{}", row.method);
             assert_eq!(call.id.is_some(), row.form == Form::Request, "{}", row.method);
