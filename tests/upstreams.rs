@@ -14,6 +14,9 @@ fn raw(status: u16, headers: &[(&str, &str)], body: &str) -> Answer {
     Answer::Raw(response.body(body.to_owned()).unwrap())
 }
 
+/// An event that says nothing in particular.
+const ONE: &str = "data: {\"n\":1}\n\n";
+
 fn posting() -> Value {
     json!({"name": "post_entry", "arguments": {"amount_cents": 1}})
 }
@@ -187,7 +190,7 @@ async fn events_arrive_one_by_one() {
     let world = World::start().await;
     let events = world.ledger.streams();
     let mut response = world.clerk().rpc("tools/call", posting()).send().await.unwrap();
-    for event in ["data: one\n\n", "data: two\n\n", ": three\n\n"] {
+    for event in [ONE, "id: 2\ndata: {}\n\n", ":\n\n"] {
         events.send(Ok(event)).await.unwrap(); // The next one is sent only when this one has been heard.
         assert_eq!(response.chunk().await.unwrap().unwrap(), event);
     }
@@ -196,7 +199,7 @@ async fn events_arrive_one_by_one() {
     assert!(end.is_empty(), "{end:?}");
     drop(response);
     let record = world.only_record();
-    assert_eq!((&record["outcome"], &record["bytes"]), (&json!("complete"), &json!(31)));
+    assert_eq!((&record["outcome"], &record["bytes"]), (&json!("complete"), &json!(34)));
 }
 
 #[tokio::test]
@@ -204,8 +207,8 @@ async fn a_stream_that_breaks_off_upstream_is_not_taken_for_a_whole_one() {
     let world = World::start().await;
     let events = world.ledger.streams();
     let mut response = world.clerk().rpc("tools/call", posting()).send().await.unwrap();
-    events.send(Ok("data: one\n\n")).await.unwrap();
-    assert_eq!(response.chunk().await.unwrap().unwrap(), "data: one\n\n");
+    events.send(Ok(ONE)).await.unwrap();
+    assert_eq!(response.chunk().await.unwrap().unwrap(), ONE);
     events.send(Err(std::io::Error::other("the server dies"))).await.unwrap();
     assert!(response.chunk().await.is_err());
     assert_eq!(world.only_record()["outcome"], "answer_broken");
@@ -217,8 +220,8 @@ async fn a_stream_ends_with_its_permit() {
     let world = World::with_policy(world::policies::with_post_entry(short)).await;
     let events = world.ledger.streams();
     let mut response = world.clerk().rpc("tools/call", posting()).send().await.unwrap();
-    events.send(Ok("data: one\n\n")).await.unwrap();
-    assert_eq!(response.chunk().await.unwrap().unwrap(), "data: one\n\n");
+    events.send(Ok(ONE)).await.unwrap();
+    assert_eq!(response.chunk().await.unwrap().unwrap(), ONE);
     assert!(response.chunk().await.is_err());
     events.closed().await;
     let record = world.only_record();
@@ -233,7 +236,7 @@ async fn a_caller_that_hangs_up_takes_the_upstream_along() {
         let events = world.ledger.streams();
         let agent = world.clerk_over(alpn);
         let mut response = agent.rpc("tools/call", posting()).send().await.unwrap();
-        events.send(Ok("data: one\n\n")).await.unwrap();
+        events.send(Ok(ONE)).await.unwrap();
         response.chunk().await.unwrap();
         drop(response);
         drop(agent);

@@ -94,6 +94,9 @@ pub const LIMIT: i32 = -32005;
 /// JSON-RPC code of a request without acceptable credentials.
 pub const UNAUTHENTICATED: i32 = -32006;
 
+/// The reason where a server asks a client for what it may not.
+const UNASKED: &str = "server_request_refused";
+
 /// Makes the response of whatever came out of the stages.
 pub fn render(
     outcome: Result<Answer, Refusal>,
@@ -141,13 +144,26 @@ fn refused(
     tracing::info!(reason = %told.reason, status = told.status.as_u16(), cause = ?refusal.cause(), "refused");
     let id = record.rpc_id.clone().or_else(|| refusal.id());
     let data = told.data.clone().unwrap_or_else(|| json!({ "reason": told.reason }));
-    let message = format!("{}: {}", headline(told.code), told.reason);
-    let body = protocol::jsonrpc::error(id.as_deref(), told.code, &message, Some(&data));
+    let body = rpc_error(id.as_deref(), told.code, &told.reason, &data);
     Answer {
         status: told.status,
         headers: headers(&told, url, arrival, body.len()),
         body: AnswerBody::whole(Bytes::from(body)),
     }
+}
+
+fn rpc_error(
+    id: Option<&serde_json::value::RawValue>,
+    code: i32,
+    reason: &str,
+    data: &serde_json::Value,
+) -> Vec<u8> {
+    protocol::jsonrpc::error(id, code, &format!("{}: {reason}", headline(code)), Some(data))
+}
+
+/// What the caller hears in an event stream in the place of a result that asks for what the server may not ask for.
+pub(crate) fn unasked(id: Option<&serde_json::value::RawValue>) -> Vec<u8> {
+    rpc_error(id, DENIED, UNASKED, &json!({ "reason": UNASKED }))
 }
 
 /// Whether a client decides by this answer how to talk at all: those are refused by status, so that it stops at once.
@@ -337,17 +353,18 @@ fn exchange(error: &ExchangeError) -> Told {
 fn upstream(error: &UpstreamError) -> Told {
     match error {
         UpstreamError::Timeout => Told::new(StatusCode::GATEWAY_TIMEOUT, UNAVAILABLE, "upstream_timeout"),
+        UpstreamError::ServerRequest => Told::new(StatusCode::OK, DENIED, UNASKED),
         UpstreamError::Connect(_)
         | UpstreamError::Tls(_)
         | UpstreamError::Configuration(_)
         | UpstreamError::Host
         | UpstreamError::Http(_)
         | UpstreamError::Status(_)
-        | UpstreamError::List(_)
+        | UpstreamError::Message(_)
         | UpstreamError::Events(_)
         | UpstreamError::MediaType
-        | UpstreamError::ListTooLong
         | UpstreamError::Session(_)
+        | UpstreamError::TooLong
         | UpstreamError::PermitEnded => Told::new(StatusCode::BAD_GATEWAY, UNAVAILABLE, "upstream_failed"),
     }
 }
@@ -395,6 +412,9 @@ impl ResponseBody {
     /// The next chunk; `None` at the end. A failure has been noted in the record.
     pub async fn next(&mut self) -> Option<Result<Bytes, UpstreamError>> {
         let next = self.body.next().await;
+        if self.body.take_unasked() {
+            self.record.refused(UNASKED, chain(&UpstreamError::ServerRequest));
+        }
         if let Some(Err(error)) = &next {
             self.record.ended(Outcome::AnswerBroken, Some(chain(error)));
             self.observed.ended(Outcome::AnswerBroken);

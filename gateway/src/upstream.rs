@@ -66,18 +66,21 @@ pub enum UpstreamError {
     /// It refused our credential, or answered with what isn't the caller's business.
     #[error("the upstream answered {0}")]
     Status(StatusCode),
-    /// A list that can't be filtered.
-    #[error("the upstream's list can't be filtered")]
-    List(#[from] protocol::mcp::ListError),
+    /// An answer of which it can't be said what it holds.
+    #[error("the upstream's answer can't be judged")]
+    Message(#[from] protocol::mcp::MessageError),
+    /// It asks something of the client, and may not.
+    #[error("the upstream asks the client for what its configuration does not allow")]
+    ServerRequest,
     /// An event stream that can't be split.
     #[error("the upstream's event stream can't be read")]
     Events(#[from] protocol::sse::SseError),
-    /// A list of a media type that nobody can filter.
-    #[error("the upstream's list is neither JSON nor an event stream")]
+    /// A result that is no message, or of which nobody can say what the client takes it for.
+    #[error("the upstream's answer is neither JSON nor an event stream")]
     MediaType,
     /// A list that is longer than may be held.
-    #[error("the upstream's list is too long to be filtered")]
-    ListTooLong,
+    #[error("the upstream's answer is too long to be judged")]
+    TooLong,
     /// A session id that can't be sealed.
     #[error(transparent)]
     Session(#[from] Unsealable),
@@ -148,10 +151,12 @@ impl<'p> Upstream<'p> {
         let until = permit.expires_at().min(lease.until()); // A stream ends with its permit, and before either SVID.
         let body = AnswerBody::upstream(incoming, lease, self.pool.deadline(until));
         let answer = Answer { status: head.status, headers, body };
-        match filter {
-            Some(list) => filter::list(answer, list).await,
-            None => Ok(answer),
-        }
+        let rules = filter::Rules {
+            allowed: self.server.server_requests.clone(),
+            bytes_max: self.pool.held_bytes_max,
+            list: filter,
+        };
+        rules.judge(answer).await
     }
 
     fn request(

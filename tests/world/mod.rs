@@ -49,6 +49,7 @@ pub struct Plan {
     pub more_issuers: &'static str,
     pub server_path: &'static str,
     pub audit: &'static str,
+    pub server_requests: &'static str,
     pub server_is_up: bool,
     pub s3: Option<remote_s3::Endpoint>,
 }
@@ -64,6 +65,7 @@ impl Default for Plan {
             more_issuers: "",
             server_path: "mcp/ledger",
             audit: "best_effort",
+            server_requests: "",
             server_is_up: true,
             s3: None,
         }
@@ -293,6 +295,7 @@ fn config(plan: &Plan, url: &str, origin: &str, ledger: SocketAddr, s3: Option<S
     });
     let (subject, limits, presenters, audit, telemetry, more_issuers) =
         (plan.subject, plan.limits, plan.presenters, plan.audit, &plan.telemetry, plan.more_issuers);
+    let server_requests = plan.server_requests;
     format!(
         "listen: 127.0.0.1:0
 url: {url}
@@ -315,6 +318,7 @@ servers:
     url: https://{ledger}/mcp
     spiffe_id: spiffe://{DOMAIN}/mcp/ledger
     subject: {subject}
+    server_requests: [{server_requests}]
 {s3}
 policy: {{dir: policies}}
 audit: {{file: audit.jsonl, mode: {audit}}}

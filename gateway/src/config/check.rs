@@ -4,12 +4,13 @@ mod sight;
 
 use super::file::{
     ConfigFile, HttpsFile, IdentityFile, IssuerFile, JwksFile, LimitsFile, PresenterFile, ServerFile,
-    SubjectFile, TokenServiceFile,
+    ServerRequestFile, SubjectFile, TokenServiceFile,
 };
 use super::{Config, HttpsServer, Issuer, Jwks, Limits, Presenter, Problem, Problems, Server, TokenService};
 use crate::session::KeyRing;
 use certs::SpiffeId;
 use certs::files::Paths;
+use protocol::mcp::ServerRequest;
 use rustls::pki_types::pem::PemObject;
 use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt;
@@ -265,6 +266,7 @@ impl Checker<'_> {
             subject_required: file.subject == SubjectFile::Required,
             scopes: file.scopes.clone(),
             case_variants_in_arguments: file.case_variants_in_arguments,
+            server_requests: file.server_requests.iter().map(|request| server_request(*request)).collect(),
         })
     }
 
@@ -324,6 +326,15 @@ impl Checker<'_> {
             .map(|key| key.secret_pkcs8_der().to_vec())
             .unwrap_or(bytes);
         self.problems.take(path, SigningKey::from_pkcs8(&der), "give a PKCS #8 file with a P-256 key: `openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256`")
+    }
+}
+
+fn server_request(file: ServerRequestFile) -> ServerRequest {
+    match file {
+        ServerRequestFile::Ping => ServerRequest::Ping,
+        ServerRequestFile::Sampling => ServerRequest::Sampling,
+        ServerRequestFile::Elicitation => ServerRequest::Elicitation,
+        ServerRequestFile::Roots => ServerRequest::Roots,
     }
 }
 

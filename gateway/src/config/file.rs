@@ -158,6 +158,23 @@ pub struct ServerFile {
     /// Accept keys that are equal but for case inside `params.arguments`. Default: no.
     #[serde(default)]
     pub case_variants_in_arguments: bool,
+    /// What the server may ask of its clients, and they may answer. Default: nothing.
+    #[serde(default)]
+    pub server_requests: Vec<ServerRequestFile>,
+}
+
+/// What a server may ask of a client.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub enum ServerRequestFile {
+    /// `ping`.
+    Ping,
+    /// `sampling/createMessage`: a completion by the client's model.
+    Sampling,
+    /// `elicitation/create`: a question to the person.
+    Elicitation,
+    /// `roots/list`: the client's folders.
+    Roots,
 }
 
 /// Whether a call needs a subject token.

@@ -12,6 +12,7 @@ use crate::session::KeyRing;
 use certs::SpiffeId;
 use certs::files::Paths;
 use http::{HeaderValue, Uri};
+use protocol::mcp::ServerRequest;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -162,6 +163,8 @@ pub struct Server {
     pub scopes: BTreeMap<String, Vec<String>>,
     /// Whether keys in arguments may differ by case alone.
     pub case_variants_in_arguments: bool,
+    /// What it may ask of its clients.
+    pub server_requests: Vec<ServerRequest>,
 }
 
 /// The admin listener.

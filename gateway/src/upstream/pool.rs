@@ -34,6 +34,8 @@ pub struct Pool {
     connect_timeout: Duration,
     response_timeout: Duration,
     metrics: Arc<Metrics>,
+    /// How much of an answer is held to be looked at.
+    pub(super) held_bytes_max: usize,
 }
 
 #[derive(Debug, Default)]
@@ -86,6 +88,7 @@ impl Pool {
             connect_timeout: limits.connect_timeout,
             response_timeout: limits.response_timeout,
             metrics,
+            held_bytes_max: limits.list_bytes_max,
         }
     }
 

@@ -182,6 +182,34 @@ fn an_answer_from_a_client_is_refused() {
 }
 
 #[test]
+fn an_answer_is_taken_where_the_server_may_ask() {
+    let answering = |body: &str| {
+        let mut request = Request::legacy(body);
+        request.limits.client_answers = true;
+        request
+    };
+    for answer in [
+        r#"{"jsonrpc":"2.0","id":1,"result":{}}"#,
+        r#"{"jsonrpc":"2.0","id":"a","error":{"code":1,"message":""}}"#,
+    ] {
+        let call = answering(answer).accepted();
+        assert_eq!((call.method.as_str(), call.target), ("session/answer", Target::Protocol));
+        assert_eq!((call.id.is_none(), call.session.as_deref()), (true, Some("s-1")));
+        assert_eq!(Request::legacy(answer).refused().2, "client_response_refused");
+    }
+    for odd in [
+        r#"{"jsonrpc":"2.0","id":1,"method":"ping","result":{}}"#,
+        r#"{"jsonrpc":"2.0","id":1,"params":{},"result":{}}"#,
+        r#"{"jsonrpc":"2.0","id":null,"result":{}}"#,
+        r#"{"jsonrpc":"2.0","result":{}}"#,
+    ] {
+        assert_eq!(answering(odd).refused().2, "client_response_refused", "{odd}");
+    }
+    let named = answering(r#"{"jsonrpc":"2.0","id":1,"result":{}}"#).header("mcp-method", "ping");
+    assert_eq!(named.refused().2, "header_mismatch");
+}
+
+#[test]
 fn a_refusal_knows_the_id_of_its_request() {
     let id = |request: Request| request.decode().unwrap_err().id().map(|id| id.get().to_owned());
     assert_eq!(id(changed(CALL, "tools/call", "tools/cell")).as_deref(), Some(r#""7""#));
