@@ -1,6 +1,6 @@
 //! What goes out, what comes back, and how both end.
 
-use http::Response;
+use http::{Method, Response};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use world::agent::{read, send};
@@ -200,6 +200,41 @@ async fn events_arrive_one_by_one() {
     drop(response);
     let record = world.only_record();
     assert_eq!((&record["outcome"], &record["bytes"]), (&json!("complete"), &json!(34)));
+}
+
+#[tokio::test]
+async fn a_gateway_that_stops_ends_standing_streams_in_good_order_and_lets_calls_end() {
+    let world = World::start().await;
+    let (clerk, late, audit) = (world.clerk(), world.clerk(), world.path("audit.jsonl"));
+    let news = world.ledger.streams();
+    let listen = clerk.request(Method::GET, "/mcp/ledger").header("accept", "text/event-stream");
+    let mut standing = listen.header("mcp-protocol-version", "2025-11-25").send().await.unwrap();
+    news.send(Ok(ONE)).await.unwrap();
+    assert_eq!(standing.chunk().await.unwrap().unwrap(), ONE);
+    let progress = world.ledger.streams();
+    let mut call = clerk.rpc("tools/call", posting()).send().await.unwrap();
+    progress.send(Ok(ONE)).await.unwrap();
+    assert_eq!(call.chunk().await.unwrap().unwrap(), ONE);
+
+    let gateway = world.gateway;
+    let stopped = tokio::spawn(gateway.stop());
+    assert!(
+        standing.chunk().await.unwrap().unwrap_or_default().is_empty(),
+        "a whole stream, and no broken one"
+    );
+    assert!(late.rpc("tools/call", posting()).send().await.is_err(), "nobody new is let in");
+    progress.send(Ok("id: 2\ndata: {}\n\n")).await.unwrap();
+    assert_eq!(call.chunk().await.unwrap().unwrap(), "id: 2\ndata: {}\n\n", "a call goes on to its end");
+    drop(progress);
+    assert!(call.chunk().await.unwrap().unwrap_or_default().is_empty());
+    stopped.await.unwrap();
+
+    let text = std::fs::read_to_string(audit).unwrap();
+    let records: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let requests: Vec<_> = records.iter().filter(|record| record["kind"] == "request").collect();
+    assert_eq!(requests.iter().map(|r| &r["outcome"]).collect::<Vec<_>>(), ["complete", "complete"]);
+    assert_eq!(requests[0]["cause"], "the gateway was told to stop");
+    assert_eq!(records.last().unwrap()["kind"], "stopped", "no record is lost");
 }
 
 #[tokio::test]

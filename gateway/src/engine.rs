@@ -84,7 +84,7 @@ pub async fn serve(listener: Listener, stop: watch::Receiver<bool>) -> Result<()
         connections: Connections::new(gateway.limits.handshakes_max, gateway.limits.connections_max),
         handshake_timeout: gateway.limits.handshake_timeout,
         audit: gateway.audit.clone(),
-        app: Arc::new(App { options: options(), gateway, in_flight }),
+        app: Arc::new(App { options: options(), gateway, in_flight, stopping: stop.clone() }),
     };
     let mut service = Service::new("sallyport".into(), door);
     let buffers = L4BufferSettings::new(L4_READ_BUFFER, L4_WRITE_BUFFER);
@@ -205,6 +205,7 @@ struct App {
     gateway: Arc<Gateway>,
     options: HttpServerOptions,
     in_flight: Arc<InFlight>,
+    stopping: ShutdownWatch,
 }
 
 #[async_trait]
@@ -230,6 +231,7 @@ impl HttpServerApp for App {
     ) -> Option<ReusedHttpStream> {
         let limits = &self.gateway.limits;
         session.set_read_timeout(Some(limits.body_timeout));
+        session.set_write_timeout(Some(limits.write_timeout));
         let ip = ip(&session);
         let idle = Duration::from_secs(KEEPALIVE) + limits.body_timeout;
         match tokio::time::timeout(idle, session.read_request()).await {
@@ -265,7 +267,7 @@ impl HttpServerApp for App {
         } else {
             Some(KEEPALIVE)
         });
-        write(&mut session, response).await?;
+        write(&mut session, response, self.stopping.clone()).await?;
         if !whole {
             session.set_total_drain_timeout(Some(DRAIN_BODY));
             let _ = session.drain_request_body().await; // The answer is out; this only lets it arrive.
@@ -308,7 +310,7 @@ fn ip(session: &ServerSession) -> Option<IpAddr> {
 /// Reads a body within its limits. A length that is announced and too long is refused before a byte of it is read.
 async fn body(session: &mut ServerSession, limits: &Limits) -> Body {
     let headers = &session.req_header().headers;
-    let target = session.req_header().uri.to_string().len();
+    let target = session.req_header().uri.path_and_query().map_or(0, |target| target.as_str().len());
     if target + head_bytes(headers) > limits.header_bytes_max {
         return Err(BodyError::HeadTooLong { max: limits.header_bytes_max });
     }
@@ -356,7 +358,7 @@ async fn gone(session: &mut ServerSession) {
 }
 
 /// Writes a response as it comes. `None`: the connection can't be used again.
-async fn write(session: &mut ServerSession, response: Response) -> Option<()> {
+async fn write(session: &mut ServerSession, response: Response, mut stopping: ShutdownWatch) -> Option<()> {
     let Response { status, headers, mut body, .. } = response;
     let head = response_head(status, &headers, session.is_http2()).ok()?;
     session.write_response_header(Box::new(head)).await.ok()?;
@@ -368,6 +370,10 @@ async fn write(session: &mut ServerSession, response: Response) -> Option<()> {
             tokio::select! {
                 chunk = body.next() => chunk,
                 () = gone(session) => return None,
+                _ = stopping.wait_for(|stops| *stops), if body.is_endless() => {
+                    body.stopped();
+                    None // Between two events: the caller gets a whole stream, and opens the next one elsewhere.
+                }
             }
         };
         match chunk {

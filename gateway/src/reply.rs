@@ -427,6 +427,16 @@ impl ResponseBody {
         self.record.sent(bytes);
     }
 
+    /// Whether the answer is a stream that ends only when somebody ends it.
+    pub fn is_endless(&self) -> bool {
+        matches!(self.record.method(), Some("session/stream" | "subscriptions/listen"))
+    }
+
+    /// Notes that the stream ended because the gateway did.
+    pub fn stopped(&mut self) {
+        self.record.ended(Outcome::Complete, Some("the gateway was told to stop".into()));
+    }
+
     /// Notes that the last byte was handed over.
     pub fn complete(mut self) {
         self.record.ended(Outcome::Complete, None);

@@ -393,6 +393,7 @@ fn limits(problems: &mut Problems, file: &LimitsFile) -> Limits {
         slow_queue_max,
         handshake_timeout: time("handshake_timeout", &file.handshake_timeout, 10, 60),
         body_timeout: time("body_timeout", &file.body_timeout, 30, 3600),
+        write_timeout: time("write_timeout", &file.write_timeout, 30, 3600),
         connect_timeout: time("connect_timeout", &file.connect_timeout, 5, 60),
         response_timeout: time("response_timeout", &file.response_timeout, 60, 3600),
         session_ttl_max: time("session_ttl_max", &file.session_ttl_max, 86_400, 2_592_000),

@@ -322,6 +322,8 @@ pub struct LimitsFile {
     pub handshake_timeout: Option<String>,
     /// How long a request's head and body may take. Default `30s`.
     pub body_timeout: Option<String>,
+    /// How long a caller may take to accept the next piece of its answer. Default `30s`.
+    pub write_timeout: Option<String>,
     /// How long an upstream may take to accept a connection. Default `5s`.
     pub connect_timeout: Option<String>,
     /// How long an upstream may take until its response begins. Default `60s`.

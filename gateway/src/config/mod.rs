@@ -214,6 +214,7 @@ pub struct Limits {
     pub slow_queue_max: usize,
     pub handshake_timeout: Duration,
     pub body_timeout: Duration,
+    pub write_timeout: Duration,
     pub connect_timeout: Duration,
     pub response_timeout: Duration,
     pub permit_ttl_max: Duration,
