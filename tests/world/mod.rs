@@ -45,6 +45,7 @@ pub struct Plan {
     pub limits: &'static str,
     pub presenters: &'static str,
     pub telemetry: String,
+    pub admin: &'static str,
     pub more_issuers: &'static str,
     pub server_path: &'static str,
     pub server_is_up: bool,
@@ -59,6 +60,7 @@ impl Default for Plan {
             limits: "{}",
             presenters: "",
             telemetry: "{}".into(),
+            admin: "{listen: \"127.0.0.1:0\"}",
             more_issuers: "",
             server_path: "mcp/ledger",
             server_is_up: true,
@@ -286,8 +288,9 @@ fn config(plan: &Plan, url: &str, origin: &str, ledger: SocketAddr, s3: Option<S
     let s3 = s3.map_or(String::new(), |at| {
         format!("  s3: {{url: \"https://{at}/mcp\", spiffe_id: \"spiffe://{DOMAIN}/mcp/s3\"}}")
     });
-    let (subject, limits, presenters, telemetry, more_issuers) =
-        (plan.subject, plan.limits, plan.presenters, &plan.telemetry, plan.more_issuers);
+    let (subject, limits, presenters, more_issuers) =
+        (plan.subject, plan.limits, plan.presenters, plan.more_issuers);
+    let (admin, telemetry) = (plan.admin, &plan.telemetry);
     format!(
         "listen: 127.0.0.1:0
 url: {url}
@@ -313,7 +316,7 @@ servers:
 {s3}
 policy: {{dir: policies}}
 audit: {{file: audit.jsonl}}
-admin: {{listen: 127.0.0.1:0}}
+admin: {admin}
 telemetry: {telemetry}
 limits: {limits}
 "
