@@ -6,7 +6,7 @@ use std::future::Future;
 use std::task::Poll;
 use std::time::Duration;
 use world::agent::send;
-use world::watchers::{Collector, Prometheus, promtool};
+use world::watchers::{Collector, Prometheus, Span, promtool};
 use world::{Agent, Plan, Reply, World};
 
 /// A collector that nobody is.
@@ -22,7 +22,7 @@ async fn with_telemetry(telemetry: &str) -> World {
 async fn traced_call(clerk: &Agent, amount_cents: i64, flags: &str) -> Reply {
     let arguments = json!({"amount_cents": amount_cents, "note": "nobody-else-says-this"});
     let call = clerk.rpc("tools/call", json!({"name": "post_entry", "arguments": arguments}));
-    send(call.header("traceparent", format!("00-{TRACE}-{SPAN}-{flags}"))).await
+    send(call.header("traceparent", format!("00-{TRACE}-{SPAN}-{flags}")).header("tracestate", "a=b")).await
 }
 
 #[tokio::test]
@@ -82,6 +82,24 @@ async fn the_admin_listener_answers_nothing_else_and_the_other_one_none_of_it() 
     for path in ["/metrics", "/healthz", "/readyz"] {
         assert_eq!(send(world.clerk().request(Method::GET, path)).await.status, 404, "{path}");
     }
+}
+
+#[tokio::test]
+async fn a_probe_that_says_nothing_keeps_the_next_one_waiting_and_no_longer_than_it_may() {
+    let admin = "{listen: \"127.0.0.1:0\", connections_max: 1, timeout: 100ms}";
+    let world = World::with(Plan { admin, ..Plan::default() }).await;
+    let mut silent = tokio::net::TcpStream::connect(world.gateway.admin_address().unwrap()).await.unwrap();
+    assert_eq!(world.probe().get("/healthz").await.0, 200);
+    let mut said = Vec::new();
+    tokio::io::AsyncReadExt::read_to_end(&mut silent, &mut said).await.unwrap();
+    assert_eq!(said, b"", "it was closed");
+}
+
+#[tokio::test]
+async fn the_admin_listener_can_be_off() {
+    let world = World::with(Plan { admin: "{listen: off}", ..Plan::default() }).await;
+    assert_eq!(world.gateway.admin_address(), None);
+    assert_eq!(world.clerk().post_entry(1).await.result(), "posted");
 }
 
 #[tokio::test]
@@ -162,6 +180,7 @@ async fn what_goes_upstream_is_of_the_callers_trace_and_has_our_span_as_its_pare
         let fields: Vec<&str> = parent.split('-').collect();
         assert_eq!((fields[0], fields[1], fields[3]), ("00", TRACE, sent));
         assert_ne!(fields[2], SPAN);
+        assert_eq!(world.ledger.received()[0].headers["tracestate"], "a=b");
     }
 }
 
@@ -187,10 +206,12 @@ async fn a_trace_of_the_message_comes_before_one_of_the_headers() {
         .header("mcp-protocol-version", "2026-07-28")
         .header("mcp-method", "tools/call")
         .header("mcp-name", "post_entry")
-        .header("traceparent", format!("00-{TRACE}-{SPAN}-01"));
+        .header("traceparent", format!("00-{TRACE}-{SPAN}-01"))
+        .header("tracestate", "a=b");
     assert_eq!(send(call).await.result(), "posted");
     let received = &world.ledger.received()[0];
     assert_eq!(received.headers["traceparent"].to_str().unwrap().split('-').nth(1), Some(other.as_str()));
+    assert!(!received.headers.contains_key("tracestate"), "which is the other trace's");
     assert_eq!(received.json(), body, "the body goes on as it came");
 }
 
@@ -198,22 +219,75 @@ async fn a_trace_of_the_message_comes_before_one_of_the_headers() {
 async fn a_real_collector_gets_the_spans_of_a_call_in_the_callers_trace() {
     let Some(collector) = Collector::start() else { return };
     let world = with_telemetry(&collector.telemetry(0.0)).await;
-    let clerk = world.clerk();
-    let token = world.token("agent/clerk");
+    let (clerk, token) = (world.clerk(), world.token("agent/clerk"));
+    clerk.clone().with_token(&token).post_entry(1).await; // In nobody's trace, and such are not sampled here.
     assert_eq!(traced_call(&clerk, 1, "01").await.result(), "posted");
     assert_eq!(traced_call(&clerk, 9999, "01").await.refused_because(), "not_allowed");
     let received = world.ledger.received();
-    let upstream = received[0].headers["traceparent"].to_str().unwrap().split('-').nth(2).unwrap().to_owned();
-    let credential = received[0].headers["authorization"].to_str().unwrap().to_owned();
-    clerk.post_entry(1).await; // In nobody's trace, of which none is sampled here.
+    let sent = received[1].headers["traceparent"].to_str().unwrap().split('-').nth(2).unwrap().to_owned();
+    let credential = received[1].headers["authorization"].to_str().unwrap().to_owned();
     world.gateway.stop().await; // Which delivers what is left.
 
-    let log = collector.log_with("not_allowed");
-    eprintln!("{log}");
+    let stages = ["identity", "route", "token", "decode", "authorize", "exchange", "upstream"];
+    let (log, spans) = collector.printed(stages.len() + 1 + 5 + 1);
+    assert_eq!(spans.len(), 14, "{log}");
+    assert!(spans.iter().all(|span| span.get("Trace ID") == Some(TRACE)));
+    let (permitted, denied) = (&spans[7], &spans[13]);
+    for request in [permitted, denied] {
+        assert_eq!(request.get("Parent ID"), Some(SPAN));
+        assert_eq!(request.get("Kind"), Some("SPAN_KIND_SERVER"));
+        assert_eq!(request.get("mcp.method.name"), Some("tools/call"));
+        assert_eq!(request.get("gen_ai.tool.name"), Some("post_entry"));
+        assert_eq!(request.get("sallyport.server"), Some("ledger"));
+    }
+    assert_eq!(permitted.get("Name"), Some("tools/call post_entry"));
+    assert_eq!(
+        (permitted.get("Status code"), permitted.get("error.type")),
+        (Some("STATUS_CODE_UNSET"), None)
+    );
+    assert_eq!(denied.get("Name"), Some("tools/call"), "what is not permitted names nothing");
+    assert_eq!(
+        (denied.get("Status code"), denied.get("error.type")),
+        (Some("STATUS_CODE_ERROR"), Some("not_allowed"))
+    );
+
+    let named =
+        |spans: &[Span]| spans.iter().map(|span| span.get("Name").unwrap().to_owned()).collect::<Vec<_>>();
+    assert_eq!(named(&spans[..7]), stages);
+    assert_eq!(named(&spans[8..13]), stages[..5]);
+    assert!(spans[..7].iter().all(|stage| stage.get("Parent ID") == permitted.get("ID")));
+    assert!(spans[8..13].iter().all(|stage| stage.get("Parent ID") == denied.get("ID")));
+    assert_eq!((spans[6].get("ID"), spans[6].get("Kind")), (Some(sent.as_str()), Some("SPAN_KIND_CLIENT")));
     for secret in ["nobody-else-says-this", &token, credential.trim_start_matches("Bearer ")] {
         assert!(!log.contains(secret));
     }
-    assert!(log.contains(&upstream));
+}
+
+#[tokio::test]
+async fn a_real_collector_gets_a_trace_that_begins_here() {
+    let Some(collector) = Collector::start() else { return };
+    let world = with_telemetry(&collector.telemetry(1.0)).await;
+    let clerk = world.clerk();
+    traced_call(&clerk, 1, "00").await; // Its caller says that it isn't to be traced.
+    clerk.post_entry(1).await;
+    let sent = world.ledger.received()[1].headers["traceparent"].to_str().unwrap().to_owned();
+    world.gateway.stop().await;
+    let (log, spans) = collector.printed(8);
+    assert_eq!(spans.len(), 8, "{log}");
+    assert_eq!(spans[7].get("Parent ID"), Some(""));
+    let traced = format!("00-{}-{}-01", spans[7].get("Trace ID").unwrap(), spans[6].get("ID").unwrap());
+    assert_eq!(sent, traced);
+}
+
+#[tokio::test]
+async fn a_collector_that_never_answers_holds_nobody_up() {
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = silent.local_addr().unwrap();
+    let world =
+        with_telemetry(&format!("{{otlp: {{endpoint: \"http://{address}\", timeout: 200ms}}}}")).await;
+    assert_eq!(world.clerk().post_entry(1).await.result(), "posted");
+    world.gateway.stop().await; // It ends, with the spans undelivered.
+    assert!(silent.accept().is_ok(), "it was tried");
 }
 
 #[tokio::test]

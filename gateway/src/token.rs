@@ -138,3 +138,45 @@ impl SubjectToken {
         if self.delegates { &self.claims().actors } else { &[] }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test ends by panicking")]
+    use super::Issuers;
+    use crate::config::{Issuer, Jwks, Presenter};
+    use crate::jwks::KeyStore;
+    use certs::development::Domain;
+    use certs::files::FileSource;
+    use certs::{Clock, SharedSource, TrustDomain};
+    use std::time::Duration;
+    use tokens::SigningKey;
+
+    #[tokio::test]
+    async fn keys_are_asked_for_until_they_can_be_had() {
+        let dir = tempfile::tempdir().unwrap();
+        let clock = Clock::system();
+        let domain = Domain::open(dir.path(), &TrustDomain::new("a.test").unwrap(), &clock).unwrap();
+        let svid = domain.write_svid(dir.path(), &domain.id("gateway").unwrap(), &[], clock.now()).unwrap();
+        let source: SharedSource = FileSource::open(svid).unwrap();
+        let jwks = Jwks::File { path: dir.path().join("jwks.json"), refresh: Duration::ZERO };
+        let issuer = Issuer {
+            issuer: "https://late.test".into(),
+            jwks: jwks.clone(),
+            types: vec![],
+            presenter: Presenter::Any,
+            delegates: false,
+            leeway: Duration::ZERO,
+        };
+        let issuers = Issuers::new(vec![(issuer, KeyStore::new(&jwks, &source, &clock).unwrap())]);
+        let mut preload = Box::pin(issuers.preload());
+        tokio::select! {
+            () = &mut preload => unreachable!("there are none yet"),
+            _ = issuers.0[0].1.refreshed() => {} // By then it has tried, too.
+        }
+        assert_eq!(issuers.without_keys().collect::<Vec<_>>(), ["https://late.test"]);
+        let keys = SigningKey::jwks([&SigningKey::generate().unwrap()]).to_string();
+        std::fs::write(dir.path().join("jwks.json"), keys).unwrap();
+        preload.await;
+        assert_eq!(issuers.without_keys().count(), 0);
+    }
+}

@@ -180,7 +180,11 @@ impl<'p> Upstream<'p> {
             headers.insert(SESSION_ID, id.clone());
         }
         if let Some(ours) = trace {
-            headers.insert("traceparent", ours); // The same trace; what comes next in it is the upstream's.
+            let of = |parent: &HeaderValue| parent.as_bytes().get(3..35).map(<[u8]>::to_vec);
+            if headers.get("traceparent").and_then(of) != of(&ours) {
+                headers.remove("tracestate"); // It belongs to the other trace.
+            }
+            headers.insert("traceparent", ours);
         }
         headers.insert(header::AUTHORIZATION, credential.bearer.clone());
         headers.insert(header::HOST, self.server.host.clone());

@@ -46,6 +46,7 @@ pub struct Plan {
     pub limits: &'static str,
     pub presenters: &'static str,
     pub telemetry: String,
+    pub admin: &'static str,
     pub more_issuers: &'static str,
     pub server_path: &'static str,
     pub audit: &'static str,
@@ -62,6 +63,7 @@ impl Default for Plan {
             limits: "{}",
             presenters: "",
             telemetry: "{}".into(),
+            admin: "{listen: \"127.0.0.1:0\"}",
             more_issuers: "",
             server_path: "mcp/ledger",
             audit: "best_effort",
@@ -293,9 +295,10 @@ fn config(plan: &Plan, url: &str, origin: &str, ledger: SocketAddr, s3: Option<S
     let s3 = s3.map_or(String::new(), |at| {
         format!("  s3: {{url: \"https://{at}/mcp\", spiffe_id: \"spiffe://{DOMAIN}/mcp/s3\"}}")
     });
-    let (subject, limits, presenters, audit, telemetry, more_issuers) =
-        (plan.subject, plan.limits, plan.presenters, plan.audit, &plan.telemetry, plan.more_issuers);
+    let (subject, limits, presenters, audit, more_issuers) =
+        (plan.subject, plan.limits, plan.presenters, plan.audit, plan.more_issuers);
     let server_requests = plan.server_requests;
+    let (admin, telemetry) = (plan.admin, &plan.telemetry);
     format!(
         "listen: 127.0.0.1:0
 url: {url}
@@ -323,7 +326,7 @@ servers:
 policy: {{dir: policies}}
 audit: {{file: audit.jsonl, mode: {audit}}}
 sessions: {{key_ring: sessions.keys}}
-admin: {{listen: 127.0.0.1:0}}
+admin: {admin}
 telemetry: {telemetry}
 limits: {limits}
 "

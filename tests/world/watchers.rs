@@ -113,6 +113,10 @@ pub struct Collector {
     address: SocketAddr,
 }
 
+/// A span as the collector printed it.
+#[derive(Debug)]
+pub struct Span(String);
+
 impl Collector {
     /// None where it isn't installed, which is said.
     pub fn start() -> Option<Self> {
@@ -141,15 +145,26 @@ impl Collector {
         format!("{{otlp: {{endpoint: \"http://{}\"}}, traces: {{sample: {sample}}}}}", self.address)
     }
 
-    /// All that it has printed.
-    pub fn log(&self) -> String {
-        self.program.log()
+    /// All that it printed, once that is so many spans at least, and the spans.
+    pub fn printed(&self, least: usize) -> (String, Vec<Span>) {
+        let enough = |log: &String| log.matches("\nSpan #").count() >= least && log.ends_with('\n');
+        let log = wait(|| Some(self.program.log()).filter(enough));
+        let log = log.unwrap_or_else(|| panic!("not {least} spans: {}", self.program.log()));
+        let spans = log.split("\nSpan #").skip(1).map(|text| Span(text.to_owned())).collect();
+        (log, spans)
     }
+}
 
-    /// What it printed once a word stood in it.
-    pub fn log_with(&self, word: &str) -> String {
-        wait(|| Some(self.log()).filter(|log| log.contains(word)))
-            .unwrap_or_else(|| panic!("{word} did not come: {}", self.log()))
+impl Span {
+    /// A field, as `Trace ID`, or an attribute.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        let line = self.0.lines().find_map(|line| {
+            let line = line.trim_start().trim_start_matches("-> ");
+            line.strip_prefix(name)?.trim_start().strip_prefix(':')
+        });
+        line.map(|value| {
+            value.trim().trim_start_matches("Str(").trim_start_matches("Int(").trim_end_matches(')')
+        })
     }
 }
 
@@ -181,7 +196,7 @@ impl Prometheus {
         loop {
             let asked = plain().post(&url).form(&[("query", query)]).send().await;
             let text = asked.unwrap().text().await.unwrap();
-            let mut answer: Value = serde_json::from_str(&text).unwrap();
+            let mut answer: Value = serde_json::from_str(&text).unwrap_or_default(); // Text, while it starts.
             let result = answer["data"]["result"].take();
             if result.as_array().is_some_and(|found| !found.is_empty()) {
                 return result;
