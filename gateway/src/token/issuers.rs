@@ -236,4 +236,19 @@ mod tests {
             }
         }
     }
+
+    #[tokio::test]
+    async fn keys_are_asked_for_until_they_can_be_had() {
+        let dir = tempfile::tempdir().unwrap();
+        let issuers = issuers(dir.path(), 10);
+        let mut preload = Box::pin(issuers.preload());
+        tokio::select! {
+            () = &mut preload => unreachable!("there are none yet"),
+            _ = issuers.issuers[0].1.refreshed() => {} // By then it has tried, too.
+        }
+        assert_eq!(issuers.without_keys().collect::<Vec<_>>(), ["https://idp.test"]);
+        publish(dir.path(), &[&SigningKey::generate().unwrap()]);
+        preload.await;
+        assert_eq!(issuers.without_keys().count(), 0);
+    }
 }
