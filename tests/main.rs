@@ -6,10 +6,12 @@ mod handshake; //    who gets past the first door, and for how long
 mod tokens; //       on whose behalf, and proven how
 mod decoding; //     what is refused before anybody is asked
 mod decisions; //    policy that errs, loops, is missing or is changed
+mod inputs; //       policy sees what its reference says
 mod lists; //        listed if and only if callable
 mod exchange; //     what is minted, for whom, and for no one else
 mod upstreams; //    what goes out, what comes back, and how both end
 mod records; //      one record for each request, in a chain
+mod first_policy; // its first page, typed word by word
 mod command_line; // what a newcomer types
 mod clients; //      the official SDKs, through `sallyport up`
 mod s3; //           the S3 server behind the gate

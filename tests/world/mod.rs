@@ -42,6 +42,8 @@ pub struct Plan {
     pub policy: Vec<(&'static str, String)>,
     pub subject: &'static str,
     pub limits: &'static str,
+    /// What stands behind the folder in `policy`, as `, budget: 1s`.
+    pub policy_options: &'static str,
     pub presenters: &'static str,
     pub server_path: &'static str,
     pub server_is_up: bool,
@@ -54,6 +56,7 @@ impl Default for Plan {
             policy: policies::ledger(),
             subject: "required",
             limits: "{}",
+            policy_options: "",
             presenters: "",
             server_path: "mcp/ledger",
             server_is_up: true,
@@ -282,6 +285,7 @@ fn config(plan: &Plan, url: &str, origin: &str, ledger: SocketAddr, s3: Option<S
         format!("  s3: {{url: \"https://{at}/mcp\", spiffe_id: \"spiffe://{DOMAIN}/mcp/s3\"}}")
     });
     let (subject, limits, presenters) = (plan.subject, plan.limits, plan.presenters);
+    let policy_options = plan.policy_options;
     format!(
         "listen: 127.0.0.1:0
 url: {url}
@@ -304,7 +308,7 @@ servers:
     spiffe_id: spiffe://{DOMAIN}/mcp/ledger
     subject: {subject}
 {s3}
-policy: {{dir: policies}}
+policy: {{dir: policies{policy_options}}}
 audit: {{file: audit.jsonl}}
 limits: {limits}
 "
