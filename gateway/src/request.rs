@@ -79,3 +79,18 @@ async fn forward(
     let filter = authorize::list_filter(&state.policy, &gateway.lane, &question, &gateway.limits);
     Ok(upstream.send(permit, credential, session, arrival, trace, filter).await?)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn size<A, B, F>(_: impl FnOnce(A, B) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    fn a_request_under_way_is_small() {
+        let bytes = size(|gateway: &'static Gateway, arrival| handle(gateway, arrival));
+        assert!(bytes <= 1024, "{bytes} bytes");
+    }
+}

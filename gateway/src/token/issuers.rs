@@ -64,7 +64,7 @@ impl Issuers {
             return Ok(Found { token: known.token, issuer: Arc::clone(issuer), digest: key });
         }
         let (position, issuer, store) = self.of(token).ok_or(TokenError::UnknownIssuer)?;
-        let (authentic, keys) = verify(token, store).await?;
+        let (authentic, keys) = Box::pin(verify(token, store)).await?; // Boxed: seldom, and large.
         let authentic = Arc::new(authentic);
         self.remember(key, Verified { token: Arc::clone(&authentic), issuer: position, keys }, now);
         Ok(Found { token: authentic, issuer: Arc::clone(issuer), digest: key })

@@ -110,7 +110,7 @@ impl Pool {
         loop {
             let (mut connection, fresh) = match self.idle(&key) {
                 Some(connection) => (connection, false),
-                None => (self.connect(server, identity).await?, true),
+                None => (Box::pin(self.connect(server, identity)).await?, true), // Boxed: seldom, and large.
             };
             if !fresh && !connection.is_ready().await {
                 continue; // It was closed while idle.
