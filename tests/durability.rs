@@ -83,7 +83,8 @@ async fn where_records_are_best_effort_calls_go_on_and_records_come_later() {
 #[tokio::test]
 async fn records_that_are_lost_on_a_full_disk_are_counted_in_one() {
     let world = World::start().await;
-    let mut process = world.process("best_effort", |c| c.replace("limits: {}", "limits: {audit_queue_max: 2}"));
+    let mut process =
+        world.process("best_effort", |c| c.replace("limits: {}", "limits: {audit_queue_max: 2}"));
     let clerk = world.clerk().to(&process.url);
     fill(&process);
     for n in 0..5 {
@@ -171,7 +172,8 @@ async fn goes_on(killed: &Killed, mode: &str) {
     assert!(process.terminate().0.success());
     unbroken(&killed.audit);
     let kinds: Vec<_> = records(&killed.audit).split_off(before).iter().map(|r| r["kind"].clone()).collect();
-    let kinds: Vec<_> = kinds.iter().map(|kind| kind.as_str().unwrap()).filter(|k| *k != "half_record").collect();
+    let kinds: Vec<_> =
+        kinds.iter().map(|kind| kind.as_str().unwrap()).filter(|k| *k != "half_record").collect();
     let expected: &[&str] = match mode {
         "required" => &["started", "permit", "request", "stopped"],
         _ => &["started", "request", "stopped"],

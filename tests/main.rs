@@ -12,6 +12,7 @@ mod upstreams; //    what goes out, what comes back, and how both end
 mod records; //      one record for each request, in a chain
 mod durability; //   what is left of the records when the disk is full, or the gateway is killed
 mod secrets; //      what must never be written down
+mod verify; //       a damaged file of records, and what is said of it
 mod command_line; // what a newcomer types
 mod clients; //      the official SDKs, through `sallyport up`
 mod s3; //           the S3 server behind the gate

@@ -108,7 +108,10 @@ async fn no_secret_stands_in_anything_that_a_run_has_written() {
     let statuses = a_whole_run(&world, &process.url, &token).await;
     assert_eq!(
         statuses,
-        [200, 200, 200, 200, 502, 400, 400, 400, 502, 502, 405, 401, 401, 401, 401, 401, 401, 404, 404, 401, 401]
+        [
+            200, 200, 200, 200, 502, 400, 400, 400, 502, 502, 405, 401, 401, 401, 401, 401, 401, 404, 404,
+            401, 401
+        ]
     );
     let clerk = world.clerk().to(&process.url);
     assert_eq!(rpc(&clerk, "post_entry", WORDS[0], 1).send().await.unwrap().status(), 200);

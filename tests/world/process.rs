@@ -61,7 +61,8 @@ impl Process {
     /// Waits until it says something.
     pub fn says(&mut self, words: &str) {
         while !self.said.iter().any(|line| line.contains(words)) {
-            let line = self.lines.recv().unwrap_or_else(|_| panic!("it never said {words:?}: {:#?}", self.said));
+            let line =
+                self.lines.recv().unwrap_or_else(|_| panic!("it never said {words:?}: {:#?}", self.said));
             self.said.push(line);
         }
     }
