@@ -152,6 +152,7 @@ async fn many_slow_decisions_share_one_time() {
 visible := true
 
 allow if {
+	input.call.resource.uri
 	not never
 }
 
@@ -165,7 +166,7 @@ never if {
     policy.push(("resources/ledger.rego", slow.into()));
     let world = World::with(Plan { policy, limits: "{decisions_timeout: 10ms}", ..Plan::default() }).await;
     let listen = async |count: usize| {
-        let uris = vec!["l://a"; count];
+        let uris: Vec<_> = (0..count).map(|number| format!("l://{number}")).collect();
         send(
             world
                 .clerk()

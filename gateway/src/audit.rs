@@ -160,7 +160,7 @@ impl Record {
     }
 
     /// Notes the credential: for whom and for what, never itself.
-    pub fn credential(&mut self, credential: Credential) -> Credential {
+    pub fn credential(&mut self, credential: Arc<Credential>) -> Arc<Credential> {
         self.facts.credential = Some(Minted {
             audience: credential.audience.clone(),
             jti: credential.id.clone(),
