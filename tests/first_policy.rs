@@ -22,8 +22,13 @@ fn every_command_of_the_page_does_what_the_page_says() {
     let script: String = typed.map(|(_, block)| format!("{block}\necho; echo '== next'\n")).collect();
     let bin = program("sallyport").parent().unwrap().to_owned();
     let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
-    let output =
-        Command::new("bash").arg("-c").arg(script).current_dir(folder.path()).env("PATH", path).output().unwrap();
+    let output = Command::new("bash")
+        .arg("-c")
+        .arg(script)
+        .current_dir(folder.path())
+        .env("PATH", path)
+        .output()
+        .unwrap();
     let said = String::from_utf8(output.stdout).unwrap();
     let mut outputs = said.split("== next\n");
 
@@ -34,7 +39,11 @@ fn every_command_of_the_page_does_what_the_page_says() {
             continue;
         }
         for line in block.lines() {
-            assert!(last.contains(line), "{line}\nis not in\n{last}\n{}", String::from_utf8_lossy(&output.stderr));
+            assert!(
+                last.contains(line),
+                "{line}\nis not in\n{last}\n{}",
+                String::from_utf8_lossy(&output.stderr)
+            );
             checked += 1;
         }
     }

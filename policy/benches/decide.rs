@@ -7,8 +7,8 @@ use std::hint::black_box;
 use std::time::{Duration, Instant, SystemTime};
 
 use policy::{
-    Asked, Budget, CallInput, CallerInput, Decision, Entry, Input, Moment, PolicySet, Question,
-    RequestInput, SourceFile, SubjectInput, ToolInput,
+    Asked, Budget, CallInput, CallerInput, Decision, Entry, Input, Moment, PolicySet, Question, RequestInput,
+    SourceFile, SubjectInput, ToolInput,
 };
 use serde_json::{Map, Value, json};
 
@@ -24,10 +24,8 @@ fn source(path: String, text: String) -> SourceFile {
 
 /// So many tools, 25 a server, each with rules like the starter's.
 fn files(packages: usize) -> Vec<SourceFile> {
-    let mut files = vec![
-        source("lib/paths.rego".into(), LIBRARY.into()),
-        source("guard/hops.rego".into(), GUARD.into()),
-    ];
+    let mut files =
+        vec![source("lib/paths.rego".into(), LIBRARY.into()), source("guard/hops.rego".into(), GUARD.into())];
     for server in 0..packages.div_ceil(TOOLS) {
         let deny = "deny contains \"frozen\" if input.subject.sub == \"mallory\"";
         files.push(source(format!("tools/s{server}.rego"), format!("package tools.s{server}\n\n{deny}\n")));
@@ -107,7 +105,12 @@ fn main() {
                 trust_domain: "dev.sallyport",
                 path: &["agent", "demo"],
             },
-            subject: Some(SubjectInput { iss: "https://idp.example", sub: "alice", scopes: &["s3:read"], claims: &claims }),
+            subject: Some(SubjectInput {
+                iss: "https://idp.example",
+                sub: "alice",
+                scopes: &["s3:read"],
+                claims: &claims,
+            }),
             actors: &[],
             call: CallInput {
                 protocol: "mcp",
