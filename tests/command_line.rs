@@ -82,6 +82,37 @@ fn check_names_every_mistake_with_its_path_and_the_fix() {
 }
 
 #[test]
+fn check_names_mistakes_in_what_others_may_see() {
+    let up = Sallyport::up();
+    let written = std::fs::read_to_string(up.path("sallyport.yaml")).unwrap();
+    let with = |admin: &str, telemetry: &str| {
+        let path = up.path("changed.yaml");
+        let changed = written.replace("listen: 127.0.0.1:0", admin);
+        std::fs::write(&path, format!("{changed}\ntelemetry: {telemetry}\n")).unwrap();
+        sallyport(&["check", "--config", path.to_str().unwrap()])
+    };
+    let good =
+        with("listen: off", "{otlp: {endpoint: \"https://collector.test/otlp\"}, traces: {sample: 0}}");
+    assert!(good.status.success(), "{}", text(&good));
+    let bad = with(
+        "listen: here\n  timeout: 1h",
+        "{otlp: {endpoint: \"ftp://collector.test\", timeout: 1ms}, traces: {sample: 1.5, queue_max: 1}}",
+    );
+    let said = text(&bad);
+    for mistake in [
+        "admin.listen",
+        "admin.timeout",
+        "telemetry.otlp.endpoint",
+        "telemetry.otlp.timeout",
+        "telemetry.traces.sample",
+        "telemetry.traces.queue_max",
+    ] {
+        assert!(said.contains(&format!("\n{mistake}:")), "{mistake} is missing:\n{said}");
+    }
+    assert_eq!(said.matches("fix: ").count(), 6, "{said}");
+}
+
+#[test]
 fn a_setting_that_does_not_exist_is_a_mistake() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("bad.yaml");
@@ -118,7 +149,10 @@ fn every_example_configuration_reads() {
 fn the_committed_schema_is_the_programs() {
     let output = sallyport(&["schema"]);
     let committed = std::fs::read_to_string(root().join("deploy/config.schema.json")).unwrap();
-    assert_eq!(String::from_utf8_lossy(&output.stdout), committed, "cargo xtask schema");
+    assert!(
+        String::from_utf8_lossy(&output.stdout) == committed,
+        "it is stale: `cargo xtask schema` writes it"
+    );
 }
 
 #[test]

@@ -38,7 +38,8 @@ pub struct Question<'a> {
     /// What the subject's token says, and the actors that it is believed in.
     says: Option<(&'a Claims, &'a [String])>,
     ip: Option<IpAddr>,
-    now: SystemTime,
+    /// When it is asked.
+    pub now: SystemTime,
     /// When what the decision rests on ends: the caller's SVID, or the subject's token.
     ends: SystemTime,
     epoch: u64,

@@ -4,7 +4,7 @@
 use crate::config::HttpsServer;
 use bytes::Bytes;
 use certs::{Clock, SharedSource};
-use http::{Method, Request, StatusCode, header};
+use http::{Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
@@ -12,8 +12,10 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, InvalidDnsNameError, ServerName};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 use url::Url;
 
 /// A client for servers that prove themselves in one way.
@@ -118,24 +120,43 @@ impl Https {
         form: Option<String>,
         bytes_max: usize,
     ) -> Result<Vec<u8>, HttpsError> {
+        let answer = converse(self.connect(url).await?, request(method, url, form), bytes_max).await?;
+        let (status, body) = (answer.status(), answer.into_body());
+        if status == StatusCode::OK { Ok(body.to_vec()) } else { Err(HttpsError::Status { status, body }) }
+    }
+
+    /// A connection to a URL's server, which has proven itself.
+    ///
+    /// # Errors
+    /// [`HttpsError`]; nothing was sent.
+    pub(crate) async fn connect(&self, url: &Url) -> Result<TlsStream<TcpStream>, HttpsError> {
         let host = url.host_str().unwrap_or_default();
         let name = ServerName::try_from(host.trim_matches(['[', ']']).to_owned())?;
         let tcp =
             TcpStream::connect((host.trim_matches(['[', ']']), url.port_or_known_default().unwrap_or(443)))
                 .await?;
-        let tls = TlsConnector::from(Arc::clone(&self.tls)).connect(name, tcp).await?;
-        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(tls)).await?;
-        let driver = tokio::spawn(connection);
-        let answer = sender.send_request(request(method, url, form)).await?;
-        let status = answer.status();
-        let body = Limited::new(answer.into_body(), bytes_max)
-            .collect()
-            .await
-            .map_err(|_| HttpsError::Body)?
-            .to_bytes();
-        driver.abort();
-        if status == StatusCode::OK { Ok(body.to_vec()) } else { Err(HttpsError::Status { status, body }) }
+        Ok(TlsConnector::from(Arc::clone(&self.tls)).connect(name, tcp).await?)
     }
+}
+
+/// One request on a connection of its own, and all of the answer.
+///
+/// # Errors
+/// [`HttpsError`]; any status is an answer.
+pub(crate) async fn converse<S>(
+    stream: S,
+    request: Request<Full<Bytes>>,
+    bytes_max: usize,
+) -> Result<Response<Bytes>, HttpsError>
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+    let driver = tokio::spawn(connection);
+    let (head, body) = sender.send_request(request).await?.into_parts();
+    let body = Limited::new(body, bytes_max).collect().await.map_err(|_| HttpsError::Body)?.to_bytes();
+    driver.abort();
+    Ok(Response::from_parts(head, body))
 }
 
 fn request(method: Method, url: &Url, form: Option<String>) -> Request<Full<Bytes>> {

@@ -2,14 +2,16 @@
 //! The cause of a refusal goes to audit and log. `docs/refusals.md` has the table.
 #![deny(clippy::wildcard_enum_match_arm)]
 
-use crate::audit::{Outcome, Record};
+use crate::audit::{AuditError, Outcome, Record};
 use crate::authorize::AuthorizeError;
 use crate::config::problems::chain;
 use crate::decode::{BodyError, DecodeError};
 use crate::exchange::ExchangeError;
 use crate::identity::IdentityError;
+use crate::observed::{Observed, Stage};
 use crate::request::Arrival;
 use crate::route::RouteError;
+use crate::session::SessionError;
 use crate::token::TokenError;
 use crate::upstream::{Answer, AnswerBody, UpstreamError};
 use bytes::Bytes;
@@ -34,12 +36,18 @@ pub enum Refusal {
     /// Stage 4.
     #[error("request not decoded")]
     Decode(#[from] DecodeError),
+    /// Between stages 4 and 5.
+    #[error("no such session")]
+    Session(#[from] SessionError),
     /// Stage 5.
     #[error("not authorized")]
     Authorize(#[from] AuthorizeError),
     /// Stage 6.
     #[error("no credential")]
     Exchange(#[from] ExchangeError),
+    /// Between stages 6 and 8, where no call may go on without a record.
+    #[error("no record of the permit")]
+    Audit(#[from] AuditError),
     /// Stage 8.
     #[error("upstream failed")]
     Upstream(#[from] UpstreamError),
@@ -63,6 +71,7 @@ pub struct Response {
 pub struct ResponseBody {
     body: AnswerBody,
     record: Record,
+    observed: Observed,
 }
 
 /// All that a caller learns of a refusal.
@@ -85,27 +94,40 @@ pub const LIMIT: i32 = -32005;
 /// JSON-RPC code of a request without acceptable credentials.
 pub const UNAUTHENTICATED: i32 = -32006;
 
+/// The reason where a server asks a client for what it may not.
+const UNASKED: &str = "server_request_refused";
+
 /// Makes the response of whatever came out of the stages.
 pub fn render(
     outcome: Result<Answer, Refusal>,
     url: &str,
     arrival: &Arrival,
     mut record: Record,
+    mut observed: Observed,
 ) -> Response {
     let (answer, close) = match outcome {
         Ok(answer) => (answer, false),
-        Err(refusal) => (refused(&refusal, url, arrival, &mut record), refusal.ends_connection()),
+        Err(refusal) => {
+            (refused(&refusal, url, arrival, &mut record, &mut observed), refusal.ends_connection())
+        }
     };
     record.status(answer.status);
+    observed.answered(answer.status);
     Response {
         status: answer.status,
         headers: answer.headers,
         close,
-        body: ResponseBody { body: answer.body, record },
+        body: ResponseBody { body: answer.body, record, observed },
     }
 }
 
-fn refused(refusal: &Refusal, url: &str, arrival: &Arrival, record: &mut Record) -> Answer {
+fn refused(
+    refusal: &Refusal,
+    url: &str,
+    arrival: &Arrival,
+    record: &mut Record,
+    observed: &mut Observed,
+) -> Answer {
     let told = refusal.told(at_the_door(record.method()), record.rpc_id.is_some());
     if let Refusal::Authorize(error) = refusal {
         match error {
@@ -118,16 +140,30 @@ fn refused(refusal: &Refusal, url: &str, arrival: &Arrival, record: &mut Record)
         }
     }
     record.refused(&told.reason, refusal.cause());
+    observed.refused(refusal.stage(), &told.reason, refusal.package());
     tracing::info!(reason = %told.reason, status = told.status.as_u16(), cause = ?refusal.cause(), "refused");
     let id = record.rpc_id.clone().or_else(|| refusal.id());
     let data = told.data.clone().unwrap_or_else(|| json!({ "reason": told.reason }));
-    let message = format!("{}: {}", headline(told.code), told.reason);
-    let body = protocol::jsonrpc::error(id.as_deref(), told.code, &message, Some(&data));
+    let body = rpc_error(id.as_deref(), told.code, &told.reason, &data);
     Answer {
         status: told.status,
         headers: headers(&told, url, arrival, body.len()),
         body: AnswerBody::whole(Bytes::from(body)),
     }
+}
+
+fn rpc_error(
+    id: Option<&serde_json::value::RawValue>,
+    code: i32,
+    reason: &str,
+    data: &serde_json::Value,
+) -> Vec<u8> {
+    protocol::jsonrpc::error(id, code, &format!("{}: {reason}", headline(code)), Some(data))
+}
+
+/// What the caller hears in an event stream in the place of a result that asks for what the server may not ask for.
+pub(crate) fn unasked(id: Option<&serde_json::value::RawValue>) -> Vec<u8> {
+    rpc_error(id, DENIED, UNASKED, &json!({ "reason": UNASKED }))
 }
 
 /// Whether a client decides by this answer how to talk at all: those are refused by status, so that it stops at once.
@@ -143,6 +179,7 @@ impl Refusal {
             Self::Route(RouteError::NotFound) => Told::new(StatusCode::NOT_FOUND, -32601, "not_found"),
             Self::Token(error) => token(error),
             Self::Decode(error) => decode(error),
+            Self::Session(error) => session(error),
             Self::Authorize(AuthorizeError::Denied(denial)) if !denial.needs_scopes().is_empty() => {
                 scopes(denial.needs_scopes())
             }
@@ -158,8 +195,30 @@ impl Refusal {
                 Told::new(status, DENIED, reason)
             }
             Self::Exchange(error) => exchange(error),
+            Self::Audit(AuditError::Full | AuditError::Failing | AuditError::Timeout) => {
+                Told::new(StatusCode::SERVICE_UNAVAILABLE, UNAVAILABLE, "audit_unavailable")
+            }
             Self::Upstream(error) => upstream(error),
         }
+    }
+
+    /// The stage that refused.
+    fn stage(&self) -> Stage {
+        match self {
+            Self::Identity(_) => Stage::Identity,
+            Self::Route(_) => Stage::Route,
+            Self::Token(_) => Stage::Token,
+            Self::Decode(_) | Self::Session(_) => Stage::Decode,
+            Self::Authorize(_) => Stage::Authorize,
+            Self::Exchange(_) => Stage::Exchange,
+            Self::Audit(_) => Stage::Audit,
+            Self::Upstream(_) => Stage::Upstream,
+        }
+    }
+
+    /// The policy package that denied, where one was asked.
+    fn package(&self) -> Option<&str> {
+        if let Self::Authorize(AuthorizeError::Denied(denial)) = self { denial.package() } else { None }
     }
 
     /// Whether the connection ends with the answer: whoever it belonged to is not that any more.
@@ -170,8 +229,10 @@ impl Refusal {
             Self::Route(_)
             | Self::Token(_)
             | Self::Decode(_)
+            | Self::Session(_)
             | Self::Authorize(_)
             | Self::Exchange(_)
+            | Self::Audit(_)
             | Self::Upstream(_) => false,
         }
     }
@@ -184,8 +245,10 @@ impl Refusal {
             | Self::Route(_)
             | Self::Token(_)
             | Self::Decode(_)
+            | Self::Session(_)
             | Self::Authorize(_)
             | Self::Exchange(_)
+            | Self::Audit(_)
             | Self::Upstream(_) => None,
         }
     }
@@ -200,8 +263,10 @@ impl Refusal {
             | Self::Route(_)
             | Self::Token(_)
             | Self::Decode(_)
+            | Self::Session(_)
             | Self::Authorize(_)
             | Self::Exchange(_)
+            | Self::Audit(_)
             | Self::Upstream(_) => chain(self),
         }
     }
@@ -254,6 +319,18 @@ fn decode(error: &DecodeError) -> Told {
     }
 }
 
+/// Whose a session is, and whether it ever was, is told to nobody but its owner.
+fn session(error: &SessionError) -> Told {
+    match error {
+        SessionError::Unsealed
+        | SessionError::Owner
+        | SessionError::Server
+        | SessionError::Ended
+        | SessionError::NoSession => Told::new(StatusCode::NOT_FOUND, -32600, "session_not_found"),
+        SessionError::TooMany { .. } => Told::new(StatusCode::TOO_MANY_REQUESTS, LIMIT, "too_many_sessions"),
+    }
+}
+
 fn exchange(error: &ExchangeError) -> Told {
     match error {
         ExchangeError::Refused { .. } => {
@@ -264,6 +341,7 @@ fn exchange(error: &ExchangeError) -> Told {
         }
         ExchangeError::Service(_)
         | ExchangeError::Answer(_)
+        | ExchangeError::Header
         | ExchangeError::Keys(_)
         | ExchangeError::Actor(_) => Told::new(StatusCode::BAD_GATEWAY, UNAVAILABLE, "token_service_failed"),
         ExchangeError::Token(_) | ExchangeError::Scopes | ExchangeError::Parties | ExchangeError::Bound => {
@@ -275,17 +353,18 @@ fn exchange(error: &ExchangeError) -> Told {
 fn upstream(error: &UpstreamError) -> Told {
     match error {
         UpstreamError::Timeout => Told::new(StatusCode::GATEWAY_TIMEOUT, UNAVAILABLE, "upstream_timeout"),
+        UpstreamError::ServerRequest => Told::new(StatusCode::OK, DENIED, UNASKED),
         UpstreamError::Connect(_)
         | UpstreamError::Tls(_)
         | UpstreamError::Configuration(_)
         | UpstreamError::Host
         | UpstreamError::Http(_)
-        | UpstreamError::Credential
         | UpstreamError::Status(_)
-        | UpstreamError::List(_)
+        | UpstreamError::Message(_)
         | UpstreamError::Events(_)
         | UpstreamError::MediaType
-        | UpstreamError::ListTooLong
+        | UpstreamError::Session(_)
+        | UpstreamError::TooLong
         | UpstreamError::PermitEnded => Told::new(StatusCode::BAD_GATEWAY, UNAVAILABLE, "upstream_failed"),
     }
 }
@@ -333,8 +412,12 @@ impl ResponseBody {
     /// The next chunk; `None` at the end. A failure has been noted in the record.
     pub async fn next(&mut self) -> Option<Result<Bytes, UpstreamError>> {
         let next = self.body.next().await;
+        if self.body.take_unasked() {
+            self.record.refused(UNASKED, chain(&UpstreamError::ServerRequest));
+        }
         if let Some(Err(error)) = &next {
             self.record.ended(Outcome::AnswerBroken, Some(chain(error)));
+            self.observed.ended(Outcome::AnswerBroken);
         }
         next
     }
@@ -344,8 +427,19 @@ impl ResponseBody {
         self.record.sent(bytes);
     }
 
+    /// Whether the answer is a stream that ends only when somebody ends it.
+    pub fn is_endless(&self) -> bool {
+        matches!(self.record.method(), Some("session/stream" | "subscriptions/listen"))
+    }
+
+    /// Notes that the stream ended because the gateway did.
+    pub fn stopped(&mut self) {
+        self.record.ended(Outcome::Complete, Some("the gateway was told to stop".into()));
+    }
+
     /// Notes that the last byte was handed over.
     pub fn complete(mut self) {
         self.record.ended(Outcome::Complete, None);
+        self.observed.ended(Outcome::Complete);
     }
 }

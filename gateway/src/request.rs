@@ -3,15 +3,16 @@
 use crate::audit::Record;
 use crate::decode::Body;
 use crate::listener::Handshake;
+use crate::observed::{Observed, Stage};
 use crate::reply::{Refusal, Response};
 use crate::route::Door;
 use crate::state::Gateway;
 use crate::upstream::Answer;
-use crate::{authorize, decode, exchange, identity, metadata, reply, route, token};
+use crate::{authorize, decode, exchange, identity, metadata, reply, route, session, token};
 use http::{HeaderMap, Method, Uri};
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 /// A request whose body has arrived, or has failed to.
 #[derive(Debug)]
@@ -22,6 +23,8 @@ pub struct Arrival {
     pub ip: Option<IpAddr>,
     /// When its head had arrived.
     pub at: SystemTime,
+    /// The same on the clock that only goes forward.
+    pub began: Instant,
     /// HTTP method.
     pub method: Method,
     /// Path and query; the authority is not looked at.
@@ -36,28 +39,43 @@ pub struct Arrival {
 /// Every exit leaves one audit record, a hang-up that drops this future included: the record's `Drop` writes it.
 pub async fn handle(gateway: &Gateway, arrival: Arrival) -> Response {
     let mut record = gateway.audit.open(&arrival);
-    let outcome = forward(gateway, &arrival, &mut record).await;
-    reply::render(outcome, &gateway.url, &arrival, record) // The record rides in the body: a stream is over when it ends.
+    let mut observed = Observed::open(gateway, &arrival);
+    let outcome = forward(gateway, &arrival, &mut record, &mut observed).await;
+    reply::render(outcome, &gateway.url, &arrival, record, observed) // The record rides in the body: a stream is over when it ends.
 }
 
-async fn forward(gateway: &Gateway, arrival: &Arrival, record: &mut Record) -> Result<Answer, Refusal> {
+async fn forward(
+    gateway: &Gateway,
+    arrival: &Arrival,
+    record: &mut Record,
+    observed: &mut Observed,
+) -> Result<Answer, Refusal> {
     let state = gateway.state(); // One snapshot, once the body is complete: a reload never splits a request.
     let now = gateway.clock.now();
     let caller = record.caller(identity::caller(&arrival.handshake, &state.identity, now)?);
+    observed.begins(Stage::Route);
     let server = match route::door(&state.servers, &gateway.url, arrival)? {
         Door::Metadata(resource) => return Ok(metadata::protected_resource(&resource, &state.issuers)),
         Door::Mcp(server) => server,
     };
+    observed.token(&server);
     let subject =
         record.subject(token::subject(&arrival.headers, &caller, &server, &state.issuers, now).await?);
+    observed.begins(Stage::Decode);
     let call = record.call(server.name(), decode::call(arrival, &server, &gateway.origins, &gateway.limits)?);
+    observed.authorize(&call);
     let question = authorize::Question::new(arrival, &caller, subject.as_ref(), &server, &call, now);
+    let session = session::open(&question, arrival, &state.sessions, &gateway.sessions, &gateway.limits)?;
     let (permit, server) = record
         .permit(&call, authorize::permit(&state.policy, &gateway.lane, &question, &gateway.limits).await?);
+    observed.exchange(&permit);
     let grant =
         exchange::Grant { permit: &permit, server: &server, question: &question, identity: &state.identity };
     let credential = record.credential(gateway.exchange.credential(&grant, now).await?);
+    observed.begins(Stage::Audit);
+    record.durable().await?; // What was permitted is on disk before it is done, where the configuration asks for that.
+    let trace = observed.upstream();
     let upstream = route::upstream(&gateway.pool, &state.identity, server);
     let filter = authorize::list_filter(&state.policy, &gateway.lane, &question, &gateway.limits);
-    Ok(upstream.send(permit, credential, arrival, filter).await?)
+    Ok(upstream.send(permit, credential, session, arrival, trace, filter).await?)
 }

@@ -1,16 +1,20 @@
 //! Starts a gateway from its configuration, and stops it so that nothing is lost.
 
+use crate::admin;
 use crate::audit::Audit;
 use crate::authorize::Lane;
-use crate::config::Config;
-use crate::engine::{self, EngineError};
+use crate::config::{Admin, Config};
+use crate::engine::{self, EngineError, InFlight};
 use crate::exchange;
 use crate::https::HttpsError;
 use crate::jwks::KeyStore;
 use crate::listener;
+use crate::metrics::Metrics;
 use crate::reload::{self, listed, read_sources};
+use crate::session::{Counts, KeyRing};
 use crate::state::{Gateway, State};
 use crate::token::Issuers;
+use crate::traces::{Traces, TracesError};
 use crate::upstream::Pool;
 use arc_swap::ArcSwap;
 use certs::files::FileSource;
@@ -28,8 +32,9 @@ pub struct Running {
     address: SocketAddr,
     gateway: Arc<Gateway>,
     stop: watch::Sender<bool>,
-    in_flight: Arc<watch::Sender<usize>>,
+    in_flight: Arc<InFlight>,
     accepting: JoinHandle<Result<(), EngineError>>,
+    admin: Option<admin::Serving>,
     followers: Vec<JoinHandle<()>>,
 }
 
@@ -72,6 +77,24 @@ pub enum StartError {
     /// An HTTPS server's authorities can't be used.
     #[error("an HTTPS server can't be verified")]
     Https(#[from] HttpsError),
+    /// The system gives no random bytes, so there is no key for session ids.
+    #[error("no random bytes are to be had")]
+    Random,
+    /// The admin address can't be listened on.
+    #[error("can't listen on {address} for health and metrics; `admin.listen` chooses another, or `off`")]
+    Admin {
+        /// Which.
+        address: SocketAddr,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Spans can't be delivered.
+    #[error("traces can't be set up")]
+    Traces(#[from] TracesError),
+    /// Two metrics have one name.
+    #[error("the metrics can't be set up")]
+    Metrics(#[from] prometheus::Error),
     /// TLS could not be configured.
     #[error("TLS could not be configured")]
     Tls(#[from] rustls::Error),
@@ -92,24 +115,39 @@ pub async fn start(config: Config, tcp: Option<TcpListener>, clock: Clock) -> Re
     let files = FileSource::open(config.identity.clone())?;
     files.spawn_watch(IDENTITY_INTERVAL);
     let source: SharedSource = files;
+    let key_ring = config.sessions.as_ref().map(|(path, _)| path.clone());
     let (policy_dir, policy_budget) = (config.policy_dir.clone(), config.policy_budget);
     let folder = |source| StartError::PolicyFolder { path: policy_dir.display().to_string(), source };
     let sources = read_sources(&policy_dir).map_err(folder)?;
+    let admin = config.admin.clone();
     let gateway = Arc::new(assemble(config, &sources, &source, clock.clone())?);
     gateway.audit.event("started", &gateway.url, clock.now());
     let (stop, stopped) = watch::channel(false);
-    let in_flight = Arc::new(watch::Sender::new(0));
+    let in_flight = Arc::<InFlight>::default();
+    let listen_admin = |config: Admin| {
+        let address = config.listen;
+        admin::serve(&config, Arc::clone(&gateway), stopped.clone())
+            .map_err(|source| StartError::Admin { address, source })
+    };
+    let admin = admin.map(listen_admin).transpose()?;
     let tls = listener::tls(Arc::clone(&source), clock)?;
     let served =
         engine::Listener { tcp, tls, gateway: Arc::clone(&gateway), in_flight: Arc::clone(&in_flight) };
     let accepting = tokio::spawn(engine::serve(served, stopped));
     let issuers = Arc::clone(&gateway.state().issuers);
-    let followers = vec![
+    let mut followers = vec![
         tokio::spawn(async move { issuers.preload().await }),
         tokio::spawn(reload::follow_identity(Arc::clone(&gateway), source)),
         tokio::spawn(reload::follow_policy(Arc::clone(&gateway), policy_dir, policy_budget, sources)),
     ];
-    Ok(Running { address, gateway, stop, in_flight, accepting, followers })
+    if let Some(path) = key_ring {
+        followers.push(tokio::spawn(reload::follow_key_ring(Arc::clone(&gateway), path)));
+    } else {
+        tracing::info!(
+            "sessions.key_ring is not set: sessions end when this gateway does, and no replica shares them"
+        );
+    }
+    Ok(Running { address, gateway, stop, in_flight, accepting, admin, followers })
 }
 
 fn assemble(
@@ -127,12 +165,19 @@ fn assemble(
         .map(|issuer| Ok((issuer.clone(), KeyStore::new(&issuer.jwks, source, &clock)?)))
         .collect();
     let path = config.audit_file.display().to_string();
-    let audit = Audit::open_file(&config.audit_file, config.limits.audit_queue_max, clock.clone())
+    let audit = Audit::open_file(&config.audit_file, config.audit_mode, &config.limits, clock.clone())
         .map_err(|source| StartError::Audit { path, source })?;
+    let sessions = match config.sessions {
+        Some((_, ring)) => ring,
+        None => KeyRing::of_the_moment().map_err(|_| StartError::Random)?,
+    };
+    let metrics = Arc::new(Metrics::new()?);
+    let traces = config.traces.as_ref().map(|to| Traces::new(to, source, &clock, Arc::clone(&metrics)));
     let state = State {
         identity: source.current(),
-        issuers: Arc::new(Issuers::new(issuers?)),
+        issuers: Arc::new(Issuers::new(issuers?, config.limits.tokens_max)),
         policy: Arc::new(policy),
+        sessions: Arc::new(sessions),
         servers: Arc::new(
             config.servers.into_iter().map(|(name, server)| (name, Arc::new(server))).collect(),
         ),
@@ -142,10 +187,19 @@ fn assemble(
         url: config.url,
         origins: config.origins,
         audit,
-        exchange: exchange::Client::new(config.token_service, source, &clock, config.limits.credentials_max)?,
+        exchange: exchange::Client::new(
+            config.token_service,
+            source,
+            &clock,
+            config.limits.credentials_max,
+            Arc::clone(&metrics),
+        )?,
         lane: Arc::new(Lane::new(config.policy_budget, config.policy_quick_budget, &config.limits)),
-        pool: Pool::new(clock.clone(), &config.limits),
+        sessions: Counts::default(),
+        pool: Pool::new(clock.clone(), &config.limits, Arc::clone(&metrics)),
         limits: config.limits,
+        metrics,
+        traces: traces.transpose()?.map(Arc::new),
         reloads: watch::Sender::new(0),
         clock,
     })
@@ -155,6 +209,11 @@ impl Running {
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where health, readiness and metrics are, unless that is off.
+    pub fn admin_address(&self) -> Option<SocketAddr> {
+        self.admin.as_ref().map(|admin| admin.address)
     }
 
     /// Waits until every record handed over so far is in the audit file.
@@ -177,17 +236,23 @@ impl Running {
         self.gateway.state().identity.generation
     }
 
-    /// Stops: accepts nothing more, lets requests in flight end within the drain timeout, and writes the last records.
+    /// Stops: says that it isn't ready, accepts nothing more, lets requests in flight end within the drain timeout, writes the
+    /// last records and delivers the last spans.
     pub async fn stop(self) {
         self.stop.send_replace(true);
         let _ = self.accepting.await; // It only waits for the accept loop.
-        let mut in_flight = self.in_flight.subscribe();
-        let drained = in_flight.wait_for(|n| *n == 0);
+        let drained = self.in_flight.drained();
         if tokio::time::timeout(self.gateway.limits.drain_timeout, drained).await.is_err() {
             tracing::warn!("requests were still in flight when the drain timeout ended");
         }
         self.followers.iter().for_each(JoinHandle::abort);
         self.gateway.audit.event("stopped", "", self.gateway.clock.now());
         self.gateway.audit.flush();
+        if let Some(traces) = self.gateway.traces.clone() {
+            let _ = tokio::task::spawn_blocking(move || traces.finish()).await; // It says itself what it couldn't deliver.
+        }
+        if let Some(admin) = self.admin {
+            admin.task.abort();
+        }
     }
 }

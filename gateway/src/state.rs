@@ -4,8 +4,11 @@ use crate::audit::Audit;
 use crate::authorize::Lane;
 use crate::config::Limits;
 use crate::exchange;
+use crate::metrics::Metrics;
 use crate::route::Servers;
+use crate::session::{Counts, KeyRing};
 use crate::token::Issuers;
+use crate::traces::Traces;
 use crate::upstream::Pool;
 use arc_swap::ArcSwap;
 use certs::{Clock, Identity};
@@ -26,6 +29,9 @@ pub struct Gateway {
     pub(crate) audit: Audit,
     pub(crate) exchange: exchange::Client,
     pub(crate) pool: Pool,
+    pub(crate) sessions: Counts,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) traces: Option<Arc<Traces>>,
     pub(crate) reloads: watch::Sender<u64>,
 }
 
@@ -38,6 +44,8 @@ pub struct State {
     pub issuers: Arc<Issuers>,
     /// The policy set.
     pub policy: Arc<PolicySet>,
+    /// The keys of session ids.
+    pub sessions: Arc<KeyRing>,
     /// The servers.
     pub servers: Arc<Servers>,
 }

@@ -21,14 +21,27 @@ pub fn missing(what: &str, fix: &str) {
     eprintln!("\n*** SKIPPED: {what} is missing. {fix}\n");
 }
 
+/// Where scripts/setup puts what it installs.
+fn cache() -> Option<PathBuf> {
+    std::env::var_os("SALLYPORT_CACHE")
+        .map(PathBuf::from)
+        .or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache/sallyport")))
+}
+
+/// A program that scripts/setup has installed.
+pub fn installed(name: &str, part: &str) -> Option<PathBuf> {
+    let path = cache().map(|cache| cache.join("bin").join(name)).filter(|path| path.exists());
+    if path.is_none() {
+        missing(name, &format!("scripts/setup {part}"));
+    }
+    path
+}
+
 /// The interpreter with the official Python SDK.
 pub fn python() -> Option<PathBuf> {
-    let cache = std::env::var_os("SALLYPORT_CACHE")
-        .map(PathBuf::from)
-        .or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache/sallyport")));
     let path = std::env::var_os("SALLYPORT_PYTHON")
         .map(PathBuf::from)
-        .or_else(|| Some(cache?.join("python/bin/python")))?;
+        .or_else(|| Some(cache()?.join("python/bin/python")))?;
     if path.exists() {
         return Some(path);
     }

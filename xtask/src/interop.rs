@@ -20,7 +20,8 @@ pub(crate) fn interop(name: &str) -> anyhow::Result<()> {
     let (component, filter) = match name {
         "s3" => (Some(component::start("s3")?), "s3_endpoint"),
         "clients" => (None, "real_client"),
-        _ => bail!("no such component: {name}; there are s3 and clients"),
+        "sight" => (None, "sight::"),
+        _ => bail!("no such component: {name}; there are s3, clients and sight"),
     };
     run::succeed(Command::new("cargo").args(["build", "--workspace", "--bins"]))?; // The stories start them.
     let mut command = Command::new("cargo");

@@ -17,13 +17,14 @@ usage: cargo xtask CHORE
 
   interop s3         start versitygw with an empty bucket, run mcp-s3's stories against it, stop it
   interop clients    run the stories of the official Python and TypeScript MCP SDKs
+  interop sight      run the stories of health, metrics and traces, with a real Prometheus and a real collector
   with s3 -- CMD...  start versitygw, run a command that finds it by SALLYPORT_S3_*, stop it
   bench [FILTER]     time decode, decide and the whole path
   tidy               check what the compiler and clippy do not: file sizes, headers, TODOs, ADRs, lock files
   schema [--check]   write the JSON Schemas of the configuration and of a policy's input as the code gives them, or
                      check that they are that
 
-interop and with need what `scripts/setup clients s3` installs.
+interop and with need what `scripts/setup clients s3 sight` installs.
 
 examples:
   cargo xtask tidy

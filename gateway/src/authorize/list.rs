@@ -6,7 +6,8 @@ use crate::config::Limits;
 use crate::identity::Caller;
 use crate::route::ServerRoute;
 use policy::PolicySet;
-use protocol::mcp::{Call, Item, ListError, ListKind, Version, filter_list};
+use protocol::mcp::{Call, ListKind, MessageError, ServerMessage, Version};
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -17,8 +18,6 @@ use tokens::Claims;
 pub struct ListFilter {
     /// The protocol version of the answer.
     pub version: Version,
-    /// How much of it is held.
-    pub bytes_max: usize,
     asker: Box<Asker>,
     policy: Arc<PolicySet>,
     lane: Arc<Lane>,
@@ -37,10 +36,6 @@ struct Asker {
     now: SystemTime,
     ends: SystemTime,
 }
-
-/// Every list is filtered in every message: an answer may hold another list than the one that was asked for.
-const LISTS: [ListKind; 4] =
-    [ListKind::Tools, ListKind::Resources, ListKind::ResourceTemplates, ListKind::Prompts];
 
 /// The method of the stream that a 2025 session keeps open; answers that were missed elsewhere come on it again.
 const SESSION_STREAM: &str = "session/stream";
@@ -66,7 +61,6 @@ pub fn list_filter(
     });
     Some(ListFilter {
         version: question.call.version,
-        bytes_max: limits.list_bytes_max,
         asker,
         policy: Arc::clone(policy),
         lane: Arc::clone(lane),
@@ -76,13 +70,13 @@ pub fn list_filter(
 }
 
 impl ListFilter {
-    /// One JSON-RPC message with only those items of its lists that are shown; every other message as it came.
+    /// A message with only those items of its lists that are shown; every other message as it came.
     ///
     /// # Errors
-    /// [`ListError`] for a message that can't be read: what can't be filtered doesn't pass.
-    pub async fn apply(&mut self, message: &[u8]) -> Result<Vec<u8>, ListError> {
+    /// [`MessageError`] for a list that can't be read: what can't be filtered doesn't pass.
+    pub async fn apply<'m>(&mut self, message: &ServerMessage<'m>) -> Result<Cow<'m, [u8]>, MessageError> {
         let mut items: Vec<(ListKind, String)> = Vec::new();
-        let whole = self.filtered(message, &mut |kind, item| {
+        let whole = message.filtered(self.version, &mut |kind, item| {
             items.push((kind, item.key.clone().into_owned()));
             true
         })?;
@@ -90,16 +84,8 @@ impl ListFilter {
             return Ok(whole);
         }
         let shown = self.shown(items).await;
-        self.filtered(message, &mut |kind, item| shown.contains(&(kind.list_key(), item.key.clone().into())))
-    }
-
-    fn filtered(
-        &self,
-        message: &[u8],
-        keep: &mut dyn FnMut(ListKind, &Item<'_>) -> bool,
-    ) -> Result<Vec<u8>, ListError> {
-        LISTS.iter().try_fold(message.to_vec(), |message, kind| {
-            filter_list(*kind, self.version, &message, &mut |item| keep(*kind, item))
+        message.filtered(self.version, &mut |kind, item| {
+            shown.contains(&(kind.list_key(), item.key.clone().into_owned()))
         })
     }
 

@@ -1,6 +1,6 @@
 //! What the commands do. Here a person reads the errors, so here they are gathered with `anyhow`.
 
-use super::{Cli, Command, Policy, Svid, Token, Up, hints, policy};
+use super::{Audit, Cli, Command, Policy, Svid, Token, Up, audit, hints, policy};
 use crate::config::{self, file::ConfigFile};
 use crate::reload::{listed, read_sources};
 use crate::run;
@@ -32,6 +32,8 @@ pub fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Policy(Policy::Eval(args)) => policy::eval(&args),
         Command::Policy(Policy::Check(args)) => policy::check(&args),
         Command::Policy(Policy::Schema) => policy::schema(),
+        Command::Audit(Audit::Verify(args)) => audit::check(&args),
+        Command::Audit(Audit::Tip(args)) => audit::tip(&args),
         Command::Schema => {
             println!("{}", serde_json::to_string_pretty(&schemars::schema_for!(ConfigFile))?);
             Ok(ExitCode::SUCCESS)
@@ -46,7 +48,7 @@ fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
 async fn start_all(args: Up) -> anyhow::Result<ExitCode> {
     let mut stop = Stop::new()?;
     let mut up = up::up(args.dir, args.listen, Clock::system()).await?;
-    println!("{}", hints::to_try(up.dir(), &up.url));
+    println!("{}", hints::to_try(up.dir(), &up.url, up.gateway.admin_address()));
     let broken = tokio::select! {
         () = stop.asked() => None,
         error = up.broken() => Some(error),

@@ -6,6 +6,7 @@ use crate::up::{TOKEN_TTL, UpError, starter};
 use certs::Clock;
 use certs::development::Domain;
 use std::fmt::Write;
+use std::net::SocketAddr;
 use tokens::SigningKey;
 
 /// Writes `agent.env`: all that a client needs, as shell variables. It holds a token, so only its owner may read it.
@@ -59,7 +60,7 @@ asyncio.run(main())
 END"#;
 
 /// The lines to try, once everything is up.
-pub fn to_try(dir: &Dir, url: &str) -> String {
+pub fn to_try(dir: &Dir, url: &str, admin: Option<SocketAddr>) -> String {
     let env = dir.path("agent.env").display().to_string();
     let call = |key: &str| {
         format!(
@@ -87,6 +88,7 @@ The same from Python (pip install mcp==2.3.0):
 
 Policies: {policies}  (edit them while it runs)
 Audit:    {audit}
+Metrics:  {metrics}
 Stop with Ctrl-C.
 ",
         dir = dir.path("").display(),
@@ -94,6 +96,7 @@ Stop with Ctrl-C.
         denied = call("private/salary.csv"),
         python = PYTHON,
         policies = dir.path("policies").display(),
+        metrics = admin.map_or_else(|| "off".into(), |at| format!("http://{at}/metrics  (and /readyz)")),
         audit = dir.path("audit.jsonl").display(),
     )
 }

@@ -5,13 +5,16 @@ use super::{Credential, ExchangeError, Grant};
 use crate::config::TokenService;
 use crate::https::{Https, HttpsError};
 use crate::jwks::KeyStore;
+use crate::metrics::{ExchangeOutcome, Metrics};
+use crate::token::SubjectToken;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use certs::{Clock, SharedSource};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokens::{Claims, Expect, Secret, SigningKey};
 use url::Url;
 use url::form_urlencoded::Serializer;
@@ -43,6 +46,7 @@ pub struct Client {
     actor_key: SigningKey,
     timeout: Duration,
     cache: Cache,
+    metrics: Arc<Metrics>,
 }
 
 /// RFC 8693 §2.2.1.
@@ -67,6 +71,7 @@ impl Client {
         source: &SharedSource,
         clock: &Clock,
         credentials_max: usize,
+        metrics: Arc<Metrics>,
     ) -> Result<Self, HttpsError> {
         Ok(Self {
             https: Https::new(&service.server, source, clock)?,
@@ -76,6 +81,7 @@ impl Client {
             actor_key: service.actor_key,
             timeout: service.timeout,
             cache: Cache::new(credentials_max),
+            metrics,
         })
     }
 
@@ -83,7 +89,11 @@ impl Client {
     ///
     /// # Errors
     /// [`ExchangeError`]; nothing has gone upstream.
-    pub async fn credential(&self, grant: &Grant<'_>, now: SystemTime) -> Result<Credential, ExchangeError> {
+    pub async fn credential(
+        &self,
+        grant: &Grant<'_>,
+        now: SystemTime,
+    ) -> Result<Arc<Credential>, ExchangeError> {
         let asked = Asked {
             caller: grant.question.caller.id().to_string(),
             audience: grant.audience().to_owned(),
@@ -92,17 +102,27 @@ impl Client {
         };
         let subject = grant.question.subject;
         let key = Key::new(
-            subject.map(|s| s.token().expose()),
+            subject.map(SubjectToken::digest),
             &asked.caller,
             &asked.audience,
             &asked.scopes,
             &asked.binding,
         );
+        let (began, mut hit) = (Instant::now(), true);
         let fresh = async || {
+            hit = false;
             let token = self.exchange(&asked, subject.map(|s| s.token()), now).await?;
             self.checked(token, &asked, subject.map(|s| s.claims()), now).await
         };
-        self.cache.get(key, now, fresh).await
+        let given = self.cache.get(key, now, fresh).await;
+        let outcome = match &given {
+            Ok(_) if hit => ExchangeOutcome::Hit,
+            Ok(_) => ExchangeOutcome::Fetched,
+            Err(ExchangeError::Refused { .. }) => ExchangeOutcome::Refused,
+            Err(_) => ExchangeOutcome::Failed,
+        };
+        self.metrics.exchange(outcome, began.elapsed());
+        given
     }
 
     async fn exchange(
@@ -183,7 +203,7 @@ impl Client {
             return Err(ExchangeError::Bound);
         }
         Ok(Credential {
-            token,
+            bearer: Credential::bearer(&token)?,
             audience: asked.audience.clone(),
             scopes: claims.scopes,
             expires_at: UNIX_EPOCH + Duration::from_secs(claims.exp),
