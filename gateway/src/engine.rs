@@ -38,9 +38,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use tokio::sync::{Notify, watch};
 
-/// Bytes that Pingora buffers for reading on each connection; its default of 64 KiB is what an idle one costs.
-const L4_READ_BUFFER: usize = 8 * 1024;
-const L4_WRITE_BUFFER: usize = 8 * 1024;
+/// Bytes that Pingora buffers below TLS on each connection, by default 64 KiB. TLS reads and writes larger pieces than
+/// these, which go past the buffers, so they would be kept for nothing.
+const L4_READ_BUFFER: usize = 512;
+const L4_WRITE_BUFFER: usize = 2 * 1024;
 /// How long an idle HTTP/1.1 connection is kept, in seconds, and an idle HTTP/2 one.
 const KEEPALIVE: u64 = 60;
 /// How long the rest of a refused body is read, so that the refusal reaches its caller.
@@ -136,7 +137,8 @@ impl ServerApp for Door {
         let (Some(handshaking), Ok(mut tcp)) = (place, tcp) else { return self.turn_away(ip) };
         let _ = tcp.set_nodelay(); // Head and body of a small answer are two writes; without it the second one waits.
         let began = Instant::now();
-        match tokio::time::timeout(self.handshake_timeout, self.acceptor.tls_handshake(*tcp)).await {
+        let shaking = Box::pin(self.acceptor.tls_handshake(*tcp)); // Boxed: what it needs, the connection doesn't keep.
+        match tokio::time::timeout(self.handshake_timeout, shaking).await {
             Ok(Ok(tls)) => {
                 let Some(_open) = self.connections.open(handshaking) else { return self.turn_away(ip) };
                 self.metrics().stage(Stage::Listener, began.elapsed());
@@ -247,10 +249,23 @@ impl HttpServerApp for App {
             }
             Ok(Err(_)) => return None, // The caller broke off without a request.
         }
+        Box::pin(self.answer(session, ip, stop)).await // Boxed: a connection that waits for a request is without it.
+    }
+}
+
+impl App {
+    /// Answers the request whose head has come. What it gives is the connection, if that can be used again.
+    async fn answer(
+        &self,
+        mut session: ServerSession,
+        ip: Option<IpAddr>,
+        stop: &ShutdownWatch,
+    ) -> Option<ReusedHttpStream> {
+        let limits = &self.gateway.limits;
         let _counted = Counted::new(&self.in_flight);
         let arrival = self.arrival(&mut session, ip, limits).await?;
         let (whole, connection) = (arrival.body.is_ok(), Arc::clone(&arrival.handshake));
-        let handled = Box::pin(request::handle(&self.gateway, arrival)); // Boxed: an idle connection is without it.
+        let handled = request::handle(&self.gateway, arrival);
         let response = if whole {
             tokio::select! {
                 response = handled => response,
@@ -277,9 +292,7 @@ impl HttpServerApp for App {
         let reusable = session.finish().await.ok()??;
         Some(ReusedHttpStream::from_reusable_stream(reusable, settings))
     }
-}
 
-impl App {
     async fn arrival(
         &self,
         session: &mut ServerSession,
