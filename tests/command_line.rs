@@ -234,6 +234,8 @@ fn help_teaches_by_example() {
         &["svid", "--help"],
         &["policy", "test", "--help"],
         &["policy", "eval", "--help"],
+        &["audit", "verify", "--help"],
+        &["audit", "tip", "--help"],
     ] {
         let help = text(&sallyport(command));
         assert!(help.contains("Example") || help.contains("Start here"), "{command:?}: {help}");

@@ -14,10 +14,11 @@ mod exchange; //     what is minted, for whom, and for no one else
 mod upstreams; //    what goes out, what comes back, and how both end
 mod server_requests; // what a server asks of its clients
 mod records; //      one record for each request, in a chain
-mod first_policy; // its first page, typed word by word
 mod sight; //        what a gateway says of itself, and to whom
 mod durability; //   what is left of the records when the disk is full, or the gateway is killed
 mod secrets; //      what must never be written down
+mod first_policy; // its first page, typed word by word
+mod verify; //       a damaged file of records, and what is said of it
 mod command_line; // what a newcomer types
 mod clients; //      the official SDKs, through `sallyport up`
 mod s3; //           the S3 server behind the gate

@@ -19,17 +19,19 @@ usage: cargo xtask CHORE
   interop clients    run the stories of the official Python and TypeScript MCP SDKs
   interop sight      run the stories of health, metrics and traces, with a real Prometheus and a real collector
   with s3 -- CMD...  start versitygw, run a command that finds it by SALLYPORT_S3_*, stop it
-  bench [FILTER]     time decode, decide and the whole path
+  bench [--quick] [rows | ROW | idle | stages]...
+                     what the gateway costs, beside Pingora's stock proxying and Envoy: docs/performance.md
   tidy               check what the compiler and clippy do not: file sizes, headers, TODOs, ADRs, lock files
   schema [--check]   write the JSON Schemas of the configuration and of a policy's input as the code gives them, or
                      check that they are that
 
-interop and with need what `scripts/setup clients s3 sight` installs.
+interop and with need what `scripts/setup clients s3 sight` installs, bench what `scripts/setup bench` does.
 
 examples:
   cargo xtask tidy
   scripts/setup s3 && cargo xtask interop s3
   cargo xtask with s3 -- cargo test --package stories s3_endpoint
+  scripts/setup bench && cargo xtask bench
 ";
 
 /// Where the generated JSON Schemas live, and the commands that print them.
@@ -58,19 +60,7 @@ fn chore(words: &[&str]) -> anyhow::Result<()> {
         }
         ["interop", name] => interop::interop(name),
         ["with", name, "--", command @ ..] if !command.is_empty() => interop::with(name, command),
-        ["bench", filter @ ..] => {
-            run::succeed(Command::new("cargo").args([
-                "build",
-                "--release",
-                "--workspace",
-                "--bins",
-                "--bench",
-                "path",
-            ]))?;
-            run::succeed(
-                Command::new("cargo").args(["bench", "--workspace", "--bench", "path", "--"]).args(filter),
-            )
-        }
+        ["bench", words @ ..] => bench(words),
         ["tidy"] => tidy::tidy(),
         ["schema"] => SCHEMAS
             .iter()
@@ -78,6 +68,23 @@ fn chore(words: &[&str]) -> anyhow::Result<()> {
         ["schema", "--check"] => SCHEMAS.iter().try_for_each(|(file, command)| check_schema(file, command)),
         _ => bail!("no such chore: {}; see cargo xtask --help", words.join(" ")),
     }
+}
+
+/// Builds what the benchmark starts, and runs it. The stock proxy is a workspace of its own, which shares the build folder.
+fn bench(words: &[&str]) -> anyhow::Result<()> {
+    let folder = std::env::var_os("CARGO_TARGET_DIR").unwrap_or("target".into());
+    let release = || {
+        let mut cargo = Command::new("cargo");
+        cargo.args(["build", "--release"]);
+        cargo
+    };
+    run::succeed(release().args(["--workspace", "--bins", "--bench", "path"]))?;
+    run::succeed(
+        release()
+            .args(["--locked", "--manifest-path", "benches/stock/Cargo.toml", "--target-dir"])
+            .arg(folder),
+    )?;
+    run::succeed(Command::new("cargo").args(["bench", "--workspace", "--bench", "path", "--"]).args(words))
 }
 
 /// A JSON Schema, as the gateway's own types give it.

@@ -30,10 +30,10 @@ pub fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Svid(args) => svid(&args),
         Command::Policy(Policy::Test(args)) => policy::test(&args),
         Command::Policy(Policy::Eval(args)) => policy::eval(&args),
-        Command::Policy(Policy::Check(args)) => policy::check(&args),
-        Command::Policy(Policy::Schema) => policy::schema(),
         Command::Audit(Audit::Verify(args)) => audit::check(&args),
         Command::Audit(Audit::Tip(args)) => audit::tip(&args),
+        Command::Policy(Policy::Check(args)) => policy::check(&args),
+        Command::Policy(Policy::Schema) => policy::schema(),
         Command::Schema => {
             println!("{}", serde_json::to_string_pretty(&schemars::schema_for!(ConfigFile))?);
             Ok(ExitCode::SUCCESS)
