@@ -1,6 +1,6 @@
 //! What goes out, what comes back, and how both end.
 
-use http::Response;
+use http::{Method, Response};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use world::agent::{read, send};
@@ -13,6 +13,9 @@ fn raw(status: u16, headers: &[(&str, &str)], body: &str) -> Answer {
     }
     Answer::Raw(response.body(body.to_owned()).unwrap())
 }
+
+/// An event that says nothing in particular.
+const ONE: &str = "data: {\"n\":1}\n\n";
 
 fn posting() -> Value {
     json!({"name": "post_entry", "arguments": {"amount_cents": 1}})
@@ -136,14 +139,15 @@ async fn what_is_not_the_callers_stays_behind() {
         ("www-authenticate", "Bearer realm=\"inner\""),
         ("alt-svc", "h3=\":443\""),
         ("server", "inner/1.0"),
+        ("retry-after", "3"),
         ("mcp-session-id", "abc"),
     ];
     world.ledger.answers(move |_| raw(200, &headers, r#"{"jsonrpc":"2.0","id":7,"result":{}}"#));
     let reply = world.clerk().post_entry(1).await;
-    for name in ["set-cookie", "www-authenticate", "alt-svc", "server"] {
+    for name in ["set-cookie", "www-authenticate", "alt-svc", "server", "mcp-session-id"] {
         assert_eq!(reply.header(name), None, "{name}");
     }
-    assert_eq!(reply.header("mcp-session-id"), Some("abc"));
+    assert_eq!(reply.header("retry-after"), Some("3"));
 }
 
 #[tokio::test]
@@ -186,7 +190,7 @@ async fn events_arrive_one_by_one() {
     let world = World::start().await;
     let events = world.ledger.streams();
     let mut response = world.clerk().rpc("tools/call", posting()).send().await.unwrap();
-    for event in ["data: one\n\n", "data: two\n\n", ": three\n\n"] {
+    for event in [ONE, "id: 2\ndata: {}\n\n", ":\n\n"] {
         events.send(Ok(event)).await.unwrap(); // The next one is sent only when this one has been heard.
         assert_eq!(response.chunk().await.unwrap().unwrap(), event);
     }
@@ -195,7 +199,42 @@ async fn events_arrive_one_by_one() {
     assert!(end.is_empty(), "{end:?}");
     drop(response);
     let record = world.only_record();
-    assert_eq!((&record["outcome"], &record["bytes"]), (&json!("complete"), &json!(31)));
+    assert_eq!((&record["outcome"], &record["bytes"]), (&json!("complete"), &json!(34)));
+}
+
+#[tokio::test]
+async fn a_gateway_that_stops_ends_standing_streams_in_good_order_and_lets_calls_end() {
+    let world = World::start().await;
+    let (clerk, late, audit) = (world.clerk(), world.clerk(), world.path("audit.jsonl"));
+    let news = world.ledger.streams();
+    let listen = clerk.request(Method::GET, "/mcp/ledger").header("accept", "text/event-stream");
+    let mut standing = listen.header("mcp-protocol-version", "2025-11-25").send().await.unwrap();
+    news.send(Ok(ONE)).await.unwrap();
+    assert_eq!(standing.chunk().await.unwrap().unwrap(), ONE);
+    let progress = world.ledger.streams();
+    let mut call = clerk.rpc("tools/call", posting()).send().await.unwrap();
+    progress.send(Ok(ONE)).await.unwrap();
+    assert_eq!(call.chunk().await.unwrap().unwrap(), ONE);
+
+    let gateway = world.gateway;
+    let stopped = tokio::spawn(gateway.stop());
+    assert!(
+        standing.chunk().await.unwrap().unwrap_or_default().is_empty(),
+        "a whole stream, and no broken one"
+    );
+    assert!(late.rpc("tools/call", posting()).send().await.is_err(), "nobody new is let in");
+    progress.send(Ok("id: 2\ndata: {}\n\n")).await.unwrap();
+    assert_eq!(call.chunk().await.unwrap().unwrap(), "id: 2\ndata: {}\n\n", "a call goes on to its end");
+    drop(progress);
+    assert!(call.chunk().await.unwrap().unwrap_or_default().is_empty());
+    stopped.await.unwrap();
+
+    let text = std::fs::read_to_string(audit).unwrap();
+    let records: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let requests: Vec<_> = records.iter().filter(|record| record["kind"] == "request").collect();
+    assert_eq!(requests.iter().map(|r| &r["outcome"]).collect::<Vec<_>>(), ["complete", "complete"]);
+    assert_eq!(requests[0]["cause"], "the gateway was told to stop");
+    assert_eq!(records.last().unwrap()["kind"], "stopped", "no record is lost");
 }
 
 #[tokio::test]
@@ -203,8 +242,8 @@ async fn a_stream_that_breaks_off_upstream_is_not_taken_for_a_whole_one() {
     let world = World::start().await;
     let events = world.ledger.streams();
     let mut response = world.clerk().rpc("tools/call", posting()).send().await.unwrap();
-    events.send(Ok("data: one\n\n")).await.unwrap();
-    assert_eq!(response.chunk().await.unwrap().unwrap(), "data: one\n\n");
+    events.send(Ok(ONE)).await.unwrap();
+    assert_eq!(response.chunk().await.unwrap().unwrap(), ONE);
     events.send(Err(std::io::Error::other("the server dies"))).await.unwrap();
     assert!(response.chunk().await.is_err());
     assert_eq!(world.only_record()["outcome"], "answer_broken");
@@ -216,8 +255,8 @@ async fn a_stream_ends_with_its_permit() {
     let world = World::with_policy(world::policies::with_post_entry(short)).await;
     let events = world.ledger.streams();
     let mut response = world.clerk().rpc("tools/call", posting()).send().await.unwrap();
-    events.send(Ok("data: one\n\n")).await.unwrap();
-    assert_eq!(response.chunk().await.unwrap().unwrap(), "data: one\n\n");
+    events.send(Ok(ONE)).await.unwrap();
+    assert_eq!(response.chunk().await.unwrap().unwrap(), ONE);
     assert!(response.chunk().await.is_err());
     events.closed().await;
     let record = world.only_record();
@@ -232,7 +271,7 @@ async fn a_caller_that_hangs_up_takes_the_upstream_along() {
         let events = world.ledger.streams();
         let agent = world.clerk_over(alpn);
         let mut response = agent.rpc("tools/call", posting()).send().await.unwrap();
-        events.send(Ok("data: one\n\n")).await.unwrap();
+        events.send(Ok(ONE)).await.unwrap();
         response.chunk().await.unwrap();
         drop(response);
         drop(agent);

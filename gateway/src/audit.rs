@@ -3,173 +3,125 @@
 //! refusal all leave one line. `docs/audit-fields.md` explains every field. Tokens, credentials and arguments never stand here.
 
 pub mod chain;
+pub mod verify;
+mod canonical;
+mod digest;
+mod facts;
+mod sink;
+mod trail;
 
+pub use facts::Outcome;
+pub use sink::AuditError;
+pub use trail::{Tip, tip_of};
+
+use crate::config::{AuditMode, Limits};
 use crate::exchange::Credential;
 use crate::identity::Caller;
 use crate::request::Arrival;
 use crate::token::SubjectToken;
 use certs::Clock;
-use chain::Sink;
+use facts::{Facts, Minted, Subject};
 use policy::{AuditDetail, Permit};
-use protocol::mcp::{Call, Target};
-use serde::Serialize;
-use serde_json::Value;
+use protocol::mcp::Call;
 use serde_json::value::RawValue;
+use sink::Sink;
 use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::SystemTime;
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
+use std::time::{Duration, SystemTime};
+use trail::Trail;
 
 /// Takes records and appends them to the chain.
 #[derive(Clone, Debug)]
 pub struct Audit {
     sink: Arc<Sink>,
     clock: Clock,
+    /// In mode `required`: how long a permit may wait until it is durable.
+    required: Option<Duration>,
 }
 
 /// What is known of a request so far. Each stage adds its part; dropping it writes the line.
 #[derive(Debug)]
 pub struct Record {
-    entry: Entry,
+    facts: Facts,
     audit: Audit,
     at: SystemTime,
     /// The JSON-RPC id, for the answer; it is the caller's text and not for the record.
     pub(crate) rpc_id: Option<Box<RawValue>>,
 }
 
-/// The fields of a line, less those of the chain. What is not known is left out.
-#[derive(Debug, Default, Serialize)]
-struct Entry {
-    kind: &'static str,
-    time: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    ip: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    caller: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    subject: Option<Value>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    actors: Option<Vec<String>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    http_method: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    path: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    protocol: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    version: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    server: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    method: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    target: Option<Value>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    arguments: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    decision: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    package: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    policy: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    credential: Option<Value>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    status: Option<u16>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    bytes: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    outcome: Option<Outcome>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    duration_us: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    cause: Option<String>,
-}
-
-/// How a request ended for its caller.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Outcome {
-    /// The last byte of the answer was handed to the caller.
-    Complete,
-    /// The caller hung up before that.
-    CallerGone,
-    /// The upstream broke off, or the permit ended, in the middle of the answer.
-    AnswerBroken,
-}
-
 impl Audit {
     /// Opens the file and takes up its chain.
     ///
     /// # Errors
-    /// [`std::io::Error`] if the file can't be opened for appending, or the writer's thread can't be started.
-    pub fn open_file(path: &Path, queue_max: usize, clock: Clock) -> std::io::Result<Self> {
-        Ok(Self { sink: Arc::new(Sink::open(path, queue_max)?), clock })
+    /// [`std::io::Error`] if the file can't be opened for appending or holds something else, or the writer's thread can't
+    /// be started.
+    pub fn open_file(path: &Path, mode: AuditMode, limits: &Limits, clock: Clock) -> std::io::Result<Self> {
+        let required = (mode == AuditMode::Required).then_some(limits.audit_timeout);
+        let opened = Trail::open(path, required.is_some())?;
+        let rests = required.is_none();
+        let sink = Sink::start(opened.trail, opened.tip, limits.audit_queue_max, rests, clock.clone())?;
+        let audit = Self { sink: Arc::new(sink), clock, required };
+        if opened.cut > 0 {
+            let cause = format!("{} bytes of a record that was never finished were cut off", opened.cut);
+            audit.event("half_record", &cause, audit.clock.now());
+        }
+        Ok(audit)
     }
 
     /// Opens the record of a request whose body has arrived.
     pub fn open(&self, arrival: &Arrival) -> Record {
-        let entry = Entry {
-            ip: arrival.ip.map(|ip| ip.to_string()),
-            http_method: Some(arrival.method.to_string()),
-            path: Some(arrival.uri.path().to_owned()),
-            ..self.entry("request", arrival.at)
+        let facts = Facts {
+            ip: arrival.ip,
+            http_method: Some(arrival.method.clone()),
+            uri: Some(arrival.uri.clone()),
+            ..Facts::default()
         };
-        Record { entry, audit: self.clone(), at: arrival.at, rpc_id: None }
+        Record { facts, audit: self.clone(), at: arrival.at, rpc_id: None }
     }
 
     /// Notes a connection that never became one: no request could have come of it.
     pub fn refused_connection(&self, ip: Option<IpAddr>, cause: String) {
-        let entry = self.entry("connection", self.clock.now());
-        self.append(&Entry { ip: ip.map(|ip| ip.to_string()), cause: Some(cause), ..entry });
+        let facts = Facts { ip, cause: Some(cause), ..Facts::default() };
+        self.sink.append(facts.line("connection", self.clock.now()), false);
     }
 
     /// Notes what happened to the gateway itself: a swap, a refused policy, its start and its end.
     pub fn event(&self, kind: &'static str, cause: &str, at: SystemTime) {
-        self.append(&Entry { cause: Some(cause.to_owned()), ..self.entry(kind, at) });
+        let facts = Facts { cause: Some(cause.to_owned()), ..Facts::default() };
+        self.sink.append(facts.line(kind, at), false);
     }
 
-    /// Whether records can be written.
-    pub fn healthy(&self) -> bool {
-        true
-    }
-
-    /// How many records wait to be written.
-    pub fn waiting(&self) -> usize {
-        0
-    }
-
-    /// How many records were lost since the start.
-    pub fn lost(&self) -> u64 {
-        0
-    }
-
-    /// Waits until every record handed over so far is in the file.
+    /// Waits until every record handed over so far is stored, or storing it has failed.
     pub fn flush(&self) {
         self.sink.flush();
     }
 
-    fn entry(&self, kind: &'static str, at: SystemTime) -> Entry {
-        let time = OffsetDateTime::from(at).format(&Rfc3339).unwrap_or_default();
-        Entry { kind, time, ..Entry::default() }
+    /// Whether calls may go on. In mode `required` not while records can't be stored, or too many wait; else always.
+    pub fn healthy(&self) -> bool {
+        self.required.is_none() || (self.sink.working() && !self.sink.full())
     }
 
-    fn append(&self, entry: &Entry) {
-        match serde_json::to_value(entry) {
-            Ok(Value::Object(fields)) => self.sink.append(fields),
-            _ => tracing::error!("an audit record could not be built"), // Strings and numbers always can.
-        }
+    /// Whether the last attempt to write succeeded, in either mode.
+    pub fn working(&self) -> bool {
+        self.sink.working()
+    }
+
+    /// How many records wait to be stored; at most `limits.audit_queue_max`, but for those of permitted calls.
+    pub fn waiting(&self) -> usize {
+        self.sink.waiting()
+    }
+
+    /// How many records were lost since the start, because there was no place for them.
+    pub fn lost(&self) -> u64 {
+        self.sink.lost()
     }
 }
 
 impl Record {
     /// Notes the caller.
     pub fn caller(&mut self, caller: Caller) -> Caller {
-        self.entry.caller = Some(caller.id().to_string());
+        self.facts.caller = Some(caller.id().to_string());
         caller
     }
 
@@ -177,26 +129,20 @@ impl Record {
     pub fn subject(&mut self, subject: Option<SubjectToken>) -> Option<SubjectToken> {
         if let Some(token) = &subject {
             let claims = token.claims();
-            self.entry.subject =
-                Some(serde_json::json!({"iss": claims.iss, "sub": claims.sub, "jti": claims.jti}));
-            self.entry.actors = Some(token.actors().to_vec()).filter(|actors| !actors.is_empty());
+            self.facts.subject =
+                Some(Subject { iss: claims.iss.clone(), sub: claims.sub.clone(), jti: claims.jti.clone() });
+            self.facts.actors = token.actors().to_vec();
         }
         subject
     }
 
     /// Notes what is asked: names as they are, arguments as a digest.
     pub fn call(&mut self, server: &str, call: Call) -> Call {
-        self.entry.protocol = Some("mcp");
-        self.entry.version = Some(call.version.as_str());
-        self.entry.server = Some(server.to_owned());
-        self.entry.method = Some(call.method.clone());
-        self.entry.target = match &call.target {
-            Target::Tool { name } => Some(serde_json::json!({ "tool": name })),
-            Target::Resource { uris } => Some(serde_json::json!({ "resources": uris })),
-            Target::Prompt { name } => Some(serde_json::json!({ "prompt": name })),
-            Target::Protocol => None,
-        };
-        self.entry.arguments = call.arguments.as_ref().map(digest);
+        self.facts.version = Some(call.version.as_str());
+        self.facts.server = Some(server.to_owned());
+        self.facts.method = Some(call.method.clone());
+        self.facts.target = Some(call.target.clone());
+        self.facts.arguments = call.arguments.as_ref().map(digest::arguments);
         self.rpc_id.clone_from(&call.id);
         call
     }
@@ -204,57 +150,75 @@ impl Record {
     /// Notes a permit, and how much of the arguments its obligation wants kept.
     pub fn permit<T: Permitted>(&mut self, call: &Call, permitted: T) -> T {
         let permit: &Permit = permitted.permit();
-        self.entry.decision = Some("permit");
-        self.entry.package = Some(permit.package().to_owned());
-        self.entry.policy = Some(permit.revision().to_owned());
+        self.facts.decision = Some("permit");
+        self.facts.package = Some(permit.package().to_owned());
+        self.facts.policy = Some(permit.revision().to_owned());
         if permit.audit() == AuditDetail::Full {
-            self.entry.arguments = call.arguments.as_ref().map(ToString::to_string); // As text: no number is rounded.
+            self.facts.arguments = call.arguments.as_ref().map(ToString::to_string); // As text: no number is rounded.
         }
         permitted
     }
 
     /// Notes the credential: for whom and for what, never itself.
-    pub fn credential(&mut self, credential: Credential) -> Credential {
-        self.entry.credential = Some(serde_json::json!({
-            "audience": credential.audience, "scopes": credential.scopes, "jti": credential.id,
-        }));
+    pub fn credential(&mut self, credential: Arc<Credential>) -> Arc<Credential> {
+        self.facts.credential = Some(Minted {
+            audience: credential.audience.clone(),
+            jti: credential.id.clone(),
+            scopes: credential.scopes.clone(),
+        });
         credential
+    }
+
+    /// In mode `required`: writes what is known as a record of kind `permit`, and returns when that can't be lost any more.
+    /// Until then not a byte goes upstream. The request's own record will name it.
+    ///
+    /// # Errors
+    /// [`AuditError`]: the call must not go on.
+    pub async fn durable(&mut self) -> Result<(), AuditError> {
+        let Some(timeout) = self.audit.required else { return Ok(()) };
+        let (seq, stored) = self.audit.sink.permit(self.facts.line("permit", self.audit.clock.now()))?;
+        self.facts.permit = Some(seq);
+        match tokio::time::timeout(timeout, stored).await {
+            Ok(Ok(true)) => Ok(()),
+            Ok(_) => Err(AuditError::Failing),
+            Err(_) => Err(AuditError::Timeout),
+        }
     }
 
     /// Notes a refusal. The cause is for this record and the log; the caller hears the reason alone.
     pub fn refused(&mut self, reason: &str, cause: String) {
-        self.entry.reason = Some(reason.to_owned());
-        self.entry.cause = Some(cause);
+        self.facts.reason = Some(reason.to_owned());
+        self.facts.cause = Some(cause);
     }
 
     /// Notes that policy's answer was no.
     pub fn denied(&mut self, package: Option<&str>, policy: Option<&str>) {
-        self.entry.decision = Some("denial");
-        self.entry.package = package.map(ToOwned::to_owned);
-        self.entry.policy = policy.map(ToOwned::to_owned);
+        self.facts.decision = Some("denial");
+        self.facts.package = package.map(ToOwned::to_owned);
+        self.facts.policy = policy.map(ToOwned::to_owned);
     }
 
     /// Notes the status that the caller gets.
     pub fn status(&mut self, status: http::StatusCode) {
-        self.entry.status = Some(status.as_u16());
-        self.entry.bytes = Some(0);
+        self.facts.status = Some(status.as_u16());
+        self.facts.bytes = Some(0);
     }
 
     /// Counts bytes of the answer's body that were handed to the caller.
     pub fn sent(&mut self, bytes: usize) {
-        let sent = self.entry.bytes.get_or_insert(0);
+        let sent = self.facts.bytes.get_or_insert(0);
         *sent = sent.saturating_add(u64::try_from(bytes).unwrap_or(u64::MAX));
     }
 
     /// Notes how it ended; without it the caller has gone.
     pub fn ended(&mut self, outcome: Outcome, cause: Option<String>) {
-        self.entry.outcome = Some(outcome);
-        self.entry.cause = cause.or(self.entry.cause.take());
+        self.facts.outcome = Some(outcome);
+        self.facts.cause = cause.or(self.facts.cause.take());
     }
 
     /// The method that was called, once it is known.
     pub fn method(&self) -> Option<&str> {
-        self.entry.method.as_deref()
+        self.facts.method.as_deref()
     }
 }
 
@@ -272,18 +236,10 @@ impl<T> Permitted for (Permit, T) {
 
 impl Drop for Record {
     fn drop(&mut self) {
-        self.entry.outcome.get_or_insert(Outcome::CallerGone);
+        self.facts.outcome.get_or_insert(Outcome::CallerGone);
         let took = self.audit.clock.now().duration_since(self.at).unwrap_or_default();
-        self.entry.duration_us = Some(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
-        self.audit.append(&self.entry);
+        self.facts.duration_us = Some(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
+        let promised = self.facts.permit.is_some(); // Whoever let the call go on will have its end, too.
+        self.audit.sink.append(self.facts.line("request", self.at), promised);
     }
-}
-
-/// SHA-256 over the arguments as compact JSON with sorted keys: the same arguments, the same digest, whatever a number's size.
-fn digest(arguments: &Value) -> String {
-    let text = arguments.to_string();
-    format!(
-        "sha256:{}",
-        chain::hex(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, text.as_bytes()).as_ref())
-    )
 }

@@ -1,23 +1,31 @@
 //! Stage 5 of 9: may this caller, for this person, make this call with these arguments.
-//! In: caller, subject and call. Out: a permit, which only crate `policy` can make, or why not. The `input` document is built
+//! In: caller, subject and call. Out: a permit, which only crate `policy` can make, or why not. The `input` document is filled
 //! here and nowhere else; `docs/policy-input.md` is its reference. Filtering a list is the same question, asked per item.
+
+pub mod lane;
+pub mod list;
+
+pub use lane::Lane;
+pub use list::{ListFilter, list_filter};
 
 use crate::config::{Limits, Server};
 use crate::identity::Caller;
 use crate::request::Arrival;
 use crate::route::ServerRoute;
 use crate::token::SubjectToken;
-use policy::{Decision, Denial, Entry, Permit, PolicySet};
-use protocol::mcp::{Call, Item, ListError, ListKind, Target, filter_list};
-use serde_json::{Value, json};
-use std::borrow::Cow;
+use lane::Busy;
+use policy::{
+    CallInput, CallerInput, Decision, Denial, Entry, Input, Moment, Permit, PolicySet, PromptInput,
+    RequestInput, ResourceInput, SubjectInput, ToolInput,
+};
+use protocol::mcp::{Call, Target};
+use serde_json::Value;
+use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
+use std::time::{Instant, SystemTime};
+use tokens::Claims;
 
 /// Everything that a decision is about.
-#[derive(Clone)]
 pub struct Question<'a> {
     /// Who calls.
     pub caller: &'a Caller,
@@ -27,11 +35,20 @@ pub struct Question<'a> {
     pub server: &'a ServerRoute,
     /// What.
     pub call: &'a Call,
-    now: SystemTime,
-    principal: Value,
+    /// What the subject's token says, and the actors that it is believed in.
+    says: Option<(&'a Claims, &'a [String])>,
+    ip: Option<IpAddr>,
+    /// When it is asked.
+    pub now: SystemTime,
+    /// When what the decision rests on ends: the caller's SVID, or the subject's token.
+    ends: SystemTime,
+    epoch: u64,
+    spiffe_id: String,
+    path: Vec<&'a str>,
+    scopes: Vec<&'a str>,
 }
 
-/// Why there is no permit. Both look the same from outside.
+/// Why there is no permit. All look the same from outside as a denial.
 #[derive(Debug, thiserror::Error)]
 pub enum AuthorizeError {
     /// Policy said no, or could not be asked.
@@ -46,10 +63,25 @@ pub enum AuthorizeError {
     /// All the decisions that the call needs took longer than one may.
     #[error("the call's decisions took too long")]
     Budget,
+    /// A slow decision found no place, or waited too long for its turn.
+    #[error("the decision could not be made in time")]
+    Busy(#[from] Busy),
     /// Policy chose an audience that isn't configured for the server.
     #[error("the policy's audience is not configured for this server")]
     Audience,
 }
+
+/// One thing that is asked about.
+#[derive(Clone, Copy, Debug)]
+enum One<'a> {
+    Tool(&'a str),
+    Resource(&'a str),
+    Prompt(&'a str),
+    Protocol,
+}
+
+/// A caller, what its subject's token says, and the token itself.
+type Who<'a> = (&'a Caller, Option<(&'a Claims, &'a [String])>, Option<&'a SubjectToken>);
 
 impl<'a> Question<'a> {
     /// Puts together what policy sees of caller, subject and request; the call's part is added for each item asked.
@@ -61,112 +93,117 @@ impl<'a> Question<'a> {
         call: &'a Call,
         now: SystemTime,
     ) -> Self {
-        let id = caller.id();
-        let principal = json!({
-            "caller": {
-                "spiffe_id": id.to_string(),
-                "trust_domain": id.trust_domain_name(),
-                "path": id.path().split('/').skip(1).collect::<Vec<_>>(),
-            },
-            "subject": subject.map(|s| json!({
-                "iss": s.claims().iss,
-                "sub": s.claims().sub,
-                "scopes": s.claims().scopes,
-                "claims": s.claims().all,
-            })),
-            "actors": subject.map_or(&[][..], SubjectToken::actors),
-            "session": null,
-            "request": {
-                "time": OffsetDateTime::from(now).format(&Rfc3339).unwrap_or_default(),
-                "ip": arrival.ip.map(|ip| ip.to_string()),
-                "trace_id": call.trace_parent.as_deref().and_then(trace_id),
-            },
-        });
-        Self { caller, subject, server, call, now, principal }
+        let says = subject.map(|subject| (subject.claims(), subject.actors()));
+        let svid = caller.not_after();
+        let ends = subject.map_or(svid, |subject| subject.ends().min(svid));
+        Self::about((caller, says, subject), (server, call, arrival.ip), (now, ends))
     }
 
-    /// How long what the decision rests on still holds: the caller's SVID, and the subject's token.
-    fn basis_lasts(&self) -> Duration {
-        let svid = self.caller.not_after();
-        let ends = self.subject.map_or(svid, |subject| subject.ends().min(svid));
-        ends.duration_since(self.now).unwrap_or_default()
+    fn about(
+        (caller, says, subject): Who<'a>,
+        (server, call, ip): (&'a ServerRoute, &'a Call, Option<IpAddr>),
+        (now, ends): (SystemTime, SystemTime),
+    ) -> Self {
+        let id = caller.id();
+        Self {
+            caller,
+            subject,
+            server,
+            call,
+            says,
+            ip,
+            now,
+            ends,
+            epoch: 0, // Nothing is revoked before it ends, today.
+            spiffe_id: id.to_string(),
+            path: id.path().split('/').skip(1).collect(),
+            scopes: says.iter().flat_map(|(claims, _)| &claims.scopes).map(String::as_str).collect(),
+        }
     }
 
     /// The `input` for one thing that the call touches.
-    fn input(&self, target: &One<'_>, arguments: Option<&Value>) -> Value {
-        let mut call = json!({
-            "protocol": "mcp",
-            "version": self.call.version.as_str(),
-            "method": self.call.method,
-            "server": self.server.name(),
-        });
-        match target {
-            One::Tool(name) => {
-                call["tool"] =
-                    json!({"name": name, "annotations": {}, "labels": [], "digest": null, "pinned": false});
-            }
-            One::Resource(uri) => call["resource"] = json!({ "uri": uri }),
-            One::Prompt(name) => call["prompt"] = json!({ "name": name }),
+    fn input<'s>(&'s self, one: One<'s>, arguments: Option<&'s Value>) -> Input<'s> {
+        let mut call = CallInput {
+            protocol: "mcp",
+            version: self.call.version.as_str(),
+            method: &self.call.method,
+            server: self.server.name(),
+            tool: None,
+            resource: None,
+            prompt: None,
+            arguments,
+        };
+        match one {
+            One::Tool(name) => call.tool = Some(ToolInput::named(name)),
+            One::Resource(uri) => call.resource = Some(ResourceInput { uri }),
+            One::Prompt(name) => call.prompt = Some(PromptInput { name }),
             One::Protocol => {}
         }
-        if let Some(arguments) = arguments {
-            call["arguments"] = arguments.clone();
+        let (spiffe_id, trust_domain) = (self.spiffe_id.as_str(), self.caller.id().trust_domain_name());
+        let trace_id = self.call.trace_parent.as_deref().and_then(trace_id);
+        Input {
+            caller: CallerInput { spiffe_id, trust_domain, path: &self.path },
+            subject: self.says.map(|(claims, _)| SubjectInput {
+                iss: &claims.iss,
+                sub: &claims.sub,
+                scopes: &self.scopes,
+                claims: &claims.all,
+            }),
+            actors: self.says.map_or(&[], |(_, actors)| actors),
+            call,
+            session: (),
+            request: RequestInput { time: Moment(self.now), ip: self.ip, trace_id },
         }
-        let mut input = self.principal.clone();
-        input["call"] = call;
-        input
     }
 
-    fn ask<T>(
-        &self,
-        target: &One<'_>,
-        arguments: Option<&Value>,
-        ttl_max: Duration,
-        answer: impl FnOnce(&policy::Question<'_>) -> T,
-    ) -> T {
+    /// Which package answers.
+    fn entry<'s>(&'s self, one: One<'s>) -> Entry<'s> {
         let server = self.server.name();
-        let entry = match target {
-            One::Tool(name) => Entry::Tool { server, tool: name },
+        match one {
+            One::Tool(tool) => Entry::Tool { server, tool },
             One::Resource(_) => Entry::Resource { server },
             One::Prompt(_) => Entry::Prompt { server },
             One::Protocol => Entry::Protocol { server },
-        };
-        let input = self.input(target, arguments);
-        answer(&policy::Question { entry, input: &input, now: self.now, permit_ttl_max: ttl_max })
+        }
     }
-}
-
-/// One thing that is asked about.
-enum One<'a> {
-    Tool(Cow<'a, str>),
-    Resource(Cow<'a, str>),
-    Prompt(Cow<'a, str>),
-    Protocol,
 }
 
 /// Asks policy. A call that touches several resources needs all of them permitted.
 ///
 /// # Errors
 /// [`AuthorizeError`]; nothing has gone upstream.
-pub fn permit(
-    policy: &PolicySet,
+pub async fn permit(
+    policy: &Arc<PolicySet>,
+    lane: &Lane,
     question: &Question<'_>,
     limits: &Limits,
 ) -> Result<(Permit, Arc<Server>), AuthorizeError> {
     let touched: Vec<One<'_>> = match &question.call.target {
-        Target::Tool { name } => vec![One::Tool(name.into())],
-        Target::Prompt { name } => vec![One::Prompt(name.into())],
-        Target::Resource { uris } => uris.iter().map(|uri| One::Resource(uri.into())).collect(),
+        Target::Tool { name } => vec![One::Tool(name)],
+        Target::Prompt { name } => vec![One::Prompt(name)],
+        Target::Resource { uris } => uris.iter().map(|uri| One::Resource(uri)).collect(),
         Target::Protocol => vec![One::Protocol],
     };
-    let ttl_max = limits.permit_ttl_max.min(question.basis_lasts());
+    let basis_lasts = question.ends.duration_since(question.now).unwrap_or_default();
     let mut permit: Option<Permit> = None;
-    let began = Instant::now();
-    for one in &touched {
+    let (began, mut held_since) = (Instant::now(), Instant::now());
+    for one in touched {
         if began.elapsed() > limits.decisions_timeout {
             return Err(AuthorizeError::Budget);
         }
-        match question.ask(one, question.call.arguments.as_ref(), ttl_max, |q| policy.decide(q)) {
+        if held_since.elapsed() > lane.quick() {
+            tokio::task::yield_now().await; // Each decision is quick, and yet many must not keep a worker.
+            held_since = Instant::now();
+        }
+        let asked = policy::Question {
+            entry: question.entry(one),
+            input: &question.input(one, question.call.arguments.as_ref()),
+            now: question.now,
+            permit_ttl_max: limits.permit_ttl_max.min(basis_lasts),
+            ends: question.ends,
+            epoch: question.epoch,
+        };
+        match lane.decide(policy, &asked, question.caller.id()).await? {
             Decision::Permit(given) => match &permit {
                 Some(other) if !same_obligations(other, &given) => return Err(AuthorizeError::Disagree),
                 Some(other) if other.expires_at() <= given.expires_at() => {} // The one that ends first holds for all.
@@ -186,99 +223,6 @@ pub fn permit(
 
 fn same_obligations(one: &Permit, other: &Permit) -> bool {
     (one.scopes(), one.audience(), one.audit()) == (other.scopes(), other.audience(), other.audit())
-}
-
-/// Whether an item of a list is shown.
-type Keep = Box<dyn FnMut(ListKind, &Item<'_>) -> bool + Send>;
-
-/// What keeps a list to the items that the principal may use. It outlives the request's stages: a list may come as a stream.
-pub struct ListFilter {
-    /// The protocol version of the answer.
-    pub version: protocol::mcp::Version,
-    /// How much of it is held.
-    pub bytes_max: usize,
-    keep: Keep,
-}
-
-/// Every list is filtered in every message: an answer may hold another list than the one that was asked for.
-const LISTS: [ListKind; 4] =
-    [ListKind::Tools, ListKind::Resources, ListKind::ResourceTemplates, ListKind::Prompts];
-
-/// The method of the stream that a 2025 session keeps open; answers that were missed elsewhere come on it again.
-const SESSION_STREAM: &str = "session/stream";
-
-/// The filter for the answer of a call that may bring a list; none for other calls.
-pub fn list_filter(policy: &Arc<PolicySet>, question: &Question<'_>, limits: &Limits) -> Option<ListFilter> {
-    if question.call.list.is_none() && question.call.method != SESSION_STREAM {
-        return None;
-    }
-    let policy = Arc::clone(policy);
-    let asker = Asker {
-        caller: question.caller.clone(),
-        server: question.server.clone(),
-        call: question.call.clone(),
-        now: question.now,
-        principal: question.principal.clone(),
-        ttl_max: limits.permit_ttl_max,
-    };
-    let (mut spent, most) = (Duration::ZERO, limits.decisions_timeout);
-    let keep = Box::new(move |kind, item: &Item<'_>| {
-        let began = Instant::now();
-        let visible = spent <= most && asker.visible(&policy, kind, item); // What there is no time for isn't shown.
-        spent += began.elapsed();
-        visible
-    });
-    Some(ListFilter { version: question.call.version, bytes_max: limits.list_bytes_max, keep })
-}
-
-impl ListFilter {
-    /// One JSON-RPC message with only those items of its lists that are shown; every other message as it came.
-    ///
-    /// # Errors
-    /// [`ListError`] for a message that can't be read: what can't be filtered doesn't pass.
-    pub fn apply(&mut self, message: &[u8]) -> Result<Vec<u8>, ListError> {
-        let keep = &mut self.keep;
-        let filter = |message: Vec<u8>, kind: &ListKind| {
-            filter_list(*kind, self.version, &message, &mut |item| keep(*kind, item))
-        };
-        LISTS.iter().try_fold(message.to_vec(), filter)
-    }
-}
-
-impl std::fmt::Debug for ListFilter {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "ListFilter({})", self.version.as_str())
-    }
-}
-
-/// A question that owns its parts.
-struct Asker {
-    caller: Caller,
-    server: ServerRoute,
-    call: Call,
-    now: SystemTime,
-    principal: Value,
-    ttl_max: Duration,
-}
-
-impl Asker {
-    fn visible(&self, policy: &PolicySet, kind: ListKind, item: &Item<'_>) -> bool {
-        let question = Question {
-            caller: &self.caller,
-            subject: None, // What it says stands in `principal` already.
-            server: &self.server,
-            call: &self.call,
-            now: self.now,
-            principal: self.principal.clone(),
-        };
-        let key = item.key.clone();
-        let one = match kind {
-            ListKind::Tools => One::Tool(key),
-            ListKind::Resources | ListKind::ResourceTemplates => One::Resource(key),
-            ListKind::Prompts => One::Prompt(key),
-        };
-        question.ask(&one, None, self.ttl_max, |q| policy.visible(q))
-    }
 }
 
 /// The trace that a W3C `traceparent` (version 00) belongs to.

@@ -1,5 +1,6 @@
 //! The command line: what each command is for, and an example of it.
 
+pub mod audit;
 pub mod commands;
 pub mod hints;
 pub mod policy;
@@ -57,9 +58,12 @@ Edit .sallyport/policies/**.rego while it runs: each change is checked and used 
         after_help = "Example:\n  sallyport svid agent/other --out other/     cert.pem, key.pem and bundle.pem for spiffe://dev.sallyport/agent/other"
     )]
     Svid(Svid),
-    /// Try policies: evaluate a query, run Rego tests.
+    /// Try policies: check them, evaluate a query, run Rego tests.
     #[command(subcommand)]
     Policy(Policy),
+    /// Verify a file of audit records: was it changed, and where.
+    #[command(subcommand)]
+    Audit(Audit),
     /// Print the JSON Schema of the configuration file.
     Schema,
 }
@@ -132,6 +136,21 @@ pub enum Policy {
         after_help = "Examples:\n  sallyport policy eval --dir policies --input call.json data.tools.s3.get_object.allow\n  echo '{}' | sallyport policy eval --dir policies data.guard\n\nPrints the result as JSON. Exits with 0, with 3 if the query is undefined, with 1 on an error."
     )]
     Eval(PolicyEval),
+    /// Check a policy folder, and say for each package what of the input its decisions read.
+    #[command(
+        after_help = "Example:\n  sallyport policy check .sallyport/policies\n\nExits with 0 if the set loads, else with 1."
+    )]
+    Check(PolicyCheck),
+    /// Print the JSON Schema of the input document.
+    Schema,
+}
+
+/// `policy check`.
+#[derive(Debug, Args)]
+pub struct PolicyCheck {
+    /// The policy folder.
+    #[arg(default_value = "policies")]
+    pub dir: PathBuf,
 }
 
 /// `policy test`.
@@ -156,4 +175,55 @@ pub struct PolicyEval {
     /// The input document (JSON); without it, standard input.
     #[arg(long)]
     pub input: Option<PathBuf>,
+}
+
+/// `audit`.
+#[derive(Debug, Subcommand)]
+pub enum Audit {
+    /// Hold a file of records against its hash chain, and name every place where it was damaged.
+    #[command(after_help = "\
+Examples:
+  sallyport audit verify /var/log/sallyport/audit.jsonl
+  sallyport audit verify audit.jsonl --expect 811:9f2c...   as `audit tip` printed it some time ago
+  zcat audit-june.gz | sallyport audit verify - --from-hash 41d0...
+
+It finds records that were changed, removed, moved or inserted. Two things a chain alone can't show: that its end was
+cut off, and that all of it from some record on was written anew. For these, keep what `audit tip` prints where nobody
+who can write the file can write, and give it back with --expect.
+
+Exits with 0 if the chain is unbroken, with 1 if it is broken, with 2 if it can't be read.")]
+    Verify(AuditVerify),
+    /// Print where a file's chain ends, as SEQ:HASH; quick, whatever the file's length.
+    #[command(after_help = "\
+Example:
+  sallyport audit tip audit.jsonl | ssh vault 'cat >> tips'
+
+Later: sallyport audit verify audit.jsonl --expect \"$(ssh vault 'tail -n 1 tips')\"")]
+    Tip(AuditTip),
+}
+
+/// `audit verify`.
+#[derive(Debug, Args)]
+pub struct AuditVerify {
+    /// The file; `-` reads standard input.
+    pub file: PathBuf,
+    /// The file is a later part of a chain: the hash of the record before its first, 64 hex digits.
+    #[arg(long, value_name = "HASH")]
+    pub from_hash: Option<String>,
+    /// This record has to be in it, with this hash.
+    #[arg(long, value_name = "SEQ:HASH")]
+    pub expect: Option<String>,
+    /// Print the result as one JSON object.
+    #[arg(long)]
+    pub json: bool,
+    /// Bytes of the longest line that is read.
+    #[arg(long, default_value_t = 64 << 20, value_name = "BYTES")]
+    pub line_bytes_max: usize,
+}
+
+/// `audit tip`.
+#[derive(Debug, Args)]
+pub struct AuditTip {
+    /// The file.
+    pub file: PathBuf,
 }

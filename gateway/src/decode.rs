@@ -68,6 +68,7 @@ pub fn call(
     let limits = mcp::Limits {
         json: protocol::json::Limits { depth_max: limits.json_depth_max },
         case_variants_in_arguments: server.case_variants_in_arguments(),
+        client_answers: server.client_answers(),
     };
     Ok(mcp::call(&request, &limits)?)
 }

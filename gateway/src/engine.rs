@@ -34,8 +34,9 @@ use std::any::Any;
 use std::net::{IpAddr, TcpListener};
 use std::os::fd::IntoRawFd;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 /// Bytes that Pingora buffers for reading on each connection; its default of 64 KiB is what an idle one costs.
 const L4_READ_BUFFER: usize = 8 * 1024;
@@ -54,7 +55,7 @@ pub struct Listener {
     /// The gateway behind it.
     pub gateway: Arc<Gateway>,
     /// Counts the requests that are under way.
-    pub in_flight: Arc<watch::Sender<usize>>,
+    pub in_flight: Arc<InFlight>,
 }
 
 /// Why a listener can't be served.
@@ -83,7 +84,7 @@ pub async fn serve(listener: Listener, stop: watch::Receiver<bool>) -> Result<()
         connections: Connections::new(gateway.limits.handshakes_max, gateway.limits.connections_max),
         handshake_timeout: gateway.limits.handshake_timeout,
         audit: gateway.audit.clone(),
-        app: Arc::new(App { options: options(), gateway, in_flight }),
+        app: Arc::new(App { options: options(), gateway, in_flight, stopping: stop.clone() }),
     };
     let mut service = Service::new("sallyport".into(), door);
     let buffers = L4BufferSettings::new(L4_READ_BUFFER, L4_WRITE_BUFFER);
@@ -203,7 +204,8 @@ fn handshake(digest: &SslDigest) -> Option<Arc<Handshake>> {
 struct App {
     gateway: Arc<Gateway>,
     options: HttpServerOptions,
-    in_flight: Arc<watch::Sender<usize>>,
+    in_flight: Arc<InFlight>,
+    stopping: ShutdownWatch,
 }
 
 #[async_trait]
@@ -229,6 +231,7 @@ impl HttpServerApp for App {
     ) -> Option<ReusedHttpStream> {
         let limits = &self.gateway.limits;
         session.set_read_timeout(Some(limits.body_timeout));
+        session.set_write_timeout(Some(limits.write_timeout));
         let ip = ip(&session);
         let idle = Duration::from_secs(KEEPALIVE) + limits.body_timeout;
         match tokio::time::timeout(idle, session.read_request()).await {
@@ -247,7 +250,7 @@ impl HttpServerApp for App {
         let _counted = Counted::new(&self.in_flight);
         let arrival = self.arrival(&mut session, ip, limits).await?;
         let (whole, connection) = (arrival.body.is_ok(), Arc::clone(&arrival.handshake));
-        let handled = request::handle(&self.gateway, arrival);
+        let handled = Box::pin(request::handle(&self.gateway, arrival)); // Boxed: an idle connection is without it.
         let response = if whole {
             tokio::select! {
                 response = handled => response,
@@ -264,7 +267,7 @@ impl HttpServerApp for App {
         } else {
             Some(KEEPALIVE)
         });
-        write(&mut session, response).await?;
+        write(&mut session, response, self.stopping.clone()).await?;
         if !whole {
             session.set_total_drain_timeout(Some(DRAIN_BODY));
             let _ = session.drain_request_body().await; // The answer is out; this only lets it arrive.
@@ -307,7 +310,7 @@ fn ip(session: &ServerSession) -> Option<IpAddr> {
 /// Reads a body within its limits. A length that is announced and too long is refused before a byte of it is read.
 async fn body(session: &mut ServerSession, limits: &Limits) -> Body {
     let headers = &session.req_header().headers;
-    let target = session.req_header().uri.to_string().len();
+    let target = session.req_header().uri.path_and_query().map_or(0, |target| target.as_str().len());
     if target + head_bytes(headers) > limits.header_bytes_max {
         return Err(BodyError::HeadTooLong { max: limits.header_bytes_max });
     }
@@ -355,7 +358,7 @@ async fn gone(session: &mut ServerSession) {
 }
 
 /// Writes a response as it comes. `None`: the connection can't be used again.
-async fn write(session: &mut ServerSession, response: Response) -> Option<()> {
+async fn write(session: &mut ServerSession, response: Response, mut stopping: ShutdownWatch) -> Option<()> {
     let Response { status, headers, mut body, .. } = response;
     let head = response_head(status, &headers, session.is_http2()).ok()?;
     session.write_response_header(Box::new(head)).await.ok()?;
@@ -367,6 +370,10 @@ async fn write(session: &mut ServerSession, response: Response) -> Option<()> {
             tokio::select! {
                 chunk = body.next() => chunk,
                 () = gone(session) => return None,
+                _ = stopping.wait_for(|stops| *stops), if body.is_endless() => {
+                    body.stopped();
+                    None // Between two events: the caller gets a whole stream, and opens the next one elsewhere.
+                }
             }
         };
         match chunk {
@@ -400,18 +407,39 @@ fn response_head(status: StatusCode, headers: &HeaderMap, http2: bool) -> pingor
     Ok(head)
 }
 
-/// One request under way, from its head to its last byte.
-struct Counted(Arc<watch::Sender<usize>>);
+/// Counts the requests under way, each from its head to its last byte.
+#[derive(Debug, Default)]
+pub struct InFlight {
+    count: AtomicUsize,
+    none: Notify,
+}
+
+impl InFlight {
+    /// Waits until there are none.
+    pub async fn drained(&self) {
+        loop {
+            let none = self.none.notified(); // Before the look: what ends in between is heard of.
+            if self.count.load(Ordering::SeqCst) == 0 {
+                return;
+            }
+            none.await;
+        }
+    }
+}
+
+struct Counted(Arc<InFlight>);
 
 impl Counted {
-    fn new(in_flight: &Arc<watch::Sender<usize>>) -> Self {
-        in_flight.send_modify(|n| *n += 1);
+    fn new(in_flight: &Arc<InFlight>) -> Self {
+        in_flight.count.fetch_add(1, Ordering::SeqCst);
         Self(Arc::clone(in_flight))
     }
 }
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        self.0.send_modify(|n| *n -= 1);
+        if self.0.count.fetch_sub(1, Ordering::SeqCst) == 1 {
+            self.0.none.notify_waiters();
+        }
     }
 }

@@ -12,6 +12,7 @@ use crate::config::Server;
 use crate::https::HttpsError;
 use crate::jwks::JwksError;
 use certs::Identity;
+use http::HeaderValue;
 use policy::Permit;
 use protocol::mcp::Target;
 use std::collections::BTreeSet;
@@ -32,9 +33,10 @@ pub struct Grant<'a> {
 }
 
 /// A token that one upstream accepts. `Debug` shows for whom and for what, never the token.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Credential {
-    pub(crate) token: Secret,
+    /// As the header `Authorization` has it; marked as sensitive, so that nothing prints it.
+    pub(crate) bearer: HeaderValue,
     pub(crate) audience: String,
     pub(crate) scopes: BTreeSet<String>,
     pub(crate) expires_at: SystemTime,
@@ -56,6 +58,9 @@ pub enum ExchangeError {
     /// Its answer isn't of the form of RFC 8693 §2.2.1.
     #[error("the token service's answer can't be read")]
     Answer(#[source] serde_json::Error),
+    /// What it issued can't stand in a header.
+    #[error("the issued token has characters that no token has")]
+    Header,
     /// Its keys can't be had.
     #[error("the token service's keys can't be had")]
     Keys(#[from] JwksError),
@@ -74,6 +79,16 @@ pub enum ExchangeError {
     /// The actor assertion could not be signed.
     #[error("the actor assertion could not be signed")]
     Actor(#[from] SigningError),
+}
+
+impl Credential {
+    /// `Bearer` and the token (RFC 6750 §2.1).
+    fn bearer(token: &Secret) -> Result<HeaderValue, ExchangeError> {
+        let text = format!("Bearer {}", token.expose());
+        let mut bearer = HeaderValue::try_from(text).map_err(|_| ExchangeError::Header)?;
+        bearer.set_sensitive(true);
+        Ok(bearer)
+    }
 }
 
 impl Grant<'_> {

@@ -127,7 +127,10 @@ impl Inner {
             return self.keys.load().as_ref().map(|read| Arc::clone(&read.keys)).ok_or(JwksError::Waiting);
         }
         *last_try = Some(Instant::now());
-        let keys = Arc::new(Keys::from_jwks(&self.read().await?)?);
+        let mut keys = Arc::new(Keys::from_jwks(&self.read().await?)?);
+        if let Some(read) = self.keys.load().as_ref().filter(|read| read.keys == keys) {
+            keys = Arc::clone(&read.keys); // The same keys stay the same `Arc`: what was verified with them stays verified.
+        }
         self.keys.store(Some(Arc::new(Read { keys: Arc::clone(&keys), at: Instant::now() })));
         Ok(keys)
     }

@@ -16,6 +16,7 @@ pub mod upstream; // 8  connect, send, stream back                       -> Resp
 pub mod audit; //    9  one record per request: opened first, written last, on every exit
 
 pub mod reply;
+pub mod session; // whose a 2025 session is; opened between stages 4 and 5
 pub mod observed;
 pub mod metrics;
 pub mod traces;

@@ -16,7 +16,8 @@ use protocol::mcp::Call;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// The stages of the path that are timed; `lib.rs` lists them. The first one is a connection's, the last is not timed here.
+/// The stages of the path that are timed; `lib.rs` lists them. The first one is a connection's; of the audit it is the wait
+/// until a permit is on disk, in its mode `required`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "lib.rs says what each is")]
 pub enum Stage {
@@ -27,6 +28,7 @@ pub enum Stage {
     Decode,
     Authorize,
     Exchange,
+    Audit,
     Upstream,
 }
 
@@ -59,7 +61,7 @@ enum ServerLabel {
 
 impl Stage {
     /// All of them, in the order in which a request meets them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Listener,
         Self::Identity,
         Self::Route,
@@ -67,6 +69,7 @@ impl Stage {
         Self::Decode,
         Self::Authorize,
         Self::Exchange,
+        Self::Audit,
         Self::Upstream,
     ];
 
@@ -80,6 +83,7 @@ impl Stage {
             Self::Decode => "decode",
             Self::Authorize => "authorize",
             Self::Exchange => "exchange",
+            Self::Audit => "audit",
             Self::Upstream => "upstream",
         }
     }

@@ -1,5 +1,6 @@
 //! Swaps what may change while requests run: the identity, and the policy set. What can't be used replaces nothing.
 
+use crate::session::KeyRing;
 use crate::state::Gateway;
 use certs::SharedSource;
 use policy::{Budget, PolicySet, Problem, SourceFile};
@@ -7,6 +8,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+/// How often the file of session keys is looked at.
+const KEY_RING_INTERVAL: Duration = Duration::from_millis(500);
 /// How often the policy folder is looked at.
 const POLICY_INTERVAL: Duration = Duration::from_millis(250);
 /// Files and bytes of a policy set: a folder that was named by mistake must not be read for minutes.
@@ -32,6 +35,31 @@ pub async fn follow_identity(gateway: Arc<Gateway>, source: SharedSource) {
     }
 }
 
+/// Follows the file of session keys: a ring that can be read replaces the last one, anything else leaves it in place.
+pub async fn follow_key_ring(gateway: Arc<Gateway>, path: PathBuf) {
+    let mut seen = tokio::fs::read_to_string(&path).await.ok();
+    loop {
+        tokio::time::sleep(KEY_RING_INTERVAL).await;
+        let Ok(text) = tokio::fs::read_to_string(&path).await else { continue };
+        if seen.as_ref() == Some(&text) {
+            continue;
+        }
+        match KeyRing::parse(&text) {
+            Ok(ring) => {
+                let ring = Arc::new(ring);
+                gateway.audit.event("key_ring_swapped", &format!("{ring:?}"), gateway.clock.now());
+                gateway.swap(|state| state.sessions = Arc::clone(&ring));
+            }
+            Err(error) => {
+                tracing::error!(path = %path.display(), %error, "session keys not swapped, the last good ones stay");
+                gateway.audit.event("key_ring_refused", &error.to_string(), gateway.clock.now());
+                gateway.reloads.send_modify(|n| *n += 1);
+            }
+        }
+        seen = Some(text);
+    }
+}
+
 /// Follows the policy folder: a set that compiles becomes a snapshot, one that doesn't leaves the last good one in place.
 /// `running` is what the gateway was started with.
 pub async fn follow_policy(
@@ -54,9 +82,10 @@ pub async fn follow_policy(
             continue;
         }
         // Off the runtime's workers: a large set takes seconds, and requests go on meanwhile.
+        let cached_max = gateway.limits.decisions_cached_max;
         let compiled = tokio::task::spawn_blocking(move || {
             let set = PolicySet::compile(&found, Budget { evaluation: budget });
-            (found, set)
+            (found, set.map(|set| set.with_cache(cached_max)))
         });
         let Ok((found, set)) = compiled.await else { continue };
         match set {

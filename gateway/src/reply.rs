@@ -2,7 +2,7 @@
 //! The cause of a refusal goes to audit and log. `docs/refusals.md` has the table.
 #![deny(clippy::wildcard_enum_match_arm)]
 
-use crate::audit::{Outcome, Record};
+use crate::audit::{AuditError, Outcome, Record};
 use crate::authorize::AuthorizeError;
 use crate::config::problems::chain;
 use crate::decode::{BodyError, DecodeError};
@@ -11,6 +11,7 @@ use crate::identity::IdentityError;
 use crate::observed::{Observed, Stage};
 use crate::request::Arrival;
 use crate::route::RouteError;
+use crate::session::SessionError;
 use crate::token::TokenError;
 use crate::upstream::{Answer, AnswerBody, UpstreamError};
 use bytes::Bytes;
@@ -35,12 +36,18 @@ pub enum Refusal {
     /// Stage 4.
     #[error("request not decoded")]
     Decode(#[from] DecodeError),
+    /// Between stages 4 and 5.
+    #[error("no such session")]
+    Session(#[from] SessionError),
     /// Stage 5.
     #[error("not authorized")]
     Authorize(#[from] AuthorizeError),
     /// Stage 6.
     #[error("no credential")]
     Exchange(#[from] ExchangeError),
+    /// Between stages 6 and 8, where no call may go on without a record.
+    #[error("no record of the permit")]
+    Audit(#[from] AuditError),
     /// Stage 8.
     #[error("upstream failed")]
     Upstream(#[from] UpstreamError),
@@ -73,7 +80,8 @@ struct Told {
     status: StatusCode,
     code: i32,
     reason: String,
-    challenge: Option<&'static str>,
+    /// What stands behind the metadata in `WWW-Authenticate`.
+    challenge: Option<String>,
     data: Option<serde_json::Value>,
 }
 
@@ -85,6 +93,9 @@ pub const UNAVAILABLE: i32 = -32004;
 pub const LIMIT: i32 = -32005;
 /// JSON-RPC code of a request without acceptable credentials.
 pub const UNAUTHENTICATED: i32 = -32006;
+
+/// The reason where a server asks a client for what it may not.
+const UNASKED: &str = "server_request_refused";
 
 /// Makes the response of whatever came out of the stages.
 pub fn render(
@@ -124,7 +135,8 @@ fn refused(
             AuthorizeError::NoServer
             | AuthorizeError::Audience
             | AuthorizeError::Disagree
-            | AuthorizeError::Budget => record.denied(None, None),
+            | AuthorizeError::Budget
+            | AuthorizeError::Busy(_) => record.denied(None, None),
         }
     }
     record.refused(&told.reason, refusal.cause());
@@ -132,13 +144,26 @@ fn refused(
     tracing::info!(reason = %told.reason, status = told.status.as_u16(), cause = ?refusal.cause(), "refused");
     let id = record.rpc_id.clone().or_else(|| refusal.id());
     let data = told.data.clone().unwrap_or_else(|| json!({ "reason": told.reason }));
-    let message = format!("{}: {}", headline(told.code), told.reason);
-    let body = protocol::jsonrpc::error(id.as_deref(), told.code, &message, Some(&data));
+    let body = rpc_error(id.as_deref(), told.code, &told.reason, &data);
     Answer {
         status: told.status,
         headers: headers(&told, url, arrival, body.len()),
         body: AnswerBody::whole(Bytes::from(body)),
     }
+}
+
+fn rpc_error(
+    id: Option<&serde_json::value::RawValue>,
+    code: i32,
+    reason: &str,
+    data: &serde_json::Value,
+) -> Vec<u8> {
+    protocol::jsonrpc::error(id, code, &format!("{}: {reason}", headline(code)), Some(data))
+}
+
+/// What the caller hears in an event stream in the place of a result that asks for what the server may not ask for.
+pub(crate) fn unasked(id: Option<&serde_json::value::RawValue>) -> Vec<u8> {
+    rpc_error(id, DENIED, UNASKED, &json!({ "reason": UNASKED }))
 }
 
 /// Whether a client decides by this answer how to talk at all: those are refused by status, so that it stops at once.
@@ -154,6 +179,10 @@ impl Refusal {
             Self::Route(RouteError::NotFound) => Told::new(StatusCode::NOT_FOUND, -32601, "not_found"),
             Self::Token(error) => token(error),
             Self::Decode(error) => decode(error),
+            Self::Session(error) => session(error),
+            Self::Authorize(AuthorizeError::Denied(denial)) if !denial.needs_scopes().is_empty() => {
+                scopes(denial.needs_scopes())
+            }
             Self::Authorize(error) => {
                 // The one shape that every official SDK turns into a typed error with its data is a plain JSON-RPC error.
                 let status = if id && !door { StatusCode::OK } else { StatusCode::FORBIDDEN };
@@ -161,11 +190,14 @@ impl Refusal {
                     AuthorizeError::Denied(denial) => denial.reason().code(),
                     AuthorizeError::NoServer => "not_allowed",
                     AuthorizeError::Audience | AuthorizeError::Disagree => "policy_error",
-                    AuthorizeError::Budget => "policy_budget",
+                    AuthorizeError::Budget | AuthorizeError::Busy(_) => "policy_budget",
                 };
                 Told::new(status, DENIED, reason)
             }
             Self::Exchange(error) => exchange(error),
+            Self::Audit(AuditError::Full | AuditError::Failing | AuditError::Timeout) => {
+                Told::new(StatusCode::SERVICE_UNAVAILABLE, UNAVAILABLE, "audit_unavailable")
+            }
             Self::Upstream(error) => upstream(error),
         }
     }
@@ -176,9 +208,10 @@ impl Refusal {
             Self::Identity(_) => Stage::Identity,
             Self::Route(_) => Stage::Route,
             Self::Token(_) => Stage::Token,
-            Self::Decode(_) => Stage::Decode,
+            Self::Decode(_) | Self::Session(_) => Stage::Decode,
             Self::Authorize(_) => Stage::Authorize,
             Self::Exchange(_) => Stage::Exchange,
+            Self::Audit(_) => Stage::Audit,
             Self::Upstream(_) => Stage::Upstream,
         }
     }
@@ -196,8 +229,10 @@ impl Refusal {
             Self::Route(_)
             | Self::Token(_)
             | Self::Decode(_)
+            | Self::Session(_)
             | Self::Authorize(_)
             | Self::Exchange(_)
+            | Self::Audit(_)
             | Self::Upstream(_) => false,
         }
     }
@@ -210,8 +245,10 @@ impl Refusal {
             | Self::Route(_)
             | Self::Token(_)
             | Self::Decode(_)
+            | Self::Session(_)
             | Self::Authorize(_)
             | Self::Exchange(_)
+            | Self::Audit(_)
             | Self::Upstream(_) => None,
         }
     }
@@ -226,10 +263,22 @@ impl Refusal {
             | Self::Route(_)
             | Self::Token(_)
             | Self::Decode(_)
+            | Self::Session(_)
             | Self::Authorize(_)
             | Self::Exchange(_)
+            | Self::Audit(_)
             | Self::Upstream(_) => chain(self),
         }
+    }
+}
+
+/// A challenge for a token with more scopes (RFC 6750 §3.1): for this the clients look at the status and the header.
+fn scopes(needed: &[String]) -> Told {
+    let told = Told::new(StatusCode::FORBIDDEN, DENIED, "insufficient_scope");
+    Told {
+        challenge: Some(format!(", error=\"insufficient_scope\", scope=\"{}\"", needed.join(" "))),
+        data: Some(json!({ "reason": told.reason, "scopes": needed })),
+        ..told
     }
 }
 
@@ -244,7 +293,10 @@ fn token(error: &TokenError) -> Told {
         }
     };
     let reason = if matches!(error, TokenError::Missing) { "token_required" } else { "invalid_token" };
-    Told { challenge: Some(challenge), ..Told::new(StatusCode::UNAUTHORIZED, UNAUTHENTICATED, reason) }
+    Told {
+        challenge: Some(challenge.to_owned()),
+        ..Told::new(StatusCode::UNAUTHORIZED, UNAUTHENTICATED, reason)
+    }
 }
 
 fn decode(error: &DecodeError) -> Told {
@@ -267,6 +319,18 @@ fn decode(error: &DecodeError) -> Told {
     }
 }
 
+/// Whose a session is, and whether it ever was, is told to nobody but its owner.
+fn session(error: &SessionError) -> Told {
+    match error {
+        SessionError::Unsealed
+        | SessionError::Owner
+        | SessionError::Server
+        | SessionError::Ended
+        | SessionError::NoSession => Told::new(StatusCode::NOT_FOUND, -32600, "session_not_found"),
+        SessionError::TooMany { .. } => Told::new(StatusCode::TOO_MANY_REQUESTS, LIMIT, "too_many_sessions"),
+    }
+}
+
 fn exchange(error: &ExchangeError) -> Told {
     match error {
         ExchangeError::Refused { .. } => {
@@ -277,6 +341,7 @@ fn exchange(error: &ExchangeError) -> Told {
         }
         ExchangeError::Service(_)
         | ExchangeError::Answer(_)
+        | ExchangeError::Header
         | ExchangeError::Keys(_)
         | ExchangeError::Actor(_) => Told::new(StatusCode::BAD_GATEWAY, UNAVAILABLE, "token_service_failed"),
         ExchangeError::Token(_) | ExchangeError::Scopes | ExchangeError::Parties | ExchangeError::Bound => {
@@ -288,17 +353,18 @@ fn exchange(error: &ExchangeError) -> Told {
 fn upstream(error: &UpstreamError) -> Told {
     match error {
         UpstreamError::Timeout => Told::new(StatusCode::GATEWAY_TIMEOUT, UNAVAILABLE, "upstream_timeout"),
+        UpstreamError::ServerRequest => Told::new(StatusCode::OK, DENIED, UNASKED),
         UpstreamError::Connect(_)
         | UpstreamError::Tls(_)
         | UpstreamError::Configuration(_)
         | UpstreamError::Host
         | UpstreamError::Http(_)
-        | UpstreamError::Credential
         | UpstreamError::Status(_)
-        | UpstreamError::List(_)
+        | UpstreamError::Message(_)
         | UpstreamError::Events(_)
         | UpstreamError::MediaType
-        | UpstreamError::ListTooLong
+        | UpstreamError::Session(_)
+        | UpstreamError::TooLong
         | UpstreamError::PermitEnded => Told::new(StatusCode::BAD_GATEWAY, UNAVAILABLE, "upstream_failed"),
     }
 }
@@ -330,7 +396,7 @@ fn headers(told: &Told, url: &str, arrival: &Arrival, length: usize) -> HeaderMa
             HeaderValue::from_static(if arrival.method == Method::POST { "GET" } else { "POST" }),
         );
     }
-    if let Some(error) = told.challenge {
+    if let Some(error) = &told.challenge {
         // Where to learn whose token is needed (RFC 9728 §5.1). Only a server's path is ever challenged.
         let metadata = format!("{url}/.well-known/oauth-protected-resource{}", arrival.uri.path());
         if let Ok(challenge) =
@@ -346,6 +412,9 @@ impl ResponseBody {
     /// The next chunk; `None` at the end. A failure has been noted in the record.
     pub async fn next(&mut self) -> Option<Result<Bytes, UpstreamError>> {
         let next = self.body.next().await;
+        if self.body.take_unasked() {
+            self.record.refused(UNASKED, chain(&UpstreamError::ServerRequest));
+        }
         if let Some(Err(error)) = &next {
             self.record.ended(Outcome::AnswerBroken, Some(chain(error)));
             self.observed.ended(Outcome::AnswerBroken);
@@ -356,6 +425,16 @@ impl ResponseBody {
     /// Notes bytes that were handed to the caller.
     pub fn sent(&mut self, bytes: usize) {
         self.record.sent(bytes);
+    }
+
+    /// Whether the answer is a stream that ends only when somebody ends it.
+    pub fn is_endless(&self) -> bool {
+        matches!(self.record.method(), Some("session/stream" | "subscriptions/listen"))
+    }
+
+    /// Notes that the stream ended because the gateway did.
+    pub fn stopped(&mut self) {
+        self.record.ended(Outcome::Complete, Some("the gateway was told to stop".into()));
     }
 
     /// Notes that the last byte was handed over.

@@ -96,4 +96,9 @@ impl ServerRoute {
     pub fn case_variants_in_arguments(&self) -> bool {
         self.server.as_ref().is_some_and(|s| s.case_variants_in_arguments)
     }
+
+    /// Whether clients may answer, because the server may ask.
+    pub fn client_answers(&self) -> bool {
+        self.server.as_ref().is_some_and(|s| !s.server_requests.is_empty())
+    }
 }

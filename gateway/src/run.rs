@@ -2,14 +2,16 @@
 
 use crate::admin;
 use crate::audit::Audit;
+use crate::authorize::Lane;
 use crate::config::{Admin, Config};
-use crate::engine::{self, EngineError};
+use crate::engine::{self, EngineError, InFlight};
 use crate::exchange;
 use crate::https::HttpsError;
 use crate::jwks::KeyStore;
 use crate::listener;
 use crate::metrics::Metrics;
 use crate::reload::{self, listed, read_sources};
+use crate::session::{Counts, KeyRing};
 use crate::state::{Gateway, State};
 use crate::token::Issuers;
 use crate::traces::{Traces, TracesError};
@@ -30,7 +32,7 @@ pub struct Running {
     address: SocketAddr,
     gateway: Arc<Gateway>,
     stop: watch::Sender<bool>,
-    in_flight: Arc<watch::Sender<usize>>,
+    in_flight: Arc<InFlight>,
     accepting: JoinHandle<Result<(), EngineError>>,
     admin: Option<admin::Serving>,
     followers: Vec<JoinHandle<()>>,
@@ -75,6 +77,9 @@ pub enum StartError {
     /// An HTTPS server's authorities can't be used.
     #[error("an HTTPS server can't be verified")]
     Https(#[from] HttpsError),
+    /// The system gives no random bytes, so there is no key for session ids.
+    #[error("no random bytes are to be had")]
+    Random,
     /// The admin address can't be listened on.
     #[error("can't listen on {address} for health and metrics; `admin.listen` chooses another, or `off`")]
     Admin {
@@ -110,6 +115,7 @@ pub async fn start(config: Config, tcp: Option<TcpListener>, clock: Clock) -> Re
     let files = FileSource::open(config.identity.clone())?;
     files.spawn_watch(IDENTITY_INTERVAL);
     let source: SharedSource = files;
+    let key_ring = config.sessions.as_ref().map(|(path, _)| path.clone());
     let (policy_dir, policy_budget) = (config.policy_dir.clone(), config.policy_budget);
     let folder = |source| StartError::PolicyFolder { path: policy_dir.display().to_string(), source };
     let sources = read_sources(&policy_dir).map_err(folder)?;
@@ -117,7 +123,7 @@ pub async fn start(config: Config, tcp: Option<TcpListener>, clock: Clock) -> Re
     let gateway = Arc::new(assemble(config, &sources, &source, clock.clone())?);
     gateway.audit.event("started", &gateway.url, clock.now());
     let (stop, stopped) = watch::channel(false);
-    let in_flight = Arc::new(watch::Sender::new(0));
+    let in_flight = Arc::<InFlight>::default();
     let listen_admin = |config: Admin| {
         let address = config.listen;
         admin::serve(&config, Arc::clone(&gateway), stopped.clone())
@@ -129,11 +135,18 @@ pub async fn start(config: Config, tcp: Option<TcpListener>, clock: Clock) -> Re
         engine::Listener { tcp, tls, gateway: Arc::clone(&gateway), in_flight: Arc::clone(&in_flight) };
     let accepting = tokio::spawn(engine::serve(served, stopped));
     let issuers = Arc::clone(&gateway.state().issuers);
-    let followers = vec![
+    let mut followers = vec![
         tokio::spawn(async move { issuers.preload().await }),
         tokio::spawn(reload::follow_identity(Arc::clone(&gateway), source)),
         tokio::spawn(reload::follow_policy(Arc::clone(&gateway), policy_dir, policy_budget, sources)),
     ];
+    if let Some(path) = key_ring {
+        followers.push(tokio::spawn(reload::follow_key_ring(Arc::clone(&gateway), path)));
+    } else {
+        tracing::info!(
+            "sessions.key_ring is not set: sessions end when this gateway does, and no replica shares them"
+        );
+    }
     Ok(Running { address, gateway, stop, in_flight, accepting, admin, followers })
 }
 
@@ -144,21 +157,27 @@ fn assemble(
     clock: Clock,
 ) -> Result<Gateway, StartError> {
     let policy = PolicySet::compile(sources, Budget { evaluation: config.policy_budget })
-        .map_err(|problems| StartError::Policy(listed(&problems)))?;
+        .map_err(|problems| StartError::Policy(listed(&problems)))?
+        .with_cache(config.limits.decisions_cached_max);
     let issuers: Result<Vec<_>, HttpsError> = config
         .issuers
         .into_iter()
         .map(|issuer| Ok((issuer.clone(), KeyStore::new(&issuer.jwks, source, &clock)?)))
         .collect();
     let path = config.audit_file.display().to_string();
-    let audit = Audit::open_file(&config.audit_file, config.limits.audit_queue_max, clock.clone())
+    let audit = Audit::open_file(&config.audit_file, config.audit_mode, &config.limits, clock.clone())
         .map_err(|source| StartError::Audit { path, source })?;
+    let sessions = match config.sessions {
+        Some((_, ring)) => ring,
+        None => KeyRing::of_the_moment().map_err(|_| StartError::Random)?,
+    };
     let metrics = Arc::new(Metrics::new()?);
     let traces = config.traces.as_ref().map(|to| Traces::new(to, source, &clock, Arc::clone(&metrics)));
     let state = State {
         identity: source.current(),
-        issuers: Arc::new(Issuers::new(issuers?)),
+        issuers: Arc::new(Issuers::new(issuers?, config.limits.tokens_max)),
         policy: Arc::new(policy),
+        sessions: Arc::new(sessions),
         servers: Arc::new(
             config.servers.into_iter().map(|(name, server)| (name, Arc::new(server))).collect(),
         ),
@@ -175,6 +194,8 @@ fn assemble(
             config.limits.credentials_max,
             Arc::clone(&metrics),
         )?,
+        lane: Arc::new(Lane::new(config.policy_budget, config.policy_quick_budget, &config.limits)),
+        sessions: Counts::default(),
         pool: Pool::new(clock.clone(), &config.limits, Arc::clone(&metrics)),
         limits: config.limits,
         metrics,
@@ -220,8 +241,7 @@ impl Running {
     pub async fn stop(self) {
         self.stop.send_replace(true);
         let _ = self.accepting.await; // It only waits for the accept loop.
-        let mut in_flight = self.in_flight.subscribe();
-        let drained = in_flight.wait_for(|n| *n == 0);
+        let drained = self.in_flight.drained();
         if tokio::time::timeout(self.gateway.limits.drain_timeout, drained).await.is_err() {
             tracing::warn!("requests were still in flight when the drain timeout ended");
         }

@@ -1,10 +1,12 @@
 //! What a running gateway holds: a snapshot that is swapped as a whole, and the few things that outlive every snapshot.
 
 use crate::audit::Audit;
+use crate::authorize::Lane;
 use crate::config::Limits;
 use crate::exchange;
 use crate::metrics::Metrics;
 use crate::route::Servers;
+use crate::session::{Counts, KeyRing};
 use crate::token::Issuers;
 use crate::traces::Traces;
 use crate::upstream::Pool;
@@ -23,9 +25,11 @@ pub struct Gateway {
     pub(crate) url: String,
     pub(crate) origins: BTreeSet<String>,
     pub(crate) limits: Limits,
+    pub(crate) lane: Arc<Lane>,
     pub(crate) audit: Audit,
     pub(crate) exchange: exchange::Client,
     pub(crate) pool: Pool,
+    pub(crate) sessions: Counts,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) traces: Option<Arc<Traces>>,
     pub(crate) reloads: watch::Sender<u64>,
@@ -40,6 +44,8 @@ pub struct State {
     pub issuers: Arc<Issuers>,
     /// The policy set.
     pub policy: Arc<PolicySet>,
+    /// The keys of session ids.
+    pub sessions: Arc<KeyRing>,
     /// The servers.
     pub servers: Arc<Servers>,
 }

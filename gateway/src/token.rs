@@ -1,29 +1,31 @@
 //! Stage 3 of 9: on whose behalf the caller acts.
 //! In: the `Authorization` header. Out: a [`SubjectToken`], or none where the server allows that.
 //! A token must be from a configured issuer, for this gateway, in its time, and presented by the workload that it names.
+//! Its signature is checked once and remembered; all the rest is judged anew for each request.
 
-use crate::config::{Issuer, Presenter};
+pub mod issuers;
+
+pub use issuers::Issuers;
+
+use crate::config::Presenter;
 use crate::identity::Caller;
-use crate::jwks::{JwksError, KeyStore};
+use crate::jwks::JwksError;
 use crate::route::ServerRoute;
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-use tokens::verify::claimed_issuer;
-use tokens::{Claims, Expect, Secret};
+use tokens::{Authentic, Claims, Expect, Secret};
 
 /// An access token that was accepted, with what it says. Only this file can make one.
 #[derive(Clone, Debug)]
 pub struct SubjectToken {
     token: Secret,
-    claims: Claims,
+    digest: [u8; 32],
+    authentic: Arc<Authentic>,
     delegates: bool,
     ends: SystemTime,
 }
-
-/// The issuers of a snapshot.
-#[derive(Debug, Default)]
-pub struct Issuers(Vec<(Issuer, KeyStore)>);
 
 /// Why there is no acceptable token.
 #[derive(Debug, thiserror::Error)]
@@ -51,9 +53,6 @@ pub enum TokenError {
     Presenter,
 }
 
-/// How long it is until keys that could not be had are asked for again.
-const PRELOAD_INTERVAL: Duration = Duration::from_secs(2);
-
 /// Reads and verifies the caller's token.
 ///
 /// # Errors
@@ -68,32 +67,20 @@ pub async fn subject(
     let Some(token) = bearer(headers)? else {
         return if server.subject_required() { Err(TokenError::Missing) } else { Ok(None) };
     };
-    let (issuer, keys) = issuers.of(token.expose()).ok_or(TokenError::UnknownIssuer)?;
+    let found = issuers.authentic(&token, now).await?;
+    let issuer = &found.issuer;
     let expect = Expect {
         issuer: issuer.issuer.clone(),
         audiences: server.token_audiences(caller.id()),
         types: issuer.types.clone(),
         leeway: issuer.leeway,
     };
-    let claims = verify(&token, keys, &expect, now).await?;
-    presented_by(&claims, &issuer.presenter, caller)?;
+    found.token.judge(&expect, now)?;
+    let claims = found.token.claims();
+    presented_by(claims, &issuer.presenter, caller)?;
     let ends = UNIX_EPOCH + Duration::from_secs(claims.exp) + issuer.leeway;
-    Ok(Some(SubjectToken { token, claims, delegates: issuer.delegates, ends }))
-}
-
-/// A key that isn't known may be a new one: the keys are fetched once more before the token is refused.
-async fn verify(
-    token: &Secret,
-    keys: &KeyStore,
-    expect: &Expect,
-    now: SystemTime,
-) -> Result<Claims, TokenError> {
-    match tokens::verify(token.expose(), keys.current().await?.as_ref(), expect, now) {
-        Err(tokens::TokenError::UnknownKey { .. }) => {
-            Ok(tokens::verify(token.expose(), keys.refreshed().await?.as_ref(), expect, now)?)
-        }
-        verdict => Ok(verdict?),
-    }
+    let delegates = issuer.delegates;
+    Ok(Some(SubjectToken { token, digest: found.digest, authentic: found.token, delegates, ends }))
 }
 
 fn bearer(headers: &HeaderMap) -> Result<Option<Secret>, TokenError> {
@@ -128,12 +115,17 @@ fn presented_by(claims: &Claims, presenter: &Presenter, caller: &Caller) -> Resu
 impl SubjectToken {
     /// What it says.
     pub fn claims(&self) -> &Claims {
-        &self.claims
+        self.authentic.claims()
     }
 
     /// Itself, for the token service and nobody else.
     pub fn token(&self) -> &Secret {
         &self.token
+    }
+
+    /// SHA-256 of the token: what stands for it where it must not stand.
+    pub fn digest(&self) -> &[u8; 32] {
+        &self.digest
     }
 
     /// When it is accepted no more: `exp` and the leeway of its issuer's clock.
@@ -143,89 +135,6 @@ impl SubjectToken {
 
     /// The chain of actors, if its issuer is believed in that.
     pub fn actors(&self) -> &[String] {
-        if self.delegates { &self.claims.actors } else { &[] }
-    }
-}
-
-impl Issuers {
-    /// Issuers with the stores of their keys.
-    pub fn new(issuers: Vec<(Issuer, KeyStore)>) -> Self {
-        Self(issuers)
-    }
-
-    fn of(&self, token: &str) -> Option<(&Issuer, &KeyStore)> {
-        let claimed = claimed_issuer(token)?;
-        self.0.iter().find(|(issuer, _)| issuer.issuer == claimed).map(|(issuer, keys)| (issuer, keys))
-    }
-
-    /// Reads everybody's keys ahead of the first token, and again until it has them: a gateway that waits for them is sent
-    /// no token that could fetch them.
-    pub async fn preload(&self) {
-        loop {
-            for (issuer, keys) in self.0.iter().filter(|(_, keys)| !keys.has_keys()) {
-                match keys.refreshed().await {
-                    Ok(_) | Err(JwksError::Waiting) => {} // Of the try before this has been told.
-                    Err(error) => {
-                        tracing::warn!(issuer = issuer.issuer, %error, "an issuer's keys could not be had yet");
-                    }
-                }
-            }
-            if self.without_keys().next().is_none() {
-                return;
-            }
-            tokio::time::sleep(PRELOAD_INTERVAL).await;
-        }
-    }
-
-    /// Those whose keys could not be had so far.
-    pub fn without_keys(&self) -> impl Iterator<Item = &str> {
-        self.0.iter().filter(|(_, keys)| !keys.has_keys()).map(|(issuer, _)| issuer.issuer.as_str())
-    }
-
-    /// Their names, for the protected resource's metadata.
-    pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.0.iter().map(|(issuer, _)| issuer.issuer.as_str())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used, reason = "a test ends by panicking")]
-    use super::Issuers;
-    use crate::config::{Issuer, Jwks, Presenter};
-    use crate::jwks::KeyStore;
-    use certs::development::Domain;
-    use certs::files::FileSource;
-    use certs::{Clock, SharedSource, TrustDomain};
-    use std::time::Duration;
-    use tokens::SigningKey;
-
-    #[tokio::test]
-    async fn keys_are_asked_for_until_they_can_be_had() {
-        let dir = tempfile::tempdir().unwrap();
-        let clock = Clock::system();
-        let domain = Domain::open(dir.path(), &TrustDomain::new("a.test").unwrap(), &clock).unwrap();
-        let svid = domain.write_svid(dir.path(), &domain.id("gateway").unwrap(), &[], clock.now()).unwrap();
-        let source: SharedSource = FileSource::open(svid).unwrap();
-        let jwks = Jwks::File { path: dir.path().join("jwks.json"), refresh: Duration::ZERO };
-        let issuer = Issuer {
-            issuer: "https://late.test".into(),
-            jwks: jwks.clone(),
-            types: vec![],
-            presenter: Presenter::Any,
-            delegates: false,
-            leeway: Duration::ZERO,
-        };
-        let issuers = Issuers::new(vec![(issuer, KeyStore::new(&jwks, &source, &clock).unwrap())]);
-        let mut preload = Box::pin(issuers.preload());
-        tokio::select! {
-            () = &mut preload => unreachable!("there are none yet"),
-            _ = issuers.0[0].1.refreshed() => {} // By then it has tried, too.
-        }
-        assert_eq!(issuers.without_keys().collect::<Vec<_>>(), ["https://late.test"]);
-        let keys = SigningKey::jwks([&SigningKey::generate().unwrap()]).to_string();
-        std::fs::write(dir.path().join("jwks.json"), keys).unwrap();
-        preload.await;
-        assert_eq!(issuers.without_keys().count(), 0);
+        if self.delegates { &self.claims().actors } else { &[] }
     }
 }

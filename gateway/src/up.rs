@@ -70,6 +70,9 @@ pub enum UpError {
     /// A signing key can't be made or read.
     #[error("a signing key can't be used")]
     Key(#[from] SigningError),
+    /// The system gives no random bytes.
+    #[error("no random bytes are to be had")]
+    Random,
     /// A key can't be published.
     #[error("a signing key can't be published")]
     Publish(#[from] KeysError),
@@ -115,6 +118,7 @@ pub async fn up(dir: PathBuf, listen: SocketAddr, clock: Clock) -> Result<Up, Up
     let mut tasks = vec![service_listener::serve(service, service_socket, source, clock.clone())?];
     let s3 = McpS3::start(&dir, &domain, &token_service::issuer(&origin)).await?;
 
+    dir.key_ring("sessions.keys")?;
     dir.write("sallyport.yaml", starter::config(&domain, &url, &origin, s3.address()).as_bytes(), 0o644)?;
     let config = config::load(&dir.path("sallyport.yaml")).map_err(UpError::Config)?;
     let gateway = run::start(config, Some(gateway_socket), clock.clone()).await?;

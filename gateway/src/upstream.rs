@@ -13,6 +13,7 @@ use crate::authorize::ListFilter;
 use crate::config::Server;
 use crate::exchange::Credential;
 use crate::request::Arrival;
+use crate::session::{Session, Unsealable};
 use bytes::Bytes;
 use certs::Identity;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
@@ -62,40 +63,43 @@ pub enum UpstreamError {
     /// Nothing came in time.
     #[error("the upstream did not answer in time")]
     Timeout,
-    /// The credential can't stand in a header.
-    #[error("the credential can't be sent")]
-    Credential,
     /// It refused our credential, or answered with what isn't the caller's business.
     #[error("the upstream answered {0}")]
     Status(StatusCode),
-    /// A list that can't be filtered.
-    #[error("the upstream's list can't be filtered")]
-    List(#[from] protocol::mcp::ListError),
+    /// An answer of which it can't be said what it holds.
+    #[error("the upstream's answer can't be judged")]
+    Message(#[from] protocol::mcp::MessageError),
+    /// It asks something of the client, and may not.
+    #[error("the upstream asks the client for what its configuration does not allow")]
+    ServerRequest,
     /// An event stream that can't be split.
     #[error("the upstream's event stream can't be read")]
     Events(#[from] protocol::sse::SseError),
-    /// A list of a media type that nobody can filter.
-    #[error("the upstream's list is neither JSON nor an event stream")]
+    /// A result that is no message, or of which nobody can say what the client takes it for.
+    #[error("the upstream's answer is neither JSON nor an event stream")]
     MediaType,
     /// A list that is longer than may be held.
-    #[error("the upstream's list is too long to be filtered")]
-    ListTooLong,
+    #[error("the upstream's answer is too long to be judged")]
+    TooLong,
+    /// A session id that can't be sealed.
+    #[error(transparent)]
+    Session(#[from] Unsealable),
     /// The permit, the subject token or the caller's SVID ran out while the answer streamed.
     #[error("the stream's permit has ended")]
     PermitEnded,
 }
 
-const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+const SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
+pub(crate) const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
 /// What of a request goes on. All else stays: credentials, cookies, identities that somebody claims, hop-by-hop fields.
-const REQUEST_HEADERS: [HeaderName; 9] = [
+const REQUEST_HEADERS: [HeaderName; 8] = [
     header::ACCEPT,
     header::CONTENT_TYPE,
     LAST_EVENT_ID,
     HeaderName::from_static("mcp-method"),
     HeaderName::from_static("mcp-name"),
     HeaderName::from_static("mcp-protocol-version"),
-    HeaderName::from_static("mcp-session-id"),
     HeaderName::from_static("traceparent"),
     HeaderName::from_static("tracestate"),
 ];
@@ -103,14 +107,13 @@ const REQUEST_HEADERS: [HeaderName; 9] = [
 const PARAM_HEADERS: &str = "mcp-param-";
 
 /// What of a response comes back. No cookies, no challenges, no word about other ways to the server.
-const RESPONSE_HEADERS: [HeaderName; 8] = [
+const RESPONSE_HEADERS: [HeaderName; 7] = [
     header::ALLOW,
     header::CACHE_CONTROL,
     header::CONTENT_LENGTH,
     header::CONTENT_TYPE,
     header::RETRY_AFTER,
     HeaderName::from_static("mcp-protocol-version"),
-    HeaderName::from_static("mcp-session-id"),
     HeaderName::from_static("x-accel-buffering"),
 ];
 
@@ -127,33 +130,42 @@ impl<'p> Upstream<'p> {
     pub async fn send(
         self,
         permit: Permit,
-        credential: Credential,
+        credential: Arc<Credential>,
+        session: Session<'_>,
         arrival: &Arrival,
         trace: Option<HeaderValue>,
         filter: Option<ListFilter>,
     ) -> Result<Answer, UpstreamError> {
-        let request = self.request(credential, arrival, trace)?;
+        let request = self.request(&credential, &session, arrival, trace);
         let (response, lease) = self.pool.send(&self.server, &self.identity, request).await?;
         let (head, incoming) = response.into_parts();
         if !passes(head.status) {
             return Err(UpstreamError::Status(head.status));
         }
-        let headers = filtered(&head.headers, &RESPONSE_HEADERS, None);
+        let mut headers = filtered(&head.headers, &RESPONSE_HEADERS, None);
+        if let Some(id) =
+            session.answered(head.headers.get(SESSION_ID).filter(|_| head.status.is_success()))?
+        {
+            headers.insert(SESSION_ID, id);
+        }
         let until = permit.expires_at().min(lease.until()); // A stream ends with its permit, and before either SVID.
         let body = AnswerBody::upstream(incoming, lease, self.pool.deadline(until));
         let answer = Answer { status: head.status, headers, body };
-        match filter {
-            Some(list) => filter::list(answer, list).await,
-            None => Ok(answer),
-        }
+        let rules = filter::Rules {
+            allowed: self.server.server_requests.clone(),
+            bytes_max: self.pool.held_bytes_max,
+            list: filter,
+        };
+        rules.judge(answer).await
     }
 
     fn request(
         &self,
-        credential: Credential,
+        credential: &Credential,
+        session: &Session<'_>,
         arrival: &Arrival,
         trace: Option<HeaderValue>,
-    ) -> Result<Request<Full<Bytes>>, UpstreamError> {
+    ) -> Request<Full<Bytes>> {
         let body = arrival.body.clone().unwrap_or_default();
         let mut headers = filtered(&arrival.headers, &REQUEST_HEADERS, Some(PARAM_HEADERS));
         if arrival.method != Method::GET {
@@ -164,6 +176,9 @@ impl<'p> Upstream<'p> {
                 headers.remove(trace); // Two are none (W3C Trace Context §3.2).
             }
         }
+        if let Some(id) = session.upstream() {
+            headers.insert(SESSION_ID, id.clone());
+        }
         if let Some(ours) = trace {
             let of = |parent: &HeaderValue| parent.as_bytes().get(3..35).map(<[u8]>::to_vec);
             if headers.get("traceparent").and_then(of) != of(&ours) {
@@ -171,20 +186,13 @@ impl<'p> Upstream<'p> {
             }
             headers.insert("traceparent", ours);
         }
-        let mut bearer = HeaderValue::try_from(format!("Bearer {}", credential.token.expose()))
-            .map_err(|_| UpstreamError::Credential)?;
-        bearer.set_sensitive(true);
-        headers.insert(header::AUTHORIZATION, bearer);
-        let url = &self.server.url;
-        let host = &url[url::Position::BeforeHost..url::Position::AfterPort];
-        headers.insert(header::HOST, HeaderValue::try_from(host).map_err(|_| UpstreamError::Host)?);
+        headers.insert(header::AUTHORIZATION, credential.bearer.clone());
+        headers.insert(header::HOST, self.server.host.clone());
         let mut request = Request::new(Full::new(body));
         *request.method_mut() = arrival.method.clone();
-        *request.uri_mut() = url[url::Position::BeforePath..url::Position::AfterQuery]
-            .parse()
-            .map_err(|_| UpstreamError::Host)?;
+        *request.uri_mut() = self.server.target.clone();
         *request.headers_mut() = headers;
-        Ok(request)
+        request
     }
 }
 
@@ -212,7 +220,9 @@ fn passes(status: StatusCode) -> bool {
 fn filtered(from: &HeaderMap, names: &[HeaderName], prefix: Option<&str>) -> HeaderMap {
     let passes =
         |name: &HeaderName| names.contains(name) || prefix.is_some_and(|p| name.as_str().starts_with(p));
-    from.iter().filter(|(name, _)| passes(name)).map(|(name, value)| (name.clone(), value.clone())).collect()
+    let mut kept = HeaderMap::with_capacity(16); // What is kept, and what is added; no growing on the way.
+    kept.extend(from.iter().filter(|(name, _)| passes(name)).map(|(n, value)| (n.clone(), value.clone())));
+    kept
 }
 
 /// When a stream ends at the latest, on the runtime's clock.

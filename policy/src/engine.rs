@@ -1,11 +1,13 @@
 //! Asks the Rego engine, under one budget for all that one question asks, and tells undefined from an error.
 
+use std::collections::BTreeSet;
 use std::num::NonZeroU32;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant, SystemTime};
 
 use regorus::utils::limits::ExecutionTimerConfig;
 use regorus::{Engine, LimitError, Value};
+use serde::Serialize;
 
 use crate::bundle;
 
@@ -105,6 +107,28 @@ impl Asker {
         // The evaluator looks at the clock between steps only, and an error inside of a function loses its kind.
         if Instant::now() >= self.deadline { Err(Failure::Budget) } else { answer }
     }
+}
+
+/// The engine's form of any document.
+pub(crate) fn document<D: Serialize>(document: &D) -> Result<Value, String> {
+    let json = serde_json::to_value(document).map_err(|error| error.to_string())?;
+    value(&json).map_err(|failure| EvalError::from(failure).to_string())
+}
+
+/// The same input with more scopes of the subject, if there is one.
+pub(crate) fn with_scopes(input: &Value, more: &BTreeSet<String>) -> Value {
+    let mut granted = input.clone();
+    if let Ok(input) = granted.as_object_mut()
+        && let Some(subject) = input.get_mut(&Value::from("subject"))
+        && let Ok(subject) = subject.as_object_mut()
+    {
+        let has = subject.get(&Value::from("scopes")).and_then(|scopes| scopes.as_array().ok());
+        let mut scopes: BTreeSet<Value> =
+            has.map(|scopes| scopes.iter().cloned()).into_iter().flatten().collect();
+        scopes.extend(more.iter().map(|scope| Value::from(scope.as_str())));
+        subject.insert(Value::from("scopes"), Value::from(scopes.into_iter().collect::<Vec<_>>()));
+    }
+    granted
 }
 
 /// The engine's form of a JSON document: every object an object, every number exact or refused.

@@ -8,17 +8,28 @@
     deny(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::as_conversions)
 )]
 
+mod input;
 mod question;
 mod reason;
+mod reads;
 mod bundle;
 mod engine;
 mod obligations;
+mod answer;
+mod fingerprint;
+mod cache;
+mod set;
 mod decide;
 pub mod tester;
 
+pub use answer::{Decision, Denial, Permit};
 pub use bundle::{Problem, SourceFile};
-pub use decide::{Decision, Denial, Permit, PolicySet};
 pub use engine::EvalError;
+pub use input::{
+    Annotations, CallInput, CallerInput, Input, Moment, PromptInput, RequestInput, ResourceInput,
+    SubjectInput, ToolInput, input_schema,
+};
 pub use obligations::AuditDetail;
 pub use question::{Budget, Entry, Question};
 pub use reason::Reason;
+pub use set::{Asked, Case, ListingCase, OutOfTime, PackageReads, PolicySet};

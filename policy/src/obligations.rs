@@ -73,7 +73,7 @@ fn scopes(value: &Value) -> Result<Vec<String>, ObligationError> {
 }
 
 /// A scope token: printable ASCII without space, `"` and `\` (RFC 6749 §3.3).
-fn scope_token(value: &Value) -> Option<String> {
+pub(crate) fn scope_token(value: &Value) -> Option<String> {
     let token = value.as_string().ok()?;
     let formed =
         !token.is_empty() && token.bytes().all(|byte| matches!(byte, 0x21 | 0x23..=0x5b | 0x5d..=0x7e));

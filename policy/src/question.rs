@@ -2,6 +2,8 @@
 
 use std::time::{Duration, SystemTime};
 
+use crate::Input;
+
 /// Limits of one question.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Budget {
@@ -60,15 +62,19 @@ impl<'a> Entry<'a> {
     }
 }
 
-/// One question to a policy set.
+/// One question to a policy set. The gateway's document is an [`Input`]; tests may ask about any.
 #[derive(Clone, Copy, Debug)]
-pub struct Question<'a> {
+pub struct Question<'a, D = Input<'a>> {
     /// Which package answers.
     pub entry: Entry<'a>,
     /// The whole `input` document. Numbers must be ones that 64 bits hold exactly.
-    pub input: &'a serde_json::Value,
+    pub input: &'a D,
     /// The time of the question; also what `time.now_ns()` says to the policy.
     pub now: SystemTime,
     /// Upper bound for the permit's life.
     pub permit_ttl_max: Duration,
+    /// When what the question rests on ends: the earlier of token and SVID. No answer is kept longer.
+    pub ends: SystemTime,
+    /// Counts revocations: an answer given in another epoch is none.
+    pub epoch: u64,
 }

@@ -17,6 +17,8 @@ impl Reason {
     pub const POLICY_ERROR: Self = Self(Cow::Borrowed("policy_error"));
     /// The time for the question was spent before an answer.
     pub const POLICY_BUDGET: Self = Self(Cow::Borrowed("policy_budget"));
+    /// The call would be allowed with scopes that the subject lacks.
+    pub const INSUFFICIENT_SCOPE: Self = Self(Cow::Borrowed("insufficient_scope"));
     /// The policy sets a condition that the gateway doesn't know.
     pub const UNKNOWN_OBLIGATION: Self = Self(Cow::Borrowed("unknown_obligation"));
 

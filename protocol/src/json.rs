@@ -70,7 +70,8 @@ pub enum JsonError {
         /// Behind the escape.
         offset: usize,
     },
-    /// An integer outside `i64` and `u64`, the integer `-0`, or a decimal that no double can hold.
+    /// An integer outside `i64` and `u64`, the integer `-0`, or a decimal of which a double holds another value: one
+    /// beyond its range, or with more digits than it keeps.
     #[error("a number that can't be held before byte {offset}")]
     Number {
         /// Behind the number.
@@ -119,7 +120,8 @@ impl JsonError {
 ///
 /// UTF-8 without a byte order mark, the grammar of RFC 8259, nothing but white space behind the value. In one object,
 /// at any depth, no two keys that are equal once unescaped, or equal but for case (simple case mappings). No half
-/// surrogate pairs. Integers that `i64` or `u64` hold, decimals that are finite as `f64`.
+/// surrogate pairs. Integers that `i64` or `u64` hold, and decimals that an `f64` gives back
+/// as they were.
 ///
 /// # Errors
 /// The first [`JsonError`]; repeated keys are found where their object ends.

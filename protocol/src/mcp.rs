@@ -7,10 +7,14 @@ mod headers;
 mod list;
 mod methods;
 mod params;
+mod server;
+mod watch;
 
 pub use error::{DecodeError, Fault};
-pub use list::{Item, ListError, filter_list};
+pub use list::Item;
 pub use methods::{Arguments, Form, MethodRow, TargetKind, methods};
+pub use server::{MessageError, ServerMessage, ServerRequest, Unasked};
+pub use watch::Watch;
 
 use crate::json::{self, Members};
 use crate::jsonrpc::{self, Envelope};
@@ -27,6 +31,8 @@ pub struct Limits {
     pub json: json::Limits,
     /// Whether keys below `params.arguments` may differ in case only.
     pub case_variants_in_arguments: bool,
+    /// Whether the client may answer what a server asks: only if the server may ask.
+    pub client_answers: bool,
 }
 
 /// What stage 4 knows of one HTTP request to `/mcp/<server>`.
@@ -46,15 +52,16 @@ pub struct Call {
     /// The version that the call is made in. For `initialize` the one that the client proposes, or the latest of the
     /// older ones if that isn't known here: the server negotiates.
     pub version: Version,
-    /// The JSON-RPC method as written, `session/stream` for a GET or `session/end` for a DELETE.
+    /// The JSON-RPC method as written; `session/stream` for a GET, `session/end` for a DELETE, `session/answer` for the
+    /// answer to a request of the server.
     pub method: String,
-    /// The request's id as written; None for a notification, a GET and a DELETE.
+    /// The request's id as written; None for what nobody answers: a notification, an answer, a GET and a DELETE.
     pub id: Option<Box<RawValue>>,
     /// What it touches.
     pub target: Target,
     /// What policy sees of the parameters beside the target; [`MethodRow::arguments`] says which.
     pub arguments: Option<Value>,
-    /// `Mcp-Session-Id` (older versions): visible ASCII, at most 1024 bytes.
+    /// `Mcp-Session-Id` (older versions): visible ASCII, at most 2048 bytes.
     pub session: Option<String>,
     /// Whether the answer is a list, to be filtered.
     pub list: Option<ListKind>,
@@ -162,16 +169,16 @@ fn posted(request: &HttpRequest<'_>, limits: &Limits) -> Result<Call, DecodeErro
     };
     let envelope = Envelope::read(&members).map_err(Fault::from)?;
     let id = envelope.id.filter(|id| jsonrpc::is_id(id)).map(ToOwned::to_owned);
-    message(request.headers, &envelope).map_err(|fault| DecodeError::new(fault, id))
+    message(request.headers, &envelope, limits).map_err(|fault| DecodeError::new(fault, id))
 }
 
 /// The message, once its id is known.
-fn message(headers: &HeaderMap, envelope: &Envelope<'_>) -> Result<Call, Fault> {
+fn message(headers: &HeaderMap, envelope: &Envelope<'_>, limits: &Limits) -> Result<Call, Fault> {
     if !envelope.is_version_2 {
         return Err(Fault::JsonRpcVersion);
     }
     if envelope.answers {
-        return Err(Fault::ClientResponse);
+        return answer(headers, envelope, limits);
     }
     if envelope.id.is_some_and(|id| !jsonrpc::is_id(id)) {
         return Err(Fault::Id);
@@ -192,7 +199,7 @@ fn message(headers: &HeaderMap, envelope: &Envelope<'_>) -> Result<Call, Fault> 
     headers.agree_on_name(version, row, name.as_deref())?;
     let arguments = params.arguments(row)?;
     headers.agree_on_arguments(version, arguments.as_ref())?;
-    params.are_all_judged(row)?;
+    params.are_all_judged(row, version.is_stateless() && limits.client_answers)?;
     Ok(Call {
         version,
         id: envelope.id.map(ToOwned::to_owned),
@@ -203,6 +210,18 @@ fn message(headers: &HeaderMap, envelope: &Envelope<'_>) -> Result<Call, Fault> 
         trace_parent: meta.trace_parent()?,
         method: method.into_owned(),
     })
+}
+
+/// What a client says to a request of its server: in the versions with sessions, and where the server may ask.
+fn answer(headers: &HeaderMap, envelope: &Envelope<'_>, limits: &Limits) -> Result<Call, Fault> {
+    let is_answer = envelope.id.is_some_and(jsonrpc::is_id) && envelope.method.is_none();
+    if !limits.client_answers || !is_answer || envelope.params.is_some() {
+        return Err(Fault::ClientResponse);
+    }
+    let headers = Headers::read(headers)?;
+    let version = headers.version.map_or(Ok(Version::V2025_03_26), Version::parse)?;
+    let row = methods::row_of("session/answer", version, false).map_err(|_| Fault::ClientResponse)?;
+    of_the_session(&headers, version, row)
 }
 
 /// The era by how the client opens (2026-07-28, Versioning, Backward Compatibility): a version in `_meta` is
@@ -256,12 +275,17 @@ fn stream_or_end(request: &HttpRequest<'_>, method: &'static str) -> Result<Call
     if row.form == Form::Get {
         headers::accepts_events(request.headers)?;
     }
-    headers.agree_on_method(version, method)?;
+    of_the_session(&headers, version, row)
+}
+
+/// A call that has no method of its own, so that no header may name one.
+fn of_the_session(headers: &Headers<'_>, version: Version, row: &MethodRow) -> Result<Call, Fault> {
+    headers.agree_on_method(version, row.method)?;
     headers.agree_on_name(version, row, None)?;
     headers.agree_on_arguments(version, None)?;
     Ok(Call {
         version,
-        method: method.to_owned(),
+        method: row.method.to_owned(),
         id: None,
         target: Target::Protocol,
         arguments: None,

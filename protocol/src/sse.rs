@@ -162,13 +162,7 @@ impl Event {
     /// with none, an empty `data` line if there was one), and nothing else. A comment becomes an empty one.
     pub fn plain(&self, data: Option<&[u8]>) -> Bytes {
         let mut out = BytesMut::with_capacity(self.raw.len());
-        for line in self.lines() {
-            let field = [&b"event:"[..], b"id:", b"retry:"].iter().any(|name| line.starts_with(name));
-            if field && line.iter().all(|byte| matches!(byte, b' '..=b'~')) {
-                out.extend_from_slice(line);
-                out.extend_from_slice(b"\n");
-            }
-        }
+        self.write_fields(&mut out, &[b"event:", b"id:", b"retry:"]);
         match data {
             Some(data) => write_data(&mut out, &String::from_utf8_lossy(data)),
             None if self.lines().any(|line| data_of(line).is_some()) => out.extend_from_slice(b"data:\n"),
@@ -177,6 +171,25 @@ impl Event {
         }
         out.extend_from_slice(b"\n");
         out.freeze()
+    }
+
+    /// The event written anew without its data, so that no reader dispatches it: the position in the stream is kept.
+    pub fn without_data(&self) -> Bytes {
+        let mut out = BytesMut::new();
+        self.write_fields(&mut out, &[b"id:", b"retry:"]);
+        out.extend_from_slice(if out.is_empty() { b":\n\n" } else { b"\n" });
+        out.freeze()
+    }
+
+    /// Those lines of these fields that are visible ASCII.
+    fn write_fields(&self, out: &mut BytesMut, fields: &[&[u8]]) {
+        for line in self.lines() {
+            let is_one = fields.iter().any(|name| line.starts_with(name));
+            if is_one && line.iter().all(|byte| matches!(byte, b' '..=b'~')) {
+                out.extend_from_slice(line);
+                out.extend_from_slice(b"\n");
+            }
+        }
     }
 
     fn lines(&self) -> Lines<'_> {

@@ -64,6 +64,12 @@ impl Agent {
         self
     }
 
+    /// The same agent, calling another gateway.
+    pub fn to(mut self, url: &str) -> Self {
+        self.url = url.into();
+        self
+    }
+
     /// The same agent, calling another server.
     pub fn at(mut self, path: &str) -> Self {
         self.path = path.into();

@@ -11,6 +11,7 @@ pub mod policies;
 pub mod reply;
 pub mod server;
 pub mod components;
+pub mod process;
 pub mod remote_s3;
 pub mod watchers;
 
@@ -43,11 +44,15 @@ pub struct Plan {
     pub policy: Vec<(&'static str, String)>,
     pub subject: &'static str,
     pub limits: &'static str,
+    /// What stands behind the folder in `policy`, as `, budget: 1s`.
+    pub policy_options: &'static str,
     pub presenters: &'static str,
     pub telemetry: String,
     pub admin: &'static str,
     pub more_issuers: &'static str,
     pub server_path: &'static str,
+    pub audit: &'static str,
+    pub server_requests: &'static str,
     pub server_is_up: bool,
     pub s3: Option<remote_s3::Endpoint>,
 }
@@ -58,11 +63,14 @@ impl Default for Plan {
             policy: policies::ledger(),
             subject: "required",
             limits: "{}",
+            policy_options: "",
             presenters: "",
             telemetry: "{}".into(),
             admin: "{listen: \"127.0.0.1:0\"}",
             more_issuers: "",
             server_path: "mcp/ledger",
+            audit: "best_effort",
+            server_requests: "",
             server_is_up: true,
             s3: None,
         }
@@ -130,6 +138,8 @@ impl World {
         for (name, text) in &plan.policy {
             write_policy(&dir, name, text);
         }
+        let key = gateway::session::KeyRing::generate().unwrap();
+        certs::files::write(&dir.path().join("sessions.keys"), key.as_bytes(), 0o600).unwrap();
         std::fs::create_dir_all(dir.path().join("policies")).unwrap();
         std::fs::write(
             dir.path().join("sallyport.yaml"),
@@ -288,9 +298,11 @@ fn config(plan: &Plan, url: &str, origin: &str, ledger: SocketAddr, s3: Option<S
     let s3 = s3.map_or(String::new(), |at| {
         format!("  s3: {{url: \"https://{at}/mcp\", spiffe_id: \"spiffe://{DOMAIN}/mcp/s3\"}}")
     });
-    let (subject, limits, presenters, more_issuers) =
-        (plan.subject, plan.limits, plan.presenters, plan.more_issuers);
+    let (subject, limits, presenters, audit, more_issuers) =
+        (plan.subject, plan.limits, plan.presenters, plan.audit, plan.more_issuers);
+    let server_requests = plan.server_requests;
     let (admin, telemetry) = (plan.admin, &plan.telemetry);
+    let policy_options = plan.policy_options;
     format!(
         "listen: 127.0.0.1:0
 url: {url}
@@ -313,9 +325,11 @@ servers:
     url: https://{ledger}/mcp
     spiffe_id: spiffe://{DOMAIN}/mcp/ledger
     subject: {subject}
+    server_requests: [{server_requests}]
 {s3}
-policy: {{dir: policies}}
-audit: {{file: audit.jsonl}}
+policy: {{dir: policies{policy_options}}}
+audit: {{file: audit.jsonl, mode: {audit}}}
+sessions: {{key_ring: sessions.keys}}
 admin: {admin}
 telemetry: {telemetry}
 limits: {limits}

@@ -8,6 +8,11 @@ pub fn ledger() -> Vec<(&'static str, String)> {
     ]
 }
 
+/// The same, but nobody may hold a session.
+pub fn without_protocol() -> Vec<(&'static str, String)> {
+    ledger().into_iter().filter(|(name, _)| *name != "protocol.rego").collect()
+}
+
 /// What opens and keeps a session.
 pub fn protocol() -> String {
     "package protocol\n\nallow if true\n".into()

@@ -41,6 +41,8 @@ pub enum Answer {
     Raw(Response<String>),
     /// An event stream; it ends when the sender is dropped, and breaks off when an error is sent.
     Events(mpsc::Receiver<Result<&'static str, std::io::Error>>),
+    /// A JSON document in pieces, in the same way.
+    Pieces(mpsc::Receiver<Result<&'static str, std::io::Error>>),
     /// Nothing, ever; the sender is dropped when the connection is closed.
     Silence(mpsc::Sender<()>),
 }
@@ -98,6 +100,17 @@ impl McpServer {
         events
     }
 
+    /// Every call is answered with these events.
+    pub fn says(&self, messages: &[Value]) {
+        let text: String = messages.iter().map(|message| format!("data: {message}\n\n")).collect();
+        let text: &'static str = Box::leak(text.into_boxed_str());
+        self.answers(move |_| {
+            let (events, stream) = mpsc::channel(1);
+            events.try_send(Ok(text)).unwrap();
+            Answer::Events(stream)
+        });
+    }
+
     /// All that has come in.
     pub fn received(&self) -> Vec<Received> {
         self.received.lock().unwrap().clone()
@@ -136,10 +149,16 @@ async fn respond(
             .unwrap(),
         Answer::Raw(response) => response.map(full),
         Answer::Silence(_held) => std::future::pending().await,
-        Answer::Events(events) => {
-            Response::builder().header("content-type", "text/event-stream").body(Fed(events).boxed()).unwrap()
-        }
+        Answer::Events(events) => fed("text/event-stream", events),
+        Answer::Pieces(pieces) => fed("application/json", pieces),
     })
+}
+
+fn fed(
+    media_type: &str,
+    pieces: mpsc::Receiver<Result<&'static str, std::io::Error>>,
+) -> Response<BoxBody<Bytes, std::io::Error>> {
+    Response::builder().header("content-type", media_type).body(Fed(pieces).boxed()).unwrap()
 }
 
 /// Keeps what a story can look at; a benchmark's calls would fill the memory.

@@ -11,6 +11,7 @@ pub(crate) struct Key {
     pub(crate) kid: Option<String>,
     pub(crate) algorithm: Algorithm,
     pub(crate) key: DecodingKey,
+    published: Jwk,
 }
 
 /// An issuer's verifying keys.
@@ -33,6 +34,13 @@ pub enum KeysError {
 
 /// The most keys that one issuer may publish.
 const KEYS_MAX: usize = 100;
+
+/// Two sets are equal if they were published alike.
+impl PartialEq for Keys {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.iter().map(|key| &key.published).eq(other.0.iter().map(|key| &key.published))
+    }
+}
 
 impl Keys {
     /// Reads a JWK set. Keys for encryption, symmetric keys and curves that we don't know are passed over
@@ -104,7 +112,8 @@ fn usable(jwk: &Jwk) -> Option<Key> {
         },
         _ => return None, // A symmetric key in a published set is a key that everybody has.
     };
-    Some(Key { kid: jwk.common.key_id.clone(), algorithm, key: DecodingKey::from_jwk(jwk).ok()? })
+    let key = DecodingKey::from_jwk(jwk).ok()?;
+    Some(Key { kid: jwk.common.key_id.clone(), algorithm, key, published: jwk.clone() })
 }
 
 /// One JWK of a set, for writing sets: see [`crate::SigningKey::public_jwk`].

@@ -14,4 +14,4 @@ pub use claims::Claims;
 pub use keys::{Keys, KeysError};
 pub use secret::Secret;
 pub use sign::{SigningError, SigningKey};
-pub use verify::{Expect, TokenError, verify};
+pub use verify::{Authentic, Expect, TokenError, authentic, verify};

@@ -74,11 +74,19 @@ pub const TOKEN_BYTES_MAX: usize = 16 * 1024;
 /// How deep claims may be nested; an `act` chain of [`ACTORS_MAX`](crate::claims::ACTORS_MAX) has as many levels.
 const DEPTH_MAX: usize = 32;
 
-/// Verifies a signed token (RFC 7519 §7.2 with RFC 8725) and reads its claims.
+/// A token whose signature held under its issuer's keys. What it says is judged apart, because that depends on who asks and
+/// when, while the signature is worth remembering.
+#[derive(Clone, Debug)]
+pub struct Authentic {
+    claims: Claims,
+    typ: Option<String>,
+}
+
+/// Checks a token's form and signature (RFC 7515 §5.2 with RFC 8725) and reads its claims.
 ///
 /// # Errors
 /// [`TokenError`] says which check failed; [`TokenError::UnknownKey`] is the one after which fetching the keys anew helps.
-pub fn verify(token: &str, keys: &Keys, expect: &Expect, now: SystemTime) -> Result<Claims, TokenError> {
+pub fn authentic(token: &str, keys: &Keys) -> Result<Authentic, TokenError> {
     if token.len() > TOKEN_BYTES_MAX {
         return Err(TokenError::TooLong);
     }
@@ -87,21 +95,44 @@ pub fn verify(token: &str, keys: &Keys, expect: &Expect, now: SystemTime) -> Res
     if header.crit.is_some() {
         return Err(TokenError::Critical);
     }
-    if !expect.types.is_empty() && !expect.types.iter().any(|t| same_type(t, header.typ.as_deref())) {
-        return Err(TokenError::Type { found: header.typ });
-    }
     let key = keys.find(header.kid.as_deref()).ok_or(TokenError::UnknownKey { kid: header.kid })?;
     let claims = decode::<Map<String, Value>>(token, &key.key, &signature_only(key.algorithm))
         .map_err(TokenError::Signature)?;
-    let claims = Claims::read(claims.claims)?;
-    if claims.iss != expect.issuer {
-        return Err(TokenError::Issuer);
+    Ok(Authentic { claims: Claims::read(claims.claims)?, typ: header.typ })
+}
+
+/// Verifies a signed token as a whole (RFC 7519 §7.2): its signature, and what it says.
+///
+/// # Errors
+/// [`TokenError`], as of [`authentic`] and [`Authentic::judge`].
+pub fn verify(token: &str, keys: &Keys, expect: &Expect, now: SystemTime) -> Result<Claims, TokenError> {
+    let token = authentic(token, keys)?;
+    token.judge(expect, now)?;
+    Ok(token.claims)
+}
+
+impl Authentic {
+    /// Whether the token says what it must, now.
+    ///
+    /// # Errors
+    /// [`TokenError`] for type, issuer, audience and time.
+    pub fn judge(&self, expect: &Expect, now: SystemTime) -> Result<(), TokenError> {
+        if !expect.types.is_empty() && !expect.types.iter().any(|t| same_type(t, self.typ.as_deref())) {
+            return Err(TokenError::Type { found: self.typ.clone() });
+        }
+        if self.claims.iss != expect.issuer {
+            return Err(TokenError::Issuer);
+        }
+        if !self.claims.aud.iter().any(|a| expect.audiences.contains(a)) {
+            return Err(TokenError::Audience);
+        }
+        within_time(&self.claims, now, expect.leeway)
     }
-    if !claims.aud.iter().any(|a| expect.audiences.contains(a)) {
-        return Err(TokenError::Audience);
+
+    /// What it says. Nothing of it counts before it was judged.
+    pub fn claims(&self) -> &Claims {
+        &self.claims
     }
-    within_time(&claims, now, expect.leeway)?;
-    Ok(claims)
 }
 
 /// The issuer that a token claims to be from, unverified: only good for choosing whose keys to try.

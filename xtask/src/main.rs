@@ -21,7 +21,8 @@ usage: cargo xtask CHORE
   with s3 -- CMD...  start versitygw, run a command that finds it by SALLYPORT_S3_*, stop it
   bench [FILTER]     time decode, decide and the whole path
   tidy               check what the compiler and clippy do not: file sizes, headers, TODOs, ADRs, lock files
-  schema [--check]   write deploy/config.schema.json as `sallyport schema` gives it, or check that it is that
+  schema [--check]   write the JSON Schemas of the configuration and of a policy's input as the code gives them, or
+                     check that they are that
 
 interop and with need what `scripts/setup clients s3 sight` installs.
 
@@ -31,8 +32,9 @@ examples:
   cargo xtask with s3 -- cargo test --package stories s3_endpoint
 ";
 
-/// Where the generated JSON Schema of the configuration lives.
-const SCHEMA: &str = "deploy/config.schema.json";
+/// Where the generated JSON Schemas live, and the commands that print them.
+const SCHEMAS: [(&str, &[&str]); 2] =
+    [("deploy/config.schema.json", &["schema"]), ("docs/policy-input.schema.json", &["policy", "schema"])];
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
@@ -70,27 +72,29 @@ fn chore(words: &[&str]) -> anyhow::Result<()> {
             )
         }
         ["tidy"] => tidy::tidy(),
-        ["schema"] => Ok(std::fs::write(SCHEMA, schema()?).context(SCHEMA)?),
-        ["schema", "--check"] => check_schema(),
+        ["schema"] => SCHEMAS
+            .iter()
+            .try_for_each(|(file, command)| std::fs::write(file, schema(command)?).context(*file)),
+        ["schema", "--check"] => SCHEMAS.iter().try_for_each(|(file, command)| check_schema(file, command)),
         _ => bail!("no such chore: {}; see cargo xtask --help", words.join(" ")),
     }
 }
 
-/// The JSON Schema of the configuration, as the gateway's own types give it.
-fn schema() -> anyhow::Result<Vec<u8>> {
+/// A JSON Schema, as the gateway's own types give it.
+fn schema(command: &[&str]) -> anyhow::Result<Vec<u8>> {
     run::output(
         Command::new("cargo")
-            .args(["run", "--quiet", "--package", "gateway", "--bin", "sallyport"])
-            .args(["--", "schema"]),
+            .args(["run", "--quiet", "--package", "gateway", "--bin", "sallyport", "--"])
+            .args(command),
     )
 }
 
-/// Checks that the committed schema is what the code gives.
-fn check_schema() -> anyhow::Result<()> {
-    let committed = std::fs::read(SCHEMA).context(SCHEMA)?;
-    if committed != schema()? {
-        bail!("{SCHEMA} is not what the code gives; run cargo xtask schema and commit it");
+/// Checks that a committed schema is what the code gives.
+fn check_schema(file: &str, command: &[&str]) -> anyhow::Result<()> {
+    let committed = std::fs::read(file).with_context(|| file.to_owned())?;
+    if committed != schema(command)? {
+        bail!("{file} is not what the code gives; run cargo xtask schema and commit it");
     }
-    println!("{SCHEMA} is what the code gives");
+    println!("{file} is what the code gives");
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! What the commands do. Here a person reads the errors, so here they are gathered with `anyhow`.
 
-use super::{Cli, Command, Policy, Svid, Token, Up, hints, policy};
+use super::{Audit, Cli, Command, Policy, Svid, Token, Up, audit, hints, policy};
 use crate::config::{self, file::ConfigFile};
 use crate::reload::{listed, read_sources};
 use crate::run;
@@ -30,6 +30,10 @@ pub fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Svid(args) => svid(&args),
         Command::Policy(Policy::Test(args)) => policy::test(&args),
         Command::Policy(Policy::Eval(args)) => policy::eval(&args),
+        Command::Audit(Audit::Verify(args)) => audit::check(&args),
+        Command::Audit(Audit::Tip(args)) => audit::tip(&args),
+        Command::Policy(Policy::Check(args)) => policy::check(&args),
+        Command::Policy(Policy::Schema) => policy::schema(),
         Command::Schema => {
             println!("{}", serde_json::to_string_pretty(&schemars::schema_for!(ConfigFile))?);
             Ok(ExitCode::SUCCESS)

@@ -4,18 +4,20 @@ mod sight;
 
 use super::file::{
     ConfigFile, HttpsFile, IdentityFile, IssuerFile, JwksFile, LimitsFile, PresenterFile, ServerFile,
-    SubjectFile, TokenServiceFile,
+    ServerRequestFile, SubjectFile, TokenServiceFile,
 };
 use super::{Config, HttpsServer, Issuer, Jwks, Limits, Presenter, Problem, Problems, Server, TokenService};
+use crate::session::KeyRing;
 use certs::SpiffeId;
 use certs::files::Paths;
+use protocol::mcp::ServerRequest;
 use rustls::pki_types::pem::PemObject;
 use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokens::SigningKey;
-use url::Url;
+use url::{Position, Url};
 
 const HTTPS: &str = "write an https URL, as https://host:port/path";
 
@@ -84,9 +86,16 @@ impl Checker<'_> {
             Duration::from_millis(50),
             budget,
         );
+        let policy_quick_budget = self.problems.duration(
+            "policy.quick_budget",
+            file.policy.quick_budget.as_deref(),
+            Duration::from_millis(2),
+            Duration::from_micros(100)..=Duration::from_secs(1),
+        );
         let admin = self.admin(&file.admin);
         let traces = self.traces(&file.telemetry);
         self.any_subject(&file);
+        let sessions = file.sessions.key_ring.as_deref().map(|path| self.key_ring(path));
         let limits = limits(self.problems, &file.limits);
         Some(Config {
             listen: listen?,
@@ -97,7 +106,10 @@ impl Checker<'_> {
             servers: servers.into_iter().collect::<Option<_>>()?,
             policy_dir,
             policy_budget,
+            policy_quick_budget,
             audit_file: self.base.join(&file.audit.file),
+            sessions: sessions.flatten(),
+            audit_mode: file.audit.mode,
             admin: admin?,
             traces: traces?,
             limits,
@@ -241,15 +253,20 @@ impl Checker<'_> {
                 );
             }
         }
+        let (url, at) = (url?, format!("{path}.url"));
         Some(Server {
             name: name.to_owned(),
-            url: url?,
+            origin: url[Position::BeforeScheme..Position::AfterPort].into(),
+            target: self.problems.parse(&at, &url[Position::BeforePath..Position::AfterQuery], HTTPS)?,
+            host: self.problems.parse(&at, &url[Position::BeforeHost..Position::AfterPort], HTTPS)?,
+            url,
             spiffe_id: spiffe_id?,
             audiences: file.audiences.iter().cloned().chain([audience.clone()]).collect(),
             audience,
             subject_required: file.subject == SubjectFile::Required,
             scopes: file.scopes.clone(),
             case_variants_in_arguments: file.case_variants_in_arguments,
+            server_requests: file.server_requests.iter().map(|request| server_request(*request)).collect(),
         })
     }
 
@@ -294,6 +311,14 @@ impl Checker<'_> {
         }
     }
 
+    fn key_ring(&mut self, file: &Path) -> Option<(PathBuf, KeyRing)> {
+        self.private("sessions.key_ring", file);
+        let full = self.base.join(file);
+        let text = std::fs::read_to_string(&full).ok()?; // That it isn't there has been noted.
+        let fix = "write one key a line: `openssl rand -base64 32`";
+        Some((full, self.problems.take("sessions.key_ring", KeyRing::parse(&text), fix)?))
+    }
+
     fn signing_key(&mut self, path: &str, file: &Path) -> Option<SigningKey> {
         self.private(path, file);
         let bytes = std::fs::read(self.base.join(file)).ok()?; // That it isn't there has been noted.
@@ -301,6 +326,15 @@ impl Checker<'_> {
             .map(|key| key.secret_pkcs8_der().to_vec())
             .unwrap_or(bytes);
         self.problems.take(path, SigningKey::from_pkcs8(&der), "give a PKCS #8 file with a P-256 key: `openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256`")
+    }
+}
+
+fn server_request(file: ServerRequestFile) -> ServerRequest {
+    match file {
+        ServerRequestFile::Ping => ServerRequest::Ping,
+        ServerRequestFile::Sampling => ServerRequest::Sampling,
+        ServerRequestFile::Elicitation => ServerRequest::Elicitation,
+        ServerRequestFile::Roots => ServerRequest::Roots,
     }
 }
 
@@ -324,6 +358,15 @@ fn limits(problems: &mut Problems, file: &LimitsFile) -> Limits {
     let list_bytes_max = number("list_bytes_max", file.list_bytes_max, 4 << 20, 1024..=1 << 30);
     let audit_queue_max = number("audit_queue_max", file.audit_queue_max, 65_536, 1..=10_000_000);
     let credentials_max = number("credentials_max", file.credentials_max, 10_000, 1..=10_000_000);
+    let tokens_max = number("tokens_max", file.tokens_max, 10_000, 0..=10_000_000);
+    let sessions_per_owner_max =
+        number("sessions_per_owner_max", file.sessions_per_owner_max, 1000, 1..=10_000_000);
+    let decisions_cached_max =
+        number("decisions_cached_max", file.decisions_cached_max, 65_536, 0..=10_000_000);
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    let slow_decisions_max =
+        number("slow_decisions_max", file.slow_decisions_max, processors.div_ceil(4), 1..=256);
+    let slow_queue_max = number("slow_queue_max", file.slow_queue_max, 64, 1..=100_000);
     let mut time = |name: &str, text: &Option<String>, default: u32, most: u32| {
         problems.duration(
             &format!("limits.{name}"),
@@ -341,11 +384,19 @@ fn limits(problems: &mut Problems, file: &LimitsFile) -> Limits {
         streams_max,
         list_bytes_max,
         audit_queue_max,
+        audit_timeout: time("audit_timeout", &file.audit_timeout, 5, 60),
         credentials_max,
+        tokens_max,
+        sessions_per_owner_max,
+        decisions_cached_max,
+        slow_decisions_max,
+        slow_queue_max,
         handshake_timeout: time("handshake_timeout", &file.handshake_timeout, 10, 60),
         body_timeout: time("body_timeout", &file.body_timeout, 30, 3600),
+        write_timeout: time("write_timeout", &file.write_timeout, 30, 3600),
         connect_timeout: time("connect_timeout", &file.connect_timeout, 5, 60),
         response_timeout: time("response_timeout", &file.response_timeout, 60, 3600),
+        session_ttl_max: time("session_ttl_max", &file.session_ttl_max, 86_400, 2_592_000),
         permit_ttl_max: time("permit_ttl_max", &file.permit_ttl_max, 3600, 86_400),
         connection_age_max: time("connection_age_max", &file.connection_age_max, 3600, 86_400),
         drain_timeout: time("drain_timeout", &file.drain_timeout, 30, 3600),

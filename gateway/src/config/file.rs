@@ -29,6 +29,9 @@ pub struct ConfigFile {
     pub policy: PolicyFile,
     /// Where audit records go.
     pub audit: AuditFile,
+    /// Sessions of the MCP versions before 2026-07-28.
+    #[serde(default)]
+    pub sessions: SessionsFile,
     /// Where the gateway says how it is: health, readiness, metrics.
     #[serde(default)]
     pub admin: AdminFile,
@@ -155,6 +158,23 @@ pub struct ServerFile {
     /// Accept keys that are equal but for case inside `params.arguments`. Default: no.
     #[serde(default)]
     pub case_variants_in_arguments: bool,
+    /// What the server may ask of its clients, and they may answer. Default: nothing.
+    #[serde(default)]
+    pub server_requests: Vec<ServerRequestFile>,
+}
+
+/// What a server may ask of a client.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub enum ServerRequestFile {
+    /// `ping`.
+    Ping,
+    /// `sampling/createMessage`: a completion by the client's model.
+    Sampling,
+    /// `elicitation/create`: a question to the person.
+    Elicitation,
+    /// `roots/list`: the client's folders.
+    Roots,
 }
 
 /// Whether a call needs a subject token.
@@ -176,6 +196,9 @@ pub struct PolicyFile {
     pub dir: PathBuf,
     /// Wall time for one decision, as `50ms`; between `1ms` and `1s`. Default `50ms`.
     pub budget: Option<String>,
+    /// How long a decision may keep a worker. One that takes longer is made again beside the other requests, within
+    /// `budget`; as `2ms`, between `100us` and `1s`. Default `2ms`.
+    pub quick_budget: Option<String>,
 }
 
 /// Where audit records go.
@@ -184,6 +207,30 @@ pub struct PolicyFile {
 pub struct AuditFile {
     /// A file of JSON lines, appended to; mode 0600.
     pub file: PathBuf,
+    /// What becomes of calls while records can't be written. Default `best_effort`.
+    #[serde(default)]
+    pub mode: AuditMode,
+}
+
+/// What becomes of calls while records can't be written.
+#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub enum AuditMode {
+    /// They go on. Records are kept and tried again, up to `limits.audit_queue_max`; the rest is lost, counted, and named.
+    #[default]
+    BestEffort,
+    /// They are refused. A permit is on disk before the first byte goes to the server.
+    Required,
+}
+
+/// Sessions of the MCP versions before 2026-07-28. A client gets their ids sealed to its principal.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SessionsFile {
+    /// The keys that ids are sealed with, a key a line, 32 bytes in base64 (`openssl rand -base64 32`); mode 0600. The first
+    /// seals, all of them open; the file is read again when it changes. Replicas need the same one. Default: a key that is
+    /// made at the start and forgotten at the end, and every session with it.
+    pub key_ring: Option<PathBuf>,
 }
 
 /// The admin listener: plain HTTP without any authentication, for `/healthz`, `/readyz` and `/metrics`.
@@ -254,12 +301,29 @@ pub struct LimitsFile {
     pub list_bytes_max: Option<u64>,
     /// Audit records that wait to be written. Default 65536.
     pub audit_queue_max: Option<u64>,
+    /// How long a permitted call may wait until its permit is on disk, in the audit's mode `required`. Default `5s`.
+    pub audit_timeout: Option<String>,
     /// Credentials that are kept until they expire. Default 10000.
     pub credentials_max: Option<u64>,
+    /// Subject tokens whose signature is remembered to hold; 0 checks it for each request. Default 10000.
+    pub tokens_max: Option<u64>,
+    /// Sessions that one owner (issuer, subject and workload) has open at once through this replica. Default 1000.
+    pub sessions_per_owner_max: Option<u64>,
+    /// How long a session may last, as `24h` or shorter. Default `24h`.
+    pub session_ttl_max: Option<String>,
+    /// Decisions that are kept for repeats of the same question, and answers for lists; 0 keeps none. Default 65536.
+    pub decisions_cached_max: Option<u64>,
+    /// Slow decisions that are made at once, each on a thread. Default: a quarter of the processors, at least one.
+    pub slow_decisions_max: Option<u64>,
+    /// Slow decisions that wait or are being made; an eighth of them for one caller of one package. Further ones are
+    /// denied. Default 64.
+    pub slow_queue_max: Option<u64>,
     /// How long a TLS handshake may take. Default `10s`.
     pub handshake_timeout: Option<String>,
     /// How long a request's head and body may take. Default `30s`.
     pub body_timeout: Option<String>,
+    /// How long a caller may take to accept the next piece of its answer. Default `30s`.
+    pub write_timeout: Option<String>,
     /// How long an upstream may take to accept a connection. Default `5s`.
     pub connect_timeout: Option<String>,
     /// How long an upstream may take until its response begins. Default `60s`.

@@ -5,13 +5,18 @@ pub mod file;
 pub mod problems;
 
 pub use check::load;
+pub use file::AuditMode;
 pub use problems::{Problem, Problems};
 
+use crate::session::KeyRing;
 use certs::SpiffeId;
 use certs::files::Paths;
+use http::{HeaderValue, Uri};
+use protocol::mcp::ServerRequest;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 use tokens::SigningKey;
 use url::Url;
@@ -35,8 +40,14 @@ pub struct Config {
     pub policy_dir: PathBuf,
     /// Wall time for one decision.
     pub policy_budget: Duration,
+    /// How long a decision may keep a worker.
+    pub policy_quick_budget: Duration,
     /// The audit file.
     pub audit_file: PathBuf,
+    /// The file with the keys of session ids, and what was in it.
+    pub sessions: Option<(PathBuf, KeyRing)>,
+    /// What becomes of calls while records can't be written.
+    pub audit_mode: AuditMode,
     /// The admin listener; none if it is off.
     pub admin: Option<Admin>,
     /// Where traces go, if anywhere.
@@ -134,6 +145,12 @@ pub struct Server {
     pub name: String,
     /// Its endpoint (https).
     pub url: Url,
+    /// Scheme, host and port of it: what a connection goes to.
+    pub origin: Arc<str>,
+    /// Path and query of it: what a request to it names.
+    pub target: Uri,
+    /// Host and port of it, as the header `Host` has them.
+    pub host: HeaderValue,
     /// Who it must be.
     pub spiffe_id: SpiffeId,
     /// Whom its credentials are for.
@@ -146,6 +163,8 @@ pub struct Server {
     pub scopes: BTreeMap<String, Vec<String>>,
     /// Whether keys in arguments may differ by case alone.
     pub case_variants_in_arguments: bool,
+    /// What it may ask of its clients.
+    pub server_requests: Vec<ServerRequest>,
 }
 
 /// The admin listener.
@@ -186,12 +205,20 @@ pub struct Limits {
     pub streams_max: usize,
     pub list_bytes_max: usize,
     pub audit_queue_max: usize,
+    pub audit_timeout: Duration,
     pub credentials_max: usize,
+    pub tokens_max: usize,
+    pub sessions_per_owner_max: usize,
+    pub decisions_cached_max: usize,
+    pub slow_decisions_max: usize,
+    pub slow_queue_max: usize,
     pub handshake_timeout: Duration,
     pub body_timeout: Duration,
+    pub write_timeout: Duration,
     pub connect_timeout: Duration,
     pub response_timeout: Duration,
     pub permit_ttl_max: Duration,
+    pub session_ttl_max: Duration,
     pub connection_age_max: Duration,
     pub drain_timeout: Duration,
     pub decisions_timeout: Duration,

@@ -1,48 +1,59 @@
 //! Credentials kept until shortly before they end; one exchange at a time for each of them.
 
 use super::{Credential, ExchangeError};
+use arc_swap::ArcSwapOption;
 use aws_lc_rs::digest::{Context, SHA256};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
-/// What makes a credential another one: digest of subject token, caller, audience, scopes, and the certificate it is bound to.
+/// What makes a credential another one: digest (SHA-256) of the subject token, caller, audience, scopes, and the certificate it is bound to.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Key([u8; 32]);
 
 impl Key {
     /// Digests the parts, each with its length, so that no two lists of parts read the same.
     pub fn new(
-        subject: Option<&str>,
+        subject: Option<&[u8; 32]>,
         caller: &str,
         audience: &str,
         scopes: &BTreeSet<String>,
         binding: &str,
     ) -> Self {
         let mut context = Context::new(&SHA256);
-        let mut part = |text: &str| {
-            context.update(&text.len().to_le_bytes());
-            context.update(text.as_bytes());
+        let mut part = |bytes: &[u8]| {
+            context.update(&bytes.len().to_le_bytes());
+            context.update(bytes);
         };
-        part(if subject.is_some() { "subject" } else { "self" });
-        part(subject.unwrap_or_default());
-        part(caller);
-        part(audience);
-        part(binding);
-        scopes.iter().for_each(|scope| part(scope));
+        part(subject.map(<[u8; 32]>::as_slice).unwrap_or_default());
+        part(caller.as_bytes());
+        part(audience.as_bytes());
+        part(binding.as_bytes());
+        scopes.iter().for_each(|scope| part(scope.as_bytes()));
         let mut key = [0; 32];
         key.copy_from_slice(context.finish().as_ref());
         Self(key)
     }
 }
 
-/// A place for one credential; its lock is held while it is fetched, so that others wait for the same answer.
-type Slot = Arc<tokio::sync::Mutex<Option<Credential>>>;
+/// A place for one credential.
+#[derive(Debug, Default)]
+struct Slot {
+    kept: ArcSwapOption<Credential>,
+    /// Held while it is fetched, so that others wait for the same answer.
+    fetching: tokio::sync::Mutex<()>,
+}
+
+impl Slot {
+    fn usable(&self, now: SystemTime) -> Option<Arc<Credential>> {
+        self.kept.load_full().filter(|credential| now + LAST < credential.expires_at)
+    }
+}
 
 /// The cache.
 #[derive(Debug)]
 pub struct Cache {
-    slots: Mutex<HashMap<Key, Slot>>,
+    slots: Mutex<HashMap<Key, Arc<Slot>>>,
     max: usize,
 }
 
@@ -64,33 +75,30 @@ impl Cache {
         key: Key,
         now: SystemTime,
         fresh: impl AsyncFnOnce() -> Result<Credential, ExchangeError>,
-    ) -> Result<Credential, ExchangeError> {
+    ) -> Result<Arc<Credential>, ExchangeError> {
         let slot = self.slot(key, now);
-        let mut kept = slot.lock().await;
-        if let Some(credential) = kept.as_ref().filter(|c| usable(c, now)) {
-            return Ok(credential.clone());
+        if let Some(credential) = slot.usable(now) {
+            return Ok(credential);
         }
-        let credential = fresh().await?;
-        *kept = Some(credential.clone());
+        let _fetching = slot.fetching.lock().await;
+        if let Some(credential) = slot.usable(now) {
+            return Ok(credential);
+        }
+        let credential = Arc::new(Box::pin(fresh()).await?); // Boxed: seldom, and large.
+        slot.kept.store(Some(Arc::clone(&credential)));
         Ok(credential)
     }
 
-    fn slot(&self, key: Key, now: SystemTime) -> Slot {
+    fn slot(&self, key: Key, now: SystemTime) -> Arc<Slot> {
         let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
         if slots.len() >= self.max && !slots.contains_key(&key) {
-            slots.retain(|_, slot| {
-                slot.try_lock().map_or(true, |kept| kept.as_ref().is_some_and(|c| usable(c, now)))
-            });
+            slots.retain(|_, slot| slot.usable(now).is_some() || slot.fetching.try_lock().is_err());
             if slots.len() >= self.max {
                 slots.clear(); // Rather a burst of exchanges than a cache that grows.
             }
         }
         Arc::clone(slots.entry(key).or_default())
     }
-}
-
-fn usable(credential: &Credential, now: SystemTime) -> bool {
-    now + LAST < credential.expires_at
 }
 
 #[cfg(test)]
@@ -106,7 +114,9 @@ mod tests {
     }
 
     fn key(subject: &str) -> Key {
-        Key::new(Some(subject), "caller", "audience", &BTreeSet::from(["a".to_owned()]), "binding")
+        let digest = aws_lc_rs::digest::digest(&SHA256, subject.as_bytes());
+        let digest = <[u8; 32]>::try_from(digest.as_ref()).unwrap();
+        Key::new(Some(&digest), "caller", "audience", &BTreeSet::from(["a".to_owned()]), "binding")
     }
 
     async fn get(
@@ -114,12 +124,12 @@ mod tests {
         subject: &str,
         now: u64,
         fetched: &AtomicUsize,
-    ) -> Result<Credential, ExchangeError> {
+    ) -> Result<Arc<Credential>, ExchangeError> {
         let fresh = async || {
             tokio::task::yield_now().await;
             fetched.fetch_add(1, Ordering::SeqCst);
             let credential = Credential {
-                token: Secret::new("t"),
+                bearer: Credential::bearer(&Secret::new("t")).unwrap(),
                 audience: "audience".into(),
                 scopes: BTreeSet::new(),
                 expires_at: at(300),
@@ -170,8 +180,8 @@ mod tests {
     fn parts_are_not_run_together() {
         let scopes = |all: &[&str]| all.iter().map(|s| (*s).to_owned()).collect::<BTreeSet<_>>();
         let none = scopes(&[]);
-        assert_ne!(Key::new(Some("ab"), "c", "d", &none, ""), Key::new(Some("a"), "bc", "d", &none, ""));
-        assert_ne!(Key::new(None, "c", "d", &none, ""), Key::new(Some(""), "c", "d", &none, ""));
+        assert_ne!(Key::new(None, "ab", "c", &none, ""), Key::new(None, "a", "bc", &none, ""));
+        assert_ne!(Key::new(None, "c", "d", &none, ""), Key::new(Some(&[0; 32]), "c", "d", &none, ""));
         assert_ne!(
             Key::new(None, "c", "d", &scopes(&["a b"]), ""),
             Key::new(None, "c", "d", &scopes(&["a", "b"]), "")

@@ -6,6 +6,7 @@ use crate::config::TokenService;
 use crate::https::{Https, HttpsError};
 use crate::jwks::KeyStore;
 use crate::metrics::{ExchangeOutcome, Metrics};
+use crate::token::SubjectToken;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use certs::{Clock, SharedSource};
@@ -88,7 +89,11 @@ impl Client {
     ///
     /// # Errors
     /// [`ExchangeError`]; nothing has gone upstream.
-    pub async fn credential(&self, grant: &Grant<'_>, now: SystemTime) -> Result<Credential, ExchangeError> {
+    pub async fn credential(
+        &self,
+        grant: &Grant<'_>,
+        now: SystemTime,
+    ) -> Result<Arc<Credential>, ExchangeError> {
         let asked = Asked {
             caller: grant.question.caller.id().to_string(),
             audience: grant.audience().to_owned(),
@@ -97,7 +102,7 @@ impl Client {
         };
         let subject = grant.question.subject;
         let key = Key::new(
-            subject.map(|s| s.token().expose()),
+            subject.map(SubjectToken::digest),
             &asked.caller,
             &asked.audience,
             &asked.scopes,
@@ -198,7 +203,7 @@ impl Client {
             return Err(ExchangeError::Bound);
         }
         Ok(Credential {
-            token,
+            bearer: Credential::bearer(&token)?,
             audience: asked.audience.clone(),
             scopes: claims.scopes,
             expires_at: UNIX_EPOCH + Duration::from_secs(claims.exp),

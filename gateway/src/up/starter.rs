@@ -92,6 +92,8 @@ policy:
   dir: policies
 audit:
   file: audit.jsonl
+sessions:
+  key_ring: sessions.keys
 admin:
   listen: 127.0.0.1:0
 "

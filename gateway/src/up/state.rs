@@ -1,6 +1,7 @@
 //! The state folder of `sallyport up`: what is in it, and who may read it.
 
 use super::UpError;
+use crate::session::KeyRing;
 use certs::development::{Domain, paths_in};
 use certs::files::{self, Paths};
 use certs::{IdentityError, X509Svid};
@@ -110,6 +111,18 @@ impl Dir {
         let key = SigningKey::generate()?;
         files::write(&path, key.to_pkcs8(), 0o600)?;
         Ok(key)
+    }
+
+    /// A ring of session keys, made if it isn't there; only its owner may read it.
+    ///
+    /// # Errors
+    /// [`UpError`] if it can't be made.
+    pub fn key_ring(&self, name: &str) -> Result<(), UpError> {
+        if self.path(name).exists() {
+            return Ok(());
+        }
+        let key = KeyRing::generate().map_err(|_| UpError::Random)?;
+        self.write(name, format!("{key}\n").as_bytes(), 0o600)
     }
 
     /// Where a workload's SVID is.

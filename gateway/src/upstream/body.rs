@@ -4,8 +4,8 @@ use super::UpstreamError;
 use super::filter::EventFilter;
 use super::pool::Lease;
 use bytes::Bytes;
-use http_body_util::BodyExt;
 use hyper::body::Incoming;
+use protocol::mcp::Watch;
 use tokio::time::Instant;
 
 /// Chunks on their way to the caller. Dropped before its end, it closes the upstream's connection.
@@ -17,6 +17,7 @@ enum Source {
     Whole(Option<Bytes>),
     Upstream(Streaming),
     Events(Streaming, EventFilter),
+    Watched(Bytes, Streaming, Watch),
 }
 
 /// What is left of an upstream's answer.
@@ -37,11 +38,27 @@ impl AnswerBody {
         Self(Source::Upstream(Streaming { incoming, lease: Some(lease), deadline }))
     }
 
-    /// The same body with its list events filtered on the way.
+    /// The same body with its events judged on the way.
     pub(super) fn filtered(self, filter: EventFilter) -> Self {
         match self.0 {
             Source::Upstream(streaming) => Self(Source::Events(streaming, filter)),
             other => Self(other),
+        }
+    }
+
+    /// The same body behind a beginning that was watched already, and the rest under watch.
+    pub(super) fn watched(self, beginning: Bytes, watch: Watch) -> Self {
+        match self.0 {
+            Source::Upstream(streaming) => Self(Source::Watched(beginning, streaming, watch)),
+            other => Self(other),
+        }
+    }
+
+    /// Whether the server asked for what it may not in the chunks since the last time that this was called.
+    pub fn take_unasked(&mut self) -> bool {
+        match &mut self.0 {
+            Source::Events(_, filter) => filter.take_unasked(),
+            Source::Whole(_) | Source::Upstream(_) | Source::Watched(..) => false,
         }
     }
 
@@ -53,11 +70,25 @@ impl AnswerBody {
         match &mut self.0 {
             Source::Whole(body) => body.take().filter(|b| !b.is_empty()).map(Ok),
             Source::Upstream(streaming) => streaming.next().await,
+            Source::Watched(beginning, ..) if !beginning.is_empty() => Some(Ok(std::mem::take(beginning))),
+            Source::Watched(_, streaming, watch) => {
+                let next = streaming.next().await;
+                let judged = match &next {
+                    Some(Ok(chunk)) => watch.push(chunk),
+                    Some(Err(_)) => Ok(()),
+                    None => watch.finish(),
+                };
+                match judged {
+                    Err(error) => Some(Err(error.into())),
+                    Ok(()) if watch.asks() => Some(Err(UpstreamError::ServerRequest)),
+                    Ok(()) => next,
+                }
+            }
             Source::Events(streaming, filter) => loop {
                 let passed = match streaming.next().await {
-                    Some(Ok(chunk)) => filter.pass(&chunk),
+                    Some(Ok(chunk)) => filter.pass(&chunk).await,
                     Some(Err(error)) => return Some(Err(error)),
-                    None => match filter.rest() {
+                    None => match filter.rest().await {
                         Ok(rest) => return rest.map(Ok),
                         Err(error) => return Some(Err(error)),
                     },
@@ -74,7 +105,9 @@ impl AnswerBody {
 impl Streaming {
     async fn next(&mut self) -> Option<Result<Bytes, UpstreamError>> {
         loop {
-            let frame = tokio::time::timeout_at(self.deadline, self.incoming.frame());
+            let Some(lease) = &mut self.lease else { return None };
+            let frame = lease.connection().frame(&mut self.incoming);
+            let frame = tokio::time::timeout_at(self.deadline, frame);
             match frame.await {
                 Err(_) => return Some(Err(UpstreamError::PermitEnded)),
                 Ok(Some(Ok(frame))) => match frame.into_data() {

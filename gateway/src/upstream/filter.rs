@@ -1,82 +1,163 @@
-//! Lists on their way back: a JSON list is held (within a bound) and filtered, one inside an event stream is filtered
-//! event by event. Whatever can't be read can't be filtered, and what can't be filtered doesn't pass.
+//! What of an answer reaches the caller. Lists are filtered item by item, and a server that asks the client for something
+//! is heard only if its configuration allows that. Events are judged one by one, a list is held (within a bound), and any
+//! other JSON streams by under watch. Whatever can't be read can't be judged, and what can't be judged doesn't pass.
 
 use super::{Answer, AnswerBody, UpstreamError};
 use crate::authorize::ListFilter;
+use crate::reply;
 use bytes::{Bytes, BytesMut};
-use http::HeaderValue;
 use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE};
+use http::{HeaderValue, StatusCode};
+use protocol::mcp::{ServerMessage, ServerRequest, Unasked, Watch};
 use protocol::sse::{Event, Events};
+use std::borrow::Cow;
 
-/// Filters the answer of a call that may bring a list.
-///
-/// # Errors
-/// [`UpstreamError`] if it can't be read.
-pub(super) async fn list(mut answer: Answer, mut filter: ListFilter) -> Result<Answer, UpstreamError> {
-    answer.headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
-    let media_type = answer.headers.get(CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
-    let media_type = media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    match media_type.as_str() {
-        "application/json" => {
-            let body = gather(answer.body, filter.bytes_max).await?;
-            let body = Bytes::from(filter.apply(&body)?);
-            answer.headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
-            Ok(Answer { body: AnswerBody::whole(body), ..answer })
+/// By which an answer is judged.
+#[derive(Debug)]
+pub(super) struct Rules {
+    /// What the server may ask of the client.
+    pub(super) allowed: Vec<ServerRequest>,
+    /// How much of a list, or of one event, is held.
+    pub(super) bytes_max: usize,
+    /// For an answer that may bring a list.
+    pub(super) list: Option<ListFilter>,
+}
+
+/// How much of an answer is held until it has said that it is a result. No limit: one that says so later streams on under
+/// watch, and is broken off if it turns out to be none.
+const PEEKED_BYTES: usize = 64 * 1024;
+
+impl Rules {
+    /// The answer as the caller may have it.
+    ///
+    /// # Errors
+    /// [`UpstreamError`] if it can't be judged, or asks the client for something.
+    pub(super) async fn judge(self, mut answer: Answer) -> Result<Answer, UpstreamError> {
+        if self.list.is_some() {
+            answer.headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
         }
-        "text/event-stream" => {
-            answer.headers.remove(CONTENT_LENGTH);
-            let events = Events::new(filter.bytes_max);
-            Ok(Answer { body: answer.body.filtered(EventFilter { events: Some(events), filter }), ..answer })
+        let media_type = answer.headers.get(CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
+        let media_type = media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+        match media_type.as_str() {
+            "application/json" if self.list.is_some() => self.held(answer, BytesMut::new()).await,
+            "application/json" => self.watched(answer).await,
+            "text/event-stream" => {
+                answer.headers.remove(CONTENT_LENGTH);
+                let events = Some(Events::new(self.bytes_max));
+                let filter = EventFilter { events, rules: self, unasked: false };
+                Ok(Answer { body: answer.body.filtered(filter), ..answer })
+            }
+            _ if answer.status.is_success() => without_body(answer).await,
+            _ => Ok(answer), // A refusal in plain words is no message, so no client reads one from it.
         }
-        _ if answer.status.is_success() => Err(UpstreamError::MediaType),
-        _ => Ok(answer), // A refusal in plain words is no message, so no client reads a list from it.
+    }
+
+    /// An answer that is judged whole, what of it is here already included.
+    async fn held(mut self, mut answer: Answer, mut whole: BytesMut) -> Result<Answer, UpstreamError> {
+        while let Some(chunk) = answer.body.next().await.transpose()? {
+            if whole.len() + chunk.len() > self.bytes_max {
+                return Err(UpstreamError::TooLong);
+            }
+            whole.extend_from_slice(&chunk);
+        }
+        let message = ServerMessage::read(&whole)?;
+        if message.unasked(&self.allowed)?.is_some() {
+            return Err(UpstreamError::ServerRequest);
+        }
+        let body = match &mut self.list {
+            Some(list) => Bytes::from(list.apply(&message).await?.into_owned()),
+            None => whole.freeze(),
+        };
+        answer.headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
+        Ok(Answer { body: AnswerBody::whole(body), ..answer })
+    }
+
+    /// An answer that is passed on once it has said that it is a result, and watched to its end.
+    async fn watched(self, mut answer: Answer) -> Result<Answer, UpstreamError> {
+        let (mut watch, mut chunks, mut bytes) = (Watch::default(), Vec::new(), 0);
+        while !watch.is_complete() && bytes < PEEKED_BYTES {
+            let Some(chunk) = answer.body.next().await.transpose()? else {
+                watch.finish()?;
+                return Ok(Answer { body: AnswerBody::whole(joined(chunks)), ..answer });
+            };
+            watch.push(&chunk)?;
+            bytes += chunk.len();
+            chunks.push(chunk);
+            if watch.asks() {
+                if self.allowed.is_empty() {
+                    return Err(UpstreamError::ServerRequest);
+                }
+                return self.held(answer, BytesMut::from(joined(chunks))).await; // Allowed or not: its whole text says.
+            }
+        }
+        Ok(Answer { body: answer.body.watched(joined(chunks), watch), ..answer })
     }
 }
 
-async fn gather(mut body: AnswerBody, max: usize) -> Result<Bytes, UpstreamError> {
-    let mut whole = BytesMut::new();
-    while let Some(chunk) = body.next().await {
-        let chunk = chunk?;
-        if whole.len() + chunk.len() > max {
-            return Err(UpstreamError::ListTooLong);
-        }
-        whole.extend_from_slice(&chunk);
+fn joined(mut chunks: Vec<Bytes>) -> Bytes {
+    match chunks.pop() {
+        Some(only) if chunks.is_empty() => only, // Most answers come in one piece, which is never copied.
+        Some(last) => chunks.into_iter().chain([last]).collect::<Vec<_>>().concat().into(),
+        None => Bytes::new(),
     }
-    Ok(whole.freeze())
 }
 
-/// Filters the list inside an event stream.
+/// A success that is neither JSON nor events: nothing, or the word to a 202 that no client reads.
+async fn without_body(mut answer: Answer) -> Result<Answer, UpstreamError> {
+    if answer.body.next().await.transpose()?.is_some() && answer.status != StatusCode::ACCEPTED {
+        return Err(UpstreamError::MediaType);
+    }
+    if answer.status != StatusCode::NO_CONTENT {
+        answer.headers.insert(CONTENT_LENGTH, HeaderValue::from(0));
+    }
+    Ok(Answer { body: AnswerBody::whole(Bytes::new()), ..answer })
+}
+
+/// Judges an event stream.
 #[derive(Debug)]
 pub(super) struct EventFilter {
     events: Option<Events>,
-    filter: ListFilter,
+    rules: Rules,
+    unasked: bool,
 }
 
 impl EventFilter {
-    /// Takes a chunk and gives the events that ended in it.
-    pub(super) fn pass(&mut self, chunk: &[u8]) -> Result<Bytes, UpstreamError> {
+    /// Takes a chunk and gives the events that ended in it. Dropped before its end, it has lost some: so is the stream.
+    pub(super) async fn pass(&mut self, chunk: &[u8]) -> Result<Bytes, UpstreamError> {
         let Some(events) = &mut self.events else { return Ok(Bytes::new()) };
         let mut out = BytesMut::new();
         for event in events.push(chunk)? {
-            out.extend_from_slice(&self.event(event)?);
+            out.extend_from_slice(&self.event(event).await?);
         }
         Ok(out.freeze())
     }
 
-    /// What stands behind the last whole event; a half event with a list in it is not let out.
-    pub(super) fn rest(&mut self) -> Result<Option<Bytes>, UpstreamError> {
+    /// What stands behind the last whole event; a half event is judged like a whole one.
+    pub(super) async fn rest(&mut self) -> Result<Option<Bytes>, UpstreamError> {
         match self.events.take().map(Events::finish).transpose()?.flatten() {
-            Some(event) => self.event(event).map(Some),
+            Some(event) => self.event(event).await.map(Some),
             None => Ok(None),
         }
     }
 
-    /// The event with its lists filtered, written anew: a line that isn't one of the standard's fields is left out, since
+    /// Whether the server has asked for what it may not since the last time that this was called.
+    pub(super) fn take_unasked(&mut self) -> bool {
+        std::mem::take(&mut self.unasked)
+    }
+
+    /// The event as the caller may have it, written anew: a line that isn't one of the standard's fields is left out, since
     /// a lenient reader might take it for data.
-    fn event(&mut self, event: Event) -> Result<Bytes, UpstreamError> {
-        match event.data().filter(|data| !data.is_empty()) {
-            Some(data) => Ok(event.plain(Some(&self.filter.apply(data.as_bytes())?))),
-            None => Ok(event.plain(None)),
-        }
+    async fn event(&mut self, event: Event) -> Result<Bytes, UpstreamError> {
+        let Some(data) = event.data().filter(|data| !data.is_empty()) else { return Ok(event.plain(None)) };
+        let message = ServerMessage::read(data.as_bytes())?;
+        let unasked = message.unasked(&self.rules.allowed)?;
+        self.unasked |= unasked.is_some();
+        let data = match (unasked, &mut self.rules.list) {
+            (Some(Unasked::Request), _) => return Ok(event.without_data()),
+            (Some(Unasked::Input), _) => Cow::Owned(reply::unasked(message.id()?)),
+            (None, Some(list)) => list.apply(&message).await?,
+            (None, None) => Cow::Borrowed(data.as_bytes()),
+        };
+        Ok(event.plain(Some(&data)))
     }
 }

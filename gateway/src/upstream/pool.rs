@@ -9,18 +9,22 @@ use bytes::Bytes;
 use certs::{Clock, Identity, IdentitySource, SharedSource, SpiffeId};
 use http::{Request, Response};
 use http_body_util::Full;
-use hyper::body::Incoming;
-use hyper::client::conn::http1::SendRequest;
+use hyper::body::{Body, Frame, Incoming};
+use hyper::client::conn::TrySendError;
+use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
-use tokio::task::AbortHandle;
 use tokio::time::Instant;
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
 /// Idle connections, by what makes them exchangeable.
 #[derive(Debug)]
@@ -30,34 +34,40 @@ pub struct Pool {
     connect_timeout: Duration,
     response_timeout: Duration,
     metrics: Arc<Metrics>,
+    /// How much of an answer is held to be looked at.
+    pub(super) held_bytes_max: usize,
 }
 
 #[derive(Debug, Default)]
 struct Shared {
-    idle: Mutex<HashMap<Key, Vec<Connection>>>,
+    /// The longest idle ones first.
+    idle: Mutex<HashMap<Key, VecDeque<Box<Connection>>>>,
 }
 
 /// What makes two connections exchangeable.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Key {
-    origin: String,
+    origin: Arc<str>,
     expected: SpiffeId,
     generation: u64,
 }
 
+/// A connection and what moves its bytes. Nobody moves them but the request that holds it: a task of its own would cost
+/// every call two changes of task.
 #[derive(Debug)]
-struct Connection {
+pub(super) struct Connection {
     sender: SendRequest<Full<Bytes>>,
-    driver: AbortHandle,
+    driver: Option<http1::Connection<TokioIo<TlsStream<TcpStream>>, Full<Bytes>>>,
     idle_since: Instant,
     until: SystemTime,
+    _counted: Counted,
 }
 
 /// A connection in use. Returned to the pool when its answer was read to the end; else it is closed at once, which
 /// is how an upstream learns that the caller has gone.
 #[derive(Debug)]
 pub struct Lease {
-    connection: Option<Connection>,
+    connection: Box<Connection>,
     key: Key,
     shared: Arc<Shared>,
 }
@@ -78,6 +88,7 @@ impl Pool {
             connect_timeout: limits.connect_timeout,
             response_timeout: limits.response_timeout,
             metrics,
+            held_bytes_max: limits.list_bytes_max,
         }
     }
 
@@ -91,28 +102,29 @@ impl Pool {
         identity: &Arc<Identity>,
         mut request: Request<Full<Bytes>>,
     ) -> Result<(Response<Incoming>, Lease), UpstreamError> {
-        let origin = server.url[url::Position::BeforeScheme..url::Position::AfterPort].to_owned();
-        let key = Key { origin, expected: server.spiffe_id.clone(), generation: identity.generation };
+        let key = Key {
+            origin: Arc::clone(&server.origin),
+            expected: server.spiffe_id.clone(),
+            generation: identity.generation,
+        };
         loop {
             let (mut connection, fresh) = match self.idle(&key) {
                 Some(connection) => (connection, false),
-                None => (self.connect(server, identity).await?, true),
+                None => (Box::pin(self.connect(server, identity)).await?, true), // Boxed: seldom, and large.
             };
-            let answer =
-                tokio::time::timeout(self.response_timeout, connection.sender.try_send_request(request));
-            match answer.await.map_err(|_| UpstreamError::Timeout) {
-                Ok(Ok(response)) => {
-                    let lease = Lease { connection: Some(connection), key, shared: Arc::clone(&self.shared) };
+            if !fresh && !connection.is_ready().await {
+                continue; // It was closed while idle.
+            }
+            let answer = tokio::time::timeout(self.response_timeout, connection.send(request)).await;
+            match answer.map_err(|_| UpstreamError::Timeout)? {
+                Ok(response) => {
+                    let lease = Lease { connection, key, shared: Arc::clone(&self.shared) };
                     return Ok((response, lease));
                 }
-                Ok(Err(mut failed)) => match failed.take_message() {
+                Err(mut failed) => match failed.take_message() {
                     Some(unsent) if !fresh => request = unsent, // It was closed while idle; nothing has left.
                     _ => return Err(failed.into_error().into()),
                 },
-                Err(timeout) => {
-                    connection.driver.abort();
-                    return Err(timeout);
-                }
             }
         }
     }
@@ -125,31 +137,44 @@ impl Pool {
     /// How many connections wait for a request.
     pub(crate) fn idle_count(&self) -> usize {
         let all = self.shared.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        all.values().map(Vec::len).sum()
+        all.values().map(VecDeque::len).sum()
     }
 
-    fn idle(&self, key: &Key) -> Option<Connection> {
+    /// The idle connection that was used last. Those that are too old go, and all of older generations.
+    fn idle(&self, key: &Key) -> Option<Box<Connection>> {
         let now = self.clock.now();
         let mut all = self.shared.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        all.retain(|other, _| {
-            other.origin != key.origin || other.expected != key.expected || other.generation >= key.generation
-        });
+        if !all.contains_key(key) {
+            all.retain(|other, _| {
+                other.origin != key.origin
+                    || other.expected != key.expected
+                    || other.generation >= key.generation
+            });
+            return None;
+        }
         let idle = all.get_mut(key)?;
-        idle.retain(|c| {
-            !c.sender.is_closed() && c.idle_since.elapsed() < IDLE_FOR && now + BEFORE_EXPIRY < c.until
-        });
-        let place = idle.iter().rposition(|c| c.sender.is_ready())?;
-        Some(idle.swap_remove(place))
+        while idle.front().is_some_and(|oldest| oldest.idle_since.elapsed() >= IDLE_FOR) {
+            idle.pop_front();
+        }
+        std::iter::from_fn(|| idle.pop_back()).find(|connection| now + BEFORE_EXPIRY < connection.until)
     }
 
-    async fn connect(&self, server: &Server, identity: &Arc<Identity>) -> Result<Connection, UpstreamError> {
+    async fn connect(
+        &self,
+        server: &Server,
+        identity: &Arc<Identity>,
+    ) -> Result<Box<Connection>, UpstreamError> {
         let dialled = tokio::time::timeout(self.connect_timeout, self.dial(server, identity)).await;
         let dialled = dialled.unwrap_or(Err(UpstreamError::Timeout));
         self.metrics.dial(dialled.is_ok());
         dialled
     }
 
-    async fn dial(&self, server: &Server, identity: &Arc<Identity>) -> Result<Connection, UpstreamError> {
+    async fn dial(
+        &self,
+        server: &Server,
+        identity: &Arc<Identity>,
+    ) -> Result<Box<Connection>, UpstreamError> {
         let source: SharedSource = Arc::new(OneGeneration(Arc::clone(identity)));
         let mut tls = certs::tls::client_config(source, server.spiffe_id.clone(), self.clock.clone())?;
         tls.alpn_protocols = vec![b"http/1.1".to_vec()];
@@ -161,43 +186,88 @@ impl Pool {
         let name = ServerName::try_from(host).map_err(|_| UpstreamError::Host)?;
         let tls = TlsConnector::from(Arc::new(tls)).connect(name, tcp).await.map_err(UpstreamError::Tls)?;
         let until = theirs(&tls).min(identity.svid.peer().not_after);
-        let (sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(tls)).await?;
+        let (sender, driver) = http1::handshake(TokioIo::new(tls)).await?;
         let counted = Counted::new(&self.metrics.upstream_connections);
-        let driver = tokio::spawn(async move {
-            let _counted = counted;
-            let _ = connection.await; // Its error reaches whoever waits for an answer on it.
-        });
-        Ok(Connection { sender, driver: driver.abort_handle(), idle_since: Instant::now(), until })
+        Ok(Box::new(Connection {
+            sender,
+            driver: Some(driver),
+            idle_since: Instant::now(),
+            until,
+            _counted: counted,
+        }))
     }
 }
 
-fn theirs(tls: &tokio_rustls::client::TlsStream<TcpStream>) -> SystemTime {
+fn theirs(tls: &TlsStream<TcpStream>) -> SystemTime {
     let leaf = tls.get_ref().1.peer_certificates().and_then(<[_]>::first);
     leaf.and_then(|leaf| certs::peer::peer(leaf).ok()).map_or(SystemTime::UNIX_EPOCH, |peer| peer.not_after)
+}
+
+impl Connection {
+    /// Waits for something of this connection, and moves its bytes meanwhile.
+    async fn driving<T>(&mut self, mut wanted: impl FnMut(&mut Context<'_>) -> Poll<T>) -> T {
+        poll_fn(|cx| {
+            if let Poll::Ready(value) = wanted(cx) {
+                return Poll::Ready(value);
+            }
+            self.drive(cx);
+            wanted(cx) // What has just been moved may be it.
+        })
+        .await
+    }
+
+    /// Moves what can be moved. How the connection ends is told to whoever waits for an answer on it.
+    fn drive(&mut self, cx: &mut Context<'_>) {
+        if let Some(driver) = &mut self.driver
+            && Pin::new(driver).poll(cx).is_ready()
+        {
+            self.driver = None;
+        }
+    }
+
+    /// Whether an idle connection can still be used.
+    async fn is_ready(&mut self) -> bool {
+        let now = |answer: Poll<Result<(), hyper::Error>>| Poll::Ready(matches!(answer, Poll::Ready(Ok(()))));
+        poll_fn(|cx| {
+            self.drive(cx);
+            now(self.sender.poll_ready(cx))
+        })
+        .await
+    }
+
+    async fn send(
+        &mut self,
+        request: Request<Full<Bytes>>,
+    ) -> Result<Response<Incoming>, TrySendError<Request<Full<Bytes>>>> {
+        let mut answer = pin!(self.sender.try_send_request(request));
+        self.driving(|cx| answer.as_mut().poll(cx)).await
+    }
+
+    /// The next frame of the answer's body.
+    pub(super) async fn frame(&mut self, body: &mut Incoming) -> Option<Result<Frame<Bytes>, hyper::Error>> {
+        self.driving(|cx| Pin::new(&mut *body).poll_frame(cx)).await
+    }
 }
 
 impl Lease {
     /// When the connection must have ended: the earlier expiry of the two SVIDs on it.
     pub(super) fn until(&self) -> SystemTime {
-        self.connection.as_ref().map_or(SystemTime::UNIX_EPOCH, |connection| connection.until)
+        self.connection.until
+    }
+
+    /// The connection.
+    pub(super) fn connection(&mut self) -> &mut Connection {
+        &mut self.connection
     }
 
     /// Gives the connection back: its answer was read to the end.
-    pub(super) fn done(mut self) {
-        let Some(mut connection) = self.connection.take() else { return };
+    pub(super) fn done(self) {
+        let Self { mut connection, key, shared } = self;
         connection.idle_since = Instant::now();
-        let mut all = self.shared.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        let idle = all.entry(self.key.clone()).or_default();
-        if idle.len() < IDLE_MAX && !connection.sender.is_closed() {
-            idle.push(connection);
-        }
-    }
-}
-
-impl Drop for Lease {
-    fn drop(&mut self) {
-        if let Some(connection) = &self.connection {
-            connection.driver.abort(); // Closes the socket now, in the middle of whatever was on it.
+        let mut all = shared.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let idle = all.entry(key).or_default();
+        if idle.len() < IDLE_MAX && connection.driver.is_some() {
+            idle.push_back(connection);
         }
     }
 }

@@ -15,6 +15,7 @@ allow if input.call.method in {
 	"subscriptions/listen",
 	"session/stream", # the GET of a 2025 session
 	"session/end", # its DELETE
+	"session/answer", # an answer to the server, where the configuration lets it ask
 }
 
 allow if startswith(input.call.method, "notifications/")

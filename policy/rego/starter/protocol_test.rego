@@ -16,6 +16,7 @@ methods := {
 	"subscriptions/listen": true,
 	"session/stream": true,
 	"session/end": true,
+	"session/answer": true,
 	"tools/call": false,
 	"resources/read": false,
 	"prompts/get": false,

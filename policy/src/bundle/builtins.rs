@@ -74,12 +74,20 @@ pub(crate) fn bound(engine: &mut Engine) -> Result<(), String> {
         .map_err(|error| error.to_string())
 }
 
+/// The function whose answer is the time of the question.
+pub(crate) const CLOCK: &str = "time.now_ns";
+
+/// Whether a function's answer is another one each time.
+pub(crate) fn varies(name: &str) -> bool {
+    name == CLOCK || name.starts_with("rand.") || name.starts_with("uuid.")
+}
+
 /// Makes `time.now_ns()` say the time of the question.
 pub(crate) fn set_clock(engine: &mut Engine, now: SystemTime) -> Result<(), String> {
     let since = now.duration_since(SystemTime::UNIX_EPOCH).map_err(|error| error.to_string())?;
     let nanoseconds = Value::from(since.as_nanos());
     let clock = move |_: Vec<Value>| Ok(nanoseconds.clone());
-    engine.add_extension("time.now_ns".to_owned(), 0, Box::new(clock)).map_err(|error| error.to_string())
+    engine.add_extension(CLOCK.to_owned(), 0, Box::new(clock)).map_err(|error| error.to_string())
 }
 
 /// The numbers from one bound to the other, both included, upward or downward.

@@ -11,10 +11,10 @@ use super::place::{ROOTS, Role, spelled};
 const LEVELS_MAX: usize = 512;
 
 /// The input that a list has not, so that what decides listing may not read it.
-const ARGUMENTS: [&str; 3] = ["input", "call", "arguments"];
+const ARGUMENTS: [&str; 2] = ["call", "arguments"];
 
 /// The rules that the gateway asks.
-const ASKED: [&str; 4] = ["allow", "deny", "visible", "obligations"];
+const ASKED: [&str; 5] = ["allow", "deny", "visible", "needs_scopes", "obligations"];
 
 /// Runs all checks.
 pub(crate) fn problems(modules: &[Module]) -> Vec<Problem> {
@@ -58,6 +58,9 @@ fn asked_rules(module: &Module, problems: &mut Vec<Problem>) {
         };
         let (fits, form) = match name {
             "deny" => (matches!(rule.shape, Shape::Value | Shape::Set), "deny contains \"reason\" if { … }"),
+            "needs_scopes" => {
+                (matches!(rule.shape, Shape::Value | Shape::Set), "needs_scopes contains \"scope\" if { … }")
+            }
             "obligations" => (rule.shape == Shape::Value, "obligations := { … }"),
             "visible" => (rule.shape == Shape::Value, "visible if { … }"),
             _ => (rule.shape == Shape::Value, "allow if { … }"),

@@ -3,26 +3,36 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::module::{Call, Module, Rule, Shape};
+use crate::reads::Reads;
 
 /// A rule by the position of its module and of itself in it.
 pub(crate) type Position = (usize, usize);
+
+/// What rules read, with all that they use.
+pub(crate) struct RuleReads {
+    /// Of the input.
+    pub(crate) input: Reads,
+    /// The functions that they name, those of the policy set among them.
+    pub(crate) functions: BTreeSet<String>,
+}
 
 /// The rules of some modules, by path from `data`.
 pub(crate) struct Index<'a> {
     modules: &'a [Module],
     rules: BTreeMap<Vec<String>, Vec<Position>>,
-    packages: BTreeSet<Vec<String>>,
+    /// The modules of each package.
+    packages: BTreeMap<Vec<String>, Vec<usize>>,
 }
 
 impl<'a> Index<'a> {
     /// Of all modules, or only of those that decisions see.
     pub(crate) fn new(modules: &'a [Module], with_tests: bool) -> Self {
-        let mut index = Self { modules, rules: BTreeMap::new(), packages: BTreeSet::new() };
+        let mut index = Self { modules, rules: BTreeMap::new(), packages: BTreeMap::new() };
         for (number, module) in modules.iter().enumerate() {
             if !with_tests && !module.decides() {
                 continue;
             }
-            index.packages.insert(module.own(&[]));
+            index.packages.entry(module.own(&[])).or_default().push(number);
             for (position, rule) in module.rules.iter().enumerate() {
                 index.rules.entry(module.own(&rule.name)).or_default().push((number, position));
             }
@@ -50,7 +60,36 @@ impl<'a> Index<'a> {
 
     /// A package at or below this path.
     pub(crate) fn package_below(&self, path: &[String]) -> Option<&Vec<String>> {
-        self.packages.range(path.to_vec()..).next().filter(|name| name.starts_with(path))
+        let (name, _) = self.packages.range(path.to_vec()..).next()?;
+        Some(name).filter(|name| name.starts_with(path))
+    }
+
+    /// The modules of the packages above a path.
+    pub(crate) fn packages_above(&self, path: &[String]) -> impl Iterator<Item = usize> {
+        let above = (1..path.len()).filter_map(|length| path.get(..length));
+        above.filter_map(|above| self.packages.get(above)).flatten().copied()
+    }
+
+    /// The modules of the packages at, above or below a path: all that a read of it can see.
+    fn modules_around(&self, path: &[String]) -> impl Iterator<Item = usize> {
+        let below = self.packages.range(path.to_vec()..).take_while(|(name, _)| name.starts_with(path));
+        self.packages_above(path).chain(below.flat_map(|(_, modules)| modules).copied())
+    }
+
+    /// The modules that a module needs beside it: whose rules it uses, and all that its reads and imports can see.
+    pub(crate) fn needed(&self, number: usize) -> BTreeSet<usize> {
+        let Some(module) = self.modules.get(number) else { return BTreeSet::new() };
+        let mut needed: BTreeSet<usize> =
+            self.packages.get(&module.own(&[])).into_iter().flatten().copied().collect();
+        let reads =
+            module.rules.iter().flat_map(|rule| &rule.uses.reads).map(|read| module.resolve(&read.path));
+        let imports = module.imports.values().map(|import| import.path.clone());
+        for path in reads.chain(imports).filter(|path| path.first().is_some_and(|root| root == "data")) {
+            needed.extend(self.modules_around(&path));
+        }
+        let rules = (0..module.rules.len()).flat_map(|rule| self.used((number, rule), true));
+        needed.extend(rules.map(|(module, _)| module));
+        needed
     }
 
     /// The definitions of the function that a call means, none for a built-in or nothing.
@@ -74,21 +113,47 @@ impl<'a> Index<'a> {
         used
     }
 
-    /// The first rule, at or behind these, that can read `target` of the input, or something around it.
-    pub(crate) fn reader(&self, from: &[Position], target: &[&str]) -> Option<(&'a Module, u32)> {
+    /// These rules and all that they use, directly or through others.
+    pub(crate) fn reached(&self, from: &[Position]) -> Vec<Position> {
         let mut seen: BTreeSet<Position> = from.iter().copied().collect();
-        let mut waiting = from.to_vec();
-        while let Some(position) = waiting.pop() {
-            let (module, rule) = self.get(position)?;
+        let mut reached = from.to_vec();
+        let mut next = 0_usize;
+        while let Some(position) = reached.get(next).copied() {
+            reached.extend(self.used(position, true).into_iter().filter(|used| seen.insert(*used)));
+            next = next.saturating_add(1);
+        }
+        reached
+    }
+
+    /// What these rules read, with all that they use.
+    pub(crate) fn reads(&self, from: &[Position]) -> RuleReads {
+        let mut found = RuleReads { input: Reads::nothing(), functions: BTreeSet::new() };
+        for (module, rule) in self.reached(from).into_iter().filter_map(|position| self.get(position)) {
             for read in &rule.uses.reads {
-                let path = module.resolve(&read.path);
-                if path.iter().zip(target).all(|(part, wanted)| part == wanted) {
-                    return Some((module, read.line));
+                if let [root, path @ ..] = module.resolve(&read.path).as_slice()
+                    && root == "input"
+                {
+                    found.input.add(path);
                 }
             }
-            waiting.extend(self.used(position, true).into_iter().filter(|used| seen.insert(*used)));
+            found.functions.extend(rule.uses.named_functions());
         }
-        None
+        found
+    }
+
+    /// The first rule, at or behind these, that can read this part of the input, and its line.
+    pub(crate) fn reader(&self, from: &[Position], target: &[&str]) -> Option<(&'a Module, u32)> {
+        self.reached(from).into_iter().filter_map(|position| self.get(position)).find_map(|(module, rule)| {
+            let reads = |path: &[String]| {
+                let mut reads = Reads::nothing();
+                reads.add(path);
+                reads.touches(target)
+            };
+            let read = rule.uses.reads.iter().find(|read| {
+                matches!(module.resolve(&read.path).as_slice(), [root, path @ ..] if root == "input" && reads(path))
+            })?;
+            Some((module, read.line))
+        })
     }
 
     /// The functions that call themselves, directly or through others.

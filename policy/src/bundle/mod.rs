@@ -2,6 +2,7 @@
 
 mod builtins;
 mod checks;
+mod groups;
 mod index;
 mod module;
 mod place;
@@ -12,7 +13,9 @@ use std::fmt;
 use aws_lc_rs::digest;
 use regorus::{Engine, Value};
 
-pub(crate) use builtins::set_clock;
+pub(crate) use builtins::{CLOCK, set_clock, varies};
+pub(crate) use groups::Groups;
+pub(crate) use index::{Index, RuleReads};
 pub(crate) use module::{Module, reference};
 pub(crate) use place::{Role, spelled};
 
@@ -105,14 +108,24 @@ impl Bundle {
         format!("sha256:{hex}")
     }
 
-    /// An engine that is ready to be cloned for each question, with or without the tests.
+    /// The files, in the order of their paths.
+    pub(crate) fn into_sources(self) -> Vec<SourceFile> {
+        self.sources
+    }
+
+    /// An engine with all modules in it, with or without the tests.
     pub(crate) fn engine(&self, with_tests: bool) -> Result<Engine, Vec<Problem>> {
         let chosen: Vec<&Module> =
             self.modules.iter().filter(|module| with_tests || module.decides()).collect();
-        self.prepared(&chosen).map_err(|first| {
+        self.prepared(&chosen)
+    }
+
+    /// An engine with some modules, ready to be cloned for each question.
+    fn prepared(&self, modules: &[&Module]) -> Result<Engine, Vec<Problem>> {
+        self.first_prepared(modules).map_err(|first| {
             // The engine stops at its first problem; each file alone shows the others.
             let mut problems: Vec<Problem> =
-                chosen.iter().filter_map(|module| self.prepared(&[module]).err()).collect();
+                modules.iter().filter_map(|module| self.first_prepared(&[module]).err()).collect();
             if !problems.iter().any(|problem| problem.path == first.path) {
                 problems.push(first);
             }
@@ -120,17 +133,15 @@ impl Bundle {
         })
     }
 
-    fn prepared(&self, modules: &[&Module]) -> Result<Engine, Problem> {
+    fn first_prepared(&self, modules: &[&Module]) -> Result<Engine, Problem> {
         let path = modules.first().map(|module| module.path.as_str()).unwrap_or_default();
         let mut engine = Engine::new();
         engine.set_strict_builtin_errors(true);
         engine.set_gather_prints(true); // Else a policy's print goes to standard error.
         builtins::bound(&mut engine).map_err(|error| engine_problem(path, &error))?;
-        for source in &self.sources {
-            if modules.iter().any(|module| module.path == source.path) {
-                let added = engine.add_policy(source.path.clone(), source.text.clone());
-                added.map_err(|error| engine_problem(&source.path, &format!("{error:#}")))?;
-            }
+        for module in modules {
+            let added = engine.add_policy(module.path.clone(), module.text().to_owned());
+            added.map_err(|error| engine_problem(&module.path, &format!("{error:#}")))?;
         }
         if let Some(data) = &self.data {
             engine.add_data(data.clone()).map_err(|error| engine_problem("data", &format!("{error:#}")))?;

@@ -100,6 +100,11 @@ impl Module {
         reference(&self.parsed.package.refr).map(|(path, _)| path).unwrap_or_default()
     }
 
+    /// The file's text.
+    pub(crate) fn text(&self) -> &str {
+        self.parsed.package.span.source.get_contents()
+    }
+
     /// Whether decisions see it.
     pub(crate) fn decides(&self) -> bool {
         self.place.role != Role::Test
@@ -109,14 +114,6 @@ impl Module {
     pub(crate) fn rule(&self, name: &str) -> Option<String> {
         let defined = self.rules.iter().any(|rule| rule.name.first().is_some_and(|first| first == name));
         defined.then(|| spelled(&self.own(&[name.to_owned()])))
-    }
-
-    /// Whether some rule calls the built-in of this name.
-    pub(crate) fn calls_builtin(&self, name: &str) -> bool {
-        let uses = || self.rules.iter().map(|rule| &rule.uses);
-        let called = uses().flat_map(|uses| &uses.calls).filter_map(|call| call.name.as_ref());
-        let stand_ins = uses().flat_map(|uses| &uses.stand_ins).map(|read| &read.path);
-        called.chain(stand_ins).any(|path| path.join(".") == name)
     }
 
     /// A path in this module's words, from its root: `data`, `input`, or a rule of its own package.
@@ -208,6 +205,12 @@ pub(crate) fn reference(expr: &Expr) -> Option<(Vec<String>, bool)> {
 }
 
 impl Uses {
+    /// The functions that it calls by name, or puts in the place of others.
+    pub(crate) fn named_functions(&self) -> impl Iterator<Item = String> {
+        let called = self.calls.iter().filter_map(|call| call.name.as_ref());
+        called.chain(self.stand_ins.iter().map(|read| &read.path)).map(|path| path.join("."))
+    }
+
     fn query(&mut self, query: &Query) {
         query.stmts.iter().for_each(|statement| self.statement(statement));
     }

@@ -40,6 +40,9 @@ struct Row {
     detail: Option<String>,
     scopes: Option<Vec<String>>,
     audience: Option<String>,
+    /// What the denial says the subject lacks.
+    #[serde(default)]
+    needs_scopes: Vec<String>,
     ttl_seconds: Option<u64>,
     #[serde(default)]
     audit_full: bool,
@@ -99,7 +102,14 @@ fn check(row: &Row, shared: &BTreeMap<String, String>, place: &str) {
     let budget = Budget { evaluation: Duration::from_millis(row.budget_ms.unwrap_or(1_000)) };
     let set = PolicySet::compile(&files, budget).unwrap_or_else(|problems| panic!("{place}: {problems:?}"));
     let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
-    let question = Question { entry: row.entry.entry(), input: &row.input, now, permit_ttl_max: TTL_MAX };
+    let question = Question {
+        entry: row.entry.entry(),
+        input: &row.input,
+        now,
+        permit_ttl_max: TTL_MAX,
+        ends: now + TTL_MAX,
+        epoch: 0,
+    };
 
     match set.decide(&question) {
         Decision::Permit(permit) => {
@@ -118,6 +128,7 @@ fn check(row: &Row, shared: &BTreeMap<String, String>, place: &str) {
             assert_eq!(row.want, Want::Deny, "{place}: {denial:?}");
             let reason = row.reason.as_deref().unwrap_or("not_allowed");
             assert_eq!(denial.reason().code(), reason, "{place}: {denial:?}");
+            assert_eq!(denial.needs_scopes(), row.needs_scopes, "{place}");
             assert_eq!(denial.revision(), set.revision(), "{place}");
             if let Some(detail) = &row.detail {
                 assert!(denial.detail().contains(detail), "{place}: {denial:?}");

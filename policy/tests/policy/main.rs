@@ -1,8 +1,10 @@
 //! The policy set as its users meet it: decision tables, problems at load, the starter policy, the documentation.
 #![allow(clippy::unwrap_used, reason = "a test ends by panicking")]
 
+mod cache;
 mod cases;
 mod documentation;
+mod groups;
 mod load;
 mod safety;
 mod starter;

@@ -10,10 +10,18 @@ use crate::source;
 
 const SECOND: Budget = Budget { evaluation: Duration::from_secs(1) };
 
+const MINUTE: Duration = Duration::from_secs(60);
+
 fn reason(set: &PolicySet, input: &Value) -> String {
     let entry = Entry::Tool { server: "s3", tool: "get_object" };
-    let question =
-        Question { entry, input, now: SystemTime::UNIX_EPOCH, permit_ttl_max: Duration::from_secs(60) };
+    let question = Question {
+        entry,
+        input,
+        now: SystemTime::UNIX_EPOCH,
+        permit_ttl_max: MINUTE,
+        ends: SystemTime::UNIX_EPOCH + MINUTE,
+        epoch: 0,
+    };
     match set.decide(&question) {
         Decision::Permit(_) => "permit".to_owned(),
         Decision::Denial(denial) => denial.reason().code().to_owned(),

@@ -7,13 +7,22 @@ use serde_json::{Value, json};
 
 use crate::{files, folder};
 
+const MINUTE: Duration = Duration::from_secs(60);
+
 fn starter() -> PolicySet {
     let budget = Budget { evaluation: Duration::from_secs(1) };
     PolicySet::compile(&files(&folder("rego/starter")), budget).unwrap()
 }
 
-fn question<'a>(entry: Entry<'a>, input: &'a Value) -> Question<'a> {
-    Question { entry, input, now: SystemTime::UNIX_EPOCH, permit_ttl_max: Duration::from_secs(60) }
+fn question<'a>(entry: Entry<'a>, input: &'a Value) -> Question<'a, Value> {
+    Question {
+        entry,
+        input,
+        now: SystemTime::UNIX_EPOCH,
+        permit_ttl_max: MINUTE,
+        ends: SystemTime::UNIX_EPOCH + MINUTE,
+        epoch: 0,
+    }
 }
 
 /// `permit`, or the reason.

@@ -34,6 +34,11 @@ impl<'a> Members<'a> {
         self.0.iter().all(|(name, _)| keys.contains(&name.as_ref()))
     }
 
+    /// What stands under all keys.
+    pub(crate) fn values(&self) -> impl Iterator<Item = &'a RawValue> {
+        self.0.iter().map(|(_, value)| *value)
+    }
+
     /// What stands under `key`, `null` included.
     pub(crate) fn get(&self, key: &str) -> Result<Option<&'a RawValue>, MemberError> {
         let mut found = None;

@@ -227,7 +227,7 @@ impl<'a> Scanner<'a> {
         let held = match (integer, negative) {
             (true, true) => text.parse::<i64>().is_ok_and(|number| number != 0),
             (true, false) => text.parse::<u64>().is_ok(),
-            (false, _) => text.parse::<f64>().is_ok_and(f64::is_finite),
+            (false, _) => is_exact(text),
         };
         if held { Ok(()) } else { Err(JsonError::Number { offset: self.offset }) }
     }
@@ -276,6 +276,35 @@ impl<'a> Scanner<'a> {
     fn syntax(&self) -> JsonError {
         JsonError::Syntax { offset: self.offset }
     }
+}
+
+/// Whether a decimal has the value that a double holding it is written with: what readers with more digits see is what
+/// readers with doubles see.
+fn is_exact(decimal: &str) -> bool {
+    let Ok(double) = decimal.parse::<f64>() else { return false };
+    let scientific = decimal.contains(['e', 'E']) || decimal.len() > DIGITS_KEPT;
+    if !scientific {
+        return true;
+    }
+    double.is_finite() && digits_and_point(decimal) == digits_and_point(&format!("{double:e}"))
+}
+
+/// So many significant digits survive a double and back, whatever they are.
+const DIGITS_KEPT: usize = 15;
+
+/// A number's digits without the zeros around them, and where its point stands counted from their start.
+fn digits_and_point(number: &str) -> Option<(String, i64)> {
+    let (mantissa, exponent) = number.split_once(['e', 'E']).unwrap_or((number, "0"));
+    let (whole, fraction) = mantissa.trim_start_matches('-').split_once('.').unwrap_or((mantissa, ""));
+    let whole = whole.trim_start_matches('-');
+    let all = [whole, fraction].concat();
+    let digits = all.trim_start_matches('0');
+    if digits.is_empty() {
+        return Some((String::new(), 0)); // Zero, wherever its point is.
+    }
+    let leading = i64::try_from(all.len().checked_sub(digits.len())?).ok()?;
+    let point = i64::try_from(whole.len()).ok()?.checked_sub(leading)?;
+    Some((digits.trim_end_matches('0').to_owned(), point.checked_add(exponent.parse().ok()?)?))
 }
 
 impl Place {

@@ -69,7 +69,7 @@ pub enum Fault {
     /// No method, or one that isn't a string.
     #[error("the method is missing or not a string")]
     Method,
-    /// A response: servers may not ask anything of clients here yet.
+    /// A response, though the server may not ask anything of its clients, or not in this version.
     #[error("responses from clients are not accepted")]
     ClientResponse,
     /// Parameters that don't have the method's shape.

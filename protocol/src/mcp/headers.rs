@@ -16,7 +16,7 @@ const NAME: &str = "mcp-name";
 const SESSION_ID: &str = "mcp-session-id";
 const PARAM_PREFIX: &str = "mcp-param-";
 const PARAM: &str = "mcp-param-*";
-const SESSION_ID_BYTES_MAX: usize = 1024;
+const SESSION_ID_BYTES_MAX: usize = 2048;
 
 /// What the headers claim.
 pub(super) struct Headers<'a> {

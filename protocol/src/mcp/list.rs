@@ -1,7 +1,7 @@
 //! Lists on their way back: the items that may be seen stay as they came, byte for byte; the others go.
 
-use super::{ListKind, Version};
-use crate::json::{MemberError, Members, string};
+use super::{ListKind, MessageError, Version};
+use crate::json::{Members, string};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::ops::Range;
@@ -15,39 +15,10 @@ pub struct Item<'a> {
     pub raw: &'a RawValue,
 }
 
-/// Why a list can't be filtered, and so must not pass.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ListError {
-    /// Not a JSON-RPC message.
-    #[error("the answer is not a JSON object")]
-    NotAMessage,
-    /// Two readers could find two lists, or two names.
-    #[error("the answer repeats a key on the way to its items")]
-    DuplicateKey,
-    /// The same, for readers that ignore case.
-    #[error("a key on the way to the items differs from the right one in case only")]
-    CaseVariant,
-    /// Not an object.
-    #[error("the result is not an object")]
-    Result,
-    /// Not an array.
-    #[error("the list is not an array")]
-    List,
-    /// No name or URI, so nobody can say who may see it.
-    #[error("an item has no name")]
-    Item,
-}
-
-impl From<MemberError> for ListError {
-    fn from(error: MemberError) -> Self {
-        match error {
-            MemberError::Duplicate => Self::DuplicateKey,
-            MemberError::CaseVariant => Self::CaseVariant,
-        }
-    }
-}
-
 impl ListKind {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Tools, Self::Resources, Self::ResourceTemplates, Self::Prompts];
+
     /// The key in the result that holds the list.
     pub fn list_key(self) -> &'static str {
         match self {
@@ -68,29 +39,32 @@ impl ListKind {
     }
 }
 
-/// Filters one JSON-RPC response to a list call: what `keep` is false for goes, everything else stays as it came.
+/// A JSON-RPC response without those items of its lists that `keep` is false for; everything else stays as it came.
+/// An answer may hold another list than the one that was asked for, so every kind is looked for.
 ///
 /// In 2026-07-28 a filtered list gets `cacheScope: "private"`, whether or not anything went (SEP-2549: what varies by
-/// caller is not public). An error response, a result without the list, and notifications pass unchanged.
-///
-/// # Errors
-/// [`ListError`]: it can't be said what the list holds.
-pub fn filter_list(
-    kind: ListKind,
+/// caller is not public). An error response, a result without a list, and notifications pass unchanged.
+pub(super) fn filtered<'a>(
     version: Version,
-    body: &[u8],
-    keep: &mut dyn FnMut(&Item<'_>) -> bool,
-) -> Result<Vec<u8>, ListError> {
-    let text = std::str::from_utf8(body).map_err(|_| ListError::NotAMessage)?;
-    let message = Members::of_text(text).ok_or(ListError::NotAMessage)?;
+    text: &'a str,
+    message: &Members<'a>,
+    keep: &mut dyn FnMut(ListKind, &Item<'_>) -> bool,
+) -> Result<Cow<'a, [u8]>, MessageError> {
+    let unchanged = Ok(Cow::Borrowed(text.as_bytes()));
     let Some(raw_result) = message.get("result")?.filter(|result| result.get() != "null") else {
-        return Ok(body.to_vec());
+        return unchanged;
     };
-    let result = Members::of(raw_result).ok_or(ListError::Result)?;
-    let Some(raw_list) = result.get(kind.list_key())? else { return Ok(body.to_vec()) };
-    let mut edits = Vec::new();
-    if let Some(list) = kept(kind, raw_list, keep)? {
-        edits.push((place(text, raw_list.get())?, list));
+    let result = Members::of(raw_result).ok_or(MessageError::Result)?;
+    let (mut edits, mut lists) = (Vec::new(), 0_usize);
+    for kind in ListKind::ALL {
+        let Some(raw_list) = result.get(kind.list_key())? else { continue };
+        lists = lists.saturating_add(1);
+        if let Some(list) = kept(kind, raw_list, keep)? {
+            edits.push((place(text, raw_list.get())?, list));
+        }
+    }
+    if lists == 0 {
+        return unchanged;
     }
     if version.is_stateless() {
         const PRIVATE: &str = r#""private""#;
@@ -104,21 +78,21 @@ pub fn filter_list(
             }
         }
     }
-    edited(text, edits)
+    if edits.is_empty() { unchanged } else { edited(text, edits).map(Cow::Owned) }
 }
 
 /// The list without what goes; None if nothing does.
 fn kept(
     kind: ListKind,
     list: &RawValue,
-    keep: &mut dyn FnMut(&Item<'_>) -> bool,
-) -> Result<Option<String>, ListError> {
-    let items: Vec<&RawValue> = serde_json::from_str(list.get()).map_err(|_| ListError::List)?;
+    keep: &mut dyn FnMut(ListKind, &Item<'_>) -> bool,
+) -> Result<Option<String>, MessageError> {
+    let items: Vec<&RawValue> = serde_json::from_str(list.get()).map_err(|_| MessageError::List)?;
     let mut stay = Vec::with_capacity(items.len());
     for raw in &items {
-        let item = Members::of(raw).ok_or(ListError::Item)?;
-        let key = item.get(kind.item_key())?.and_then(string).ok_or(ListError::Item)?;
-        if keep(&Item { key, raw }) {
+        let item = Members::of(raw).ok_or(MessageError::Item)?;
+        let key = item.get(kind.item_key())?.and_then(string).ok_or(MessageError::Item)?;
+        if keep(kind, &Item { key, raw }) {
             stay.push(raw.get());
         }
     }
@@ -126,22 +100,22 @@ fn kept(
 }
 
 /// Where a part that was borrowed from a text stands in it.
-fn place(text: &str, part: &str) -> Result<Range<usize>, ListError> {
+fn place(text: &str, part: &str) -> Result<Range<usize>, MessageError> {
     let from = part.as_ptr().addr().checked_sub(text.as_ptr().addr());
     let range = from.map(|from| from..from.saturating_add(part.len()));
-    range.filter(|range| text.get(range.clone()) == Some(part)).ok_or(ListError::NotAMessage)
+    range.filter(|range| text.get(range.clone()) == Some(part)).ok_or(MessageError::NotAMessage)
 }
 
-fn edited(text: &str, mut edits: Vec<(Range<usize>, String)>) -> Result<Vec<u8>, ListError> {
+fn edited(text: &str, mut edits: Vec<(Range<usize>, String)>) -> Result<Vec<u8>, MessageError> {
     edits.sort_by_key(|(range, _)| range.start);
     let mut out = Vec::with_capacity(text.len());
     let mut done = 0;
     for (range, replacement) in edits {
-        out.extend_from_slice(text.get(done..range.start).ok_or(ListError::NotAMessage)?.as_bytes());
+        out.extend_from_slice(text.get(done..range.start).ok_or(MessageError::NotAMessage)?.as_bytes());
         out.extend_from_slice(replacement.as_bytes());
         done = range.end;
     }
-    out.extend_from_slice(text.get(done..).ok_or(ListError::NotAMessage)?.as_bytes());
+    out.extend_from_slice(text.get(done..).ok_or(MessageError::NotAMessage)?.as_bytes());
     Ok(out)
 }
 

@@ -6,7 +6,7 @@ use super::{Fault, ListKind, Version};
 /// One method.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MethodRow {
-    /// As it is written on the wire; a GET and a DELETE have names of ours.
+    /// As it is written on the wire; an answer, a GET and a DELETE have names of ours.
     pub method: &'static str,
     /// How it comes.
     pub form: Form,
@@ -29,6 +29,8 @@ pub enum Form {
     Request,
     /// A message without.
     Notification,
+    /// A message that answers a request of the server.
+    Answer,
     /// An HTTP GET.
     Get,
     /// An HTTP DELETE.
@@ -117,6 +119,7 @@ const METHODS: &[MethodRow] = &[
         TargetKind::Protocol,
         Arguments::None,
     ),
+    row("session/answer", LEGACY, Form::Answer, TargetKind::Protocol, Arguments::None),
     row("session/stream", LEGACY, Form::Get, TargetKind::Protocol, Arguments::None),
     row("session/end", LEGACY, Form::Delete, TargetKind::Protocol, Arguments::None),
 ];
@@ -126,7 +129,7 @@ pub fn methods() -> &'static [MethodRow] {
     METHODS
 }
 
-/// The row of a method as it came: a message can't name what only GET and DELETE do.
+/// The row of a method as it came: a message can't name what only an answer, a GET or a DELETE does.
 pub(super) fn row_of(method: &str, version: Version, message: bool) -> Result<&'static MethodRow, Fault> {
     let row = METHODS.iter().find(|row| {
         let in_era = if version.is_stateless() { row.stateless } else { row.legacy };
@@ -134,7 +137,9 @@ pub(super) fn row_of(method: &str, version: Version, message: bool) -> Result<&'
     });
     match row {
         Some(row) => Ok(row),
-        None if method.starts_with("tasks/") => Err(Fault::Tasks { version }),
+        None if method.starts_with("tasks/") || method.starts_with("notifications/tasks/") => {
+            Err(Fault::Tasks { version })
+        }
         None => Err(Fault::UnknownMethod { version }),
     }
 }

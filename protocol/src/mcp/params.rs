@@ -25,10 +25,14 @@ impl<'a> Params<'a> {
         params.map(|params| object(params, "params")).transpose().map(Self)
     }
 
-    /// Whether policy sees all that a call which touches something says, `_meta` aside. Members that later versions
-    /// or extensions add (`task`, `inputResponses`, `requestState`) come with their support here.
-    pub(super) fn are_all_judged(&self, row: &MethodRow) -> Result<(), Fault> {
+    /// Whether policy sees all that a call which touches something says, `_meta` aside, and what `answers` the server
+    /// where it may ask. Members that extensions add (`task`) come with their support here.
+    pub(super) fn are_all_judged(&self, row: &MethodRow, answers: bool) -> Result<(), Fault> {
         let members: &[&str] = match row.target {
+            TargetKind::Tool | TargetKind::Prompt if answers => {
+                &["_meta", "name", "arguments", "inputResponses", "requestState"]
+            }
+            TargetKind::Resource if answers => &["_meta", "uri", "inputResponses", "requestState"],
             TargetKind::Tool | TargetKind::Prompt => &["_meta", "name", "arguments"],
             TargetKind::Resource => &["_meta", "uri"],
             TargetKind::Reference => &["_meta", "ref", "argument", "context"],

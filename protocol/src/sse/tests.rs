@@ -98,6 +98,14 @@ fn an_event_without_data_can_be_given_some() {
 }
 
 #[test]
+fn an_event_can_lose_its_data_and_keep_its_place() {
+    let without = |text: &str| events(text.as_bytes(), 1000).remove(0).without_data();
+    assert_eq!(without("event: message\nid: 7\nretry: 3\ndata: x\ndata: y\n\n"), "id: 7\nretry: 3\n\n");
+    assert_eq!(without("data: x\n\n"), ":\n\n");
+    assert_eq!(events(&without("id: 7\ndata: x\n\n"), 1000).remove(0).data(), None);
+}
+
+#[test]
 fn a_line_that_only_a_lenient_reader_takes_for_a_field_is_not_written_again() {
     let plain = |text: &str| events(text.as_bytes(), 1000).remove(0).plain(Some(b"x"));
     for odd in

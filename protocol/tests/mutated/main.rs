@@ -20,6 +20,19 @@ const LISTS: &[&str] = &[
     r#"{"jsonrpc":"2.0","id":1,"result":{"prompts":[],"resourceTemplates":[{"uriTemplate":"a"}]}}"#,
 ];
 
+const ANSWERS: &[&str] = &[
+    concat!(
+        "\u{1}",
+        r#"{"jsonrpc":"2.0","id":1,"result":{"resultType":"complete","content":[{"type":"text","text":"a\"b"}]}}"#
+    ),
+    concat!(
+        "\u{2}",
+        r#"{"id":1,"result":{"inputRequests":{"a":{"method":"elicitation/create"}},"resultType":"input_required"}}"#
+    ),
+    concat!("\u{3}", r#"{"jsonrpc":"2.0","id":"x","method":"roots/list","params":{}}"#),
+    concat!("\u{4}", r#"{"error":{"code":-1,"message":"m"},"id":null}"#),
+];
+
 const STREAMS: &[&str] = &[
     "\u{1}\u{FEFF}id: 1\r\ndata: {\"a\":1}\r\ndata: b\r\n\r\n: comment\r\n\r\ndata\r\n\r\n",
     "\u{2}event: message\ndata:one\n\nretry: 3\n\ndata: two\rdata: three\r\rdata: half",
@@ -54,6 +67,7 @@ const PIECES: &[&[u8]] = &[
     b"\"id\":1,",
     b"\"params\":{},",
     b"\"result\":{},",
+    b"\"resultType\":\"input_required\",",
     b"18446744073709551616",
 ];
 
@@ -118,6 +132,11 @@ fn a_call_is_what_another_parser_reads_in_the_body() {
 #[test]
 fn a_list_loses_what_goes_and_nothing_else() {
     holds(LISTS, properties::list);
+}
+
+#[test]
+fn an_answer_that_streams_by_hides_nothing() {
+    holds(ANSWERS, properties::answer);
 }
 
 #[test]

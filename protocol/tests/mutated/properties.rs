@@ -5,10 +5,11 @@
 
 use http::{HeaderMap, HeaderValue, Method};
 use protocol::json;
-use protocol::mcp::{self, HttpRequest, ListKind, Target, Version};
+use protocol::mcp::{self, HttpRequest, Item, ListKind, MessageError, ServerMessage, Target, Version, Watch};
 use protocol::sse::{Event, Events};
 use serde::de::IgnoredAny;
-use serde_json::Value;
+use serde_json::{Map, Value};
+use std::borrow::Cow;
 
 /// What the scanner accepts, serde_json reads; and what it writes then, the scanner accepts.
 pub(crate) fn json(bytes: &[u8]) -> bool {
@@ -87,23 +88,47 @@ fn decoded(body: &[u8], version: Version, limits: &mcp::Limits) -> bool {
 
 /// A list from which nothing goes stays as it came; one from which everything goes has nothing left.
 pub(crate) fn list(body: &[u8]) -> bool {
-    let mut good = true;
-    for kind in [ListKind::Tools, ListKind::Resources, ListKind::ResourceTemplates, ListKind::Prompts] {
-        let all = mcp::filter_list(kind, Version::V2025_11_25, body, &mut |_| true);
-        let none = mcp::filter_list(kind, Version::V2026_07_28, body, &mut |_| false);
-        let (Ok(all), Ok(none)) = (all, none) else {
-            good = false;
-            continue;
-        };
-        assert_eq!(all, body);
-        let mut seen = 0;
-        let again = mcp::filter_list(kind, Version::V2026_07_28, &none, &mut |_| {
-            seen += 1;
-            false
-        });
-        assert_eq!((again, seen), (Ok(none), 0));
+    let all = filtered(Version::V2025_11_25, body, &mut |_, _| true);
+    let none = filtered(Version::V2026_07_28, body, &mut |_, _| false);
+    let (Ok(all), Ok(none)) = (all, none) else { return false };
+    assert_eq!(all, body);
+    let mut seen = 0;
+    let again = filtered(Version::V2026_07_28, &none, &mut |_, _| {
+        seen += 1;
+        false
+    });
+    assert_eq!((again, seen), (Ok(none), 0));
+    true
+}
+
+fn filtered(
+    version: Version,
+    body: &[u8],
+    keep: &mut dyn FnMut(ListKind, &Item<'_>) -> bool,
+) -> Result<Vec<u8>, MessageError> {
+    ServerMessage::read(body)?.filtered(version, keep).map(Cow::into_owned)
+}
+
+/// However an answer is cut, the same is seen of it, and all that another parser finds in it. The first byte says
+/// where it is cut.
+pub(crate) fn answer(bytes: &[u8]) -> bool {
+    let Some((size, body)) = bytes.split_first() else { return false };
+    let seen = watched(body, body.len().max(1));
+    assert_eq!(watched(body, usize::from(*size).max(1)), seen);
+    let Ok(message) = serde_json::from_slice::<Map<String, Value>>(body) else { return false };
+    let input = message.get("result").is_some_and(|result| result["resultType"] == "input_required");
+    let asks = message.contains_key("method") || input;
+    assert!(seen == Ok(true) || (!asks && seen == Ok(false)), "{seen:?}");
+    if let Ok(Some(_)) = ServerMessage::read(body).and_then(|message| message.unasked(&[])) {
+        assert_eq!(seen, Ok(true));
     }
-    good
+    true
+}
+
+fn watched(body: &[u8], size: usize) -> Result<bool, MessageError> {
+    let mut watch = Watch::default();
+    body.chunks(size).try_for_each(|chunk| watch.push(chunk))?;
+    watch.finish().map(|()| watch.asks())
 }
 
 /// However a stream is cut, no byte is lost and the same data is seen. The first byte says where it is cut.

@@ -3,20 +3,22 @@
 #![allow(clippy::unwrap_used, reason = "a test ends by panicking")]
 
 use super::*;
+use crate::mcp::ServerMessage;
 
 const TOOLS: &str = r#"{"jsonrpc":"2.0", "id":1,"result" : {"nextCursor":"n","tools":[ {"name":"a","x":12345678901234567890123} ,{"n\u0061me":"b", "inputSchema":{"Name":1,"name":2}}],"ttlMs":1.0},"later":1e999}"#;
 
-fn filtered(kind: ListKind, version: Version, body: &str, names: &[&str]) -> Result<String, ListError> {
-    let bytes = filter_list(kind, version, body.as_bytes(), &mut |item| names.contains(&&*item.key))?;
-    Ok(String::from_utf8(bytes).unwrap())
+fn filtered(version: Version, body: &str, names: &[&str]) -> Result<String, MessageError> {
+    let message = ServerMessage::read(body.as_bytes())?;
+    let bytes = message.filtered(version, &mut |_, item| names.contains(&&*item.key))?;
+    Ok(String::from_utf8(bytes.into_owned()).unwrap())
 }
 
-fn legacy(body: &str, names: &[&str]) -> Result<String, ListError> {
-    filtered(ListKind::Tools, Version::V2025_11_25, body, names)
+fn legacy(body: &str, names: &[&str]) -> Result<String, MessageError> {
+    filtered(Version::V2025_11_25, body, names)
 }
 
-fn stateless(body: &str, names: &[&str]) -> Result<String, ListError> {
-    filtered(ListKind::Tools, Version::V2026_07_28, body, names)
+fn stateless(body: &str, names: &[&str]) -> Result<String, MessageError> {
+    filtered(Version::V2026_07_28, body, names)
 }
 
 #[test]
@@ -54,11 +56,24 @@ fn each_kind_has_its_own_key() {
             r#"{"result":{"resourceTemplates":[{"uriTemplate":"a"},{"uriTemplate":"b"}]}}"#,
         ),
     ] {
-        let answer = filtered(kind, Version::V2025_11_25, body, &["a"]).unwrap();
+        let answer = legacy(body, &["a"]).unwrap();
         assert_eq!(answer.matches('}').count(), 3, "{answer}");
-        let all = filtered(kind, Version::V2025_11_25, body, &["a", "b"]).unwrap();
-        assert_eq!(all, body);
+        assert_eq!(legacy(body, &["a", "b"]).unwrap(), body);
+        let message = ServerMessage::read(body.as_bytes()).unwrap();
+        let none = message.filtered(Version::V2025_11_25, &mut |of, _| of != kind).unwrap();
+        assert!(String::from_utf8_lossy(&none).contains("[]"), "{kind:?}");
     }
+}
+
+#[test]
+fn lists_of_all_kinds_in_one_answer_are_filtered_at_once() {
+    let body = r#"{"result":{"prompts":[{"name":"b"}], "resourceTemplates":[{"uriTemplate":"a"},{"uriTemplate":"b"}],"tools":[{"name":"a"}],"resources":[{"uri":"b"},{"uri":"a"}]}}"#;
+    let kept = r#"{"result":{"prompts":[], "resourceTemplates":[{"uriTemplate":"a"}],"tools":[{"name":"a"}],"resources":[{"uri":"a"}]}}"#;
+    assert_eq!(legacy(body, &["a"]).unwrap(), kept);
+    let private = stateless(body, &["a"]).unwrap();
+    assert_eq!(private, kept.replace(r#""result":{"#, r#""result":{"cacheScope":"private","#));
+    let broken = body.replace(r#"[{"name":"b"}]"#, "1");
+    assert_eq!(legacy(&broken, &["a"]), Err(MessageError::List));
 }
 
 #[test]
@@ -89,7 +104,7 @@ fn a_list_that_two_readers_see_differently_does_not_pass() {
     ];
     for (passes, repeated) in pairs {
         assert!(stateless(passes, &["a"]).is_ok(), "{passes}");
-        assert_eq!(stateless(repeated, &["a"]), Err(ListError::DuplicateKey), "{repeated}");
+        assert_eq!(stateless(repeated, &["a"]), Err(MessageError::DuplicateKey), "{repeated}");
     }
     for variant in [
         r#"{"Result":{"tools":[{"name":"b"}]}}"#,
@@ -97,27 +112,26 @@ fn a_list_that_two_readers_see_differently_does_not_pass() {
         r#"{"result":{"tools":[],"TOOLS":[{"name":"b"}]}}"#,
         r#"{"result":{"tools":[{"name":"a","Name":"b"}]}}"#,
     ] {
-        assert_eq!(stateless(variant, &["a"]), Err(ListError::CaseVariant), "{variant}");
+        assert_eq!(stateless(variant, &["a"]), Err(MessageError::CaseVariant), "{variant}");
     }
 }
 
 #[test]
 fn what_can_not_be_read_does_not_pass() {
     for (body, why) in [
-        ("", ListError::NotAMessage),
-        ("[]", ListError::NotAMessage),
-        (r#"[{"result":{"tools":[{"name":"b"}]}}]"#, ListError::NotAMessage),
-        (r#"{"result":{"tools":[]}} x"#, ListError::NotAMessage),
-        (r#"{"result":[{"name":"b"}]}"#, ListError::Result),
-        (r#"{"result":{"tools":{"name":"b"}}}"#, ListError::List),
-        (r#"{"result":{"tools":null}}"#, ListError::List),
-        (r#"{"result":{"tools":["b"]}}"#, ListError::Item),
-        (r#"{"result":{"tools":[{"title":"b"}]}}"#, ListError::Item),
-        (r#"{"result":{"tools":[{"name":1}]}}"#, ListError::Item),
-        (r#"{"result":{"tools":[{"name":"\ud800"}]}}"#, ListError::Item),
+        ("", MessageError::NotAMessage),
+        ("[]", MessageError::NotAMessage),
+        (r#"[{"result":{"tools":[{"name":"b"}]}}]"#, MessageError::NotAMessage),
+        (r#"{"result":{"tools":[]}} x"#, MessageError::NotAMessage),
+        (r#"{"result":[{"name":"b"}]}"#, MessageError::Result),
+        (r#"{"result":{"tools":{"name":"b"}}}"#, MessageError::List),
+        (r#"{"result":{"tools":null}}"#, MessageError::List),
+        (r#"{"result":{"tools":["b"]}}"#, MessageError::Item),
+        (r#"{"result":{"tools":[{"title":"b"}]}}"#, MessageError::Item),
+        (r#"{"result":{"tools":[{"name":1}]}}"#, MessageError::Item),
+        (r#"{"result":{"tools":[{"name":"\ud800"}]}}"#, MessageError::Item),
     ] {
         assert_eq!(stateless(body, &["a", "b"]), Err(why), "{body}");
     }
-    let broken = filter_list(ListKind::Tools, Version::V2026_07_28, b"{\"result\":\"\xFF\"}", &mut |_| true);
-    assert_eq!(broken, Err(ListError::NotAMessage));
+    assert_eq!(ServerMessage::read(b"{\"result\":\"\xFF\"}").err(), Some(MessageError::NotAMessage));
 }

@@ -182,6 +182,34 @@ fn an_answer_from_a_client_is_refused() {
 }
 
 #[test]
+fn an_answer_is_taken_where_the_server_may_ask() {
+    let answering = |body: &str| {
+        let mut request = Request::legacy(body);
+        request.limits.client_answers = true;
+        request
+    };
+    for answer in [
+        r#"{"jsonrpc":"2.0","id":1,"result":{}}"#,
+        r#"{"jsonrpc":"2.0","id":"a","error":{"code":1,"message":""}}"#,
+    ] {
+        let call = answering(answer).accepted();
+        assert_eq!((call.method.as_str(), call.target), ("session/answer", Target::Protocol));
+        assert_eq!((call.id.is_none(), call.session.as_deref()), (true, Some("s-1")));
+        assert_eq!(Request::legacy(answer).refused().2, "client_response_refused");
+    }
+    for odd in [
+        r#"{"jsonrpc":"2.0","id":1,"method":"ping","result":{}}"#,
+        r#"{"jsonrpc":"2.0","id":1,"params":{},"result":{}}"#,
+        r#"{"jsonrpc":"2.0","id":null,"result":{}}"#,
+        r#"{"jsonrpc":"2.0","result":{}}"#,
+    ] {
+        assert_eq!(answering(odd).refused().2, "client_response_refused", "{odd}");
+    }
+    let named = answering(r#"{"jsonrpc":"2.0","id":1,"result":{}}"#).header("mcp-method", "ping");
+    assert_eq!(named.refused().2, "header_mismatch");
+}
+
+#[test]
 fn a_refusal_knows_the_id_of_its_request() {
     let id = |request: Request| request.decode().unwrap_err().id().map(|id| id.get().to_owned());
     assert_eq!(id(changed(CALL, "tools/call", "tools/cell")).as_deref(), Some(r#""7""#));
@@ -362,9 +390,9 @@ fn an_older_client_that_mirrors_its_body_has_to_do_it_right() {
 #[test]
 fn a_session_id_is_visible_and_short() {
     let of = |value: &str| Request::legacy(PING).header("mcp-session-id", value);
-    assert_eq!(of(&"x".repeat(1024)).accepted().session.unwrap().len(), 1024);
+    assert_eq!(of(&"x".repeat(2048)).accepted().session.unwrap().len(), 2048);
     assert_eq!(Request::legacy(PING).without("mcp-session-id").accepted().session, None);
-    for session in ["x".repeat(1025), "a b".to_owned(), String::new()] {
+    for session in ["x".repeat(2049), "a b".to_owned(), String::new()] {
         assert_eq!(of(&session).refused(), (400, -32600, "invalid_session_id"), "{session}");
     }
 }

@@ -183,3 +183,21 @@ fn a_name_where_nothing_is_named_is_refused() {
     complete.clone().header("mcp-name", "p").accepted();
     assert_eq!(complete.header("mcp-name", "q").refused(), (400, -32020, "header_mismatch"));
 }
+
+#[test]
+fn what_a_server_asked_for_is_said_in_the_next_call_where_it_may_ask() {
+    for member in [r#""inputResponses":{"q":{"action":"accept"}}"#, r#""requestState":"x""#] {
+        let mut call = with_body(&tool(), r#""name":"#, &format!(r#"{member},"name":"#));
+        assert_eq!(call.refused().2, "unknown_parameter");
+        call.limits.client_answers = true;
+        assert_eq!(call.accepted().target, Target::Tool { name: "get_object".to_owned() });
+        assert_eq!(with_body(&call, r#""name":"#, r#""task":{},"name":"#).refused().2, "unknown_parameter");
+    }
+    let mut answer = Request::post(r#"{"jsonrpc":"2.0","id":1,"result":{}}"#);
+    answer.limits.client_answers = true;
+    assert_eq!(
+        answer.clone().header("mcp-protocol-version", "2026-07-28").refused().2,
+        "client_response_refused"
+    );
+    assert_eq!(answer.header("mcp-protocol-version", "2025-11-25").accepted().method, "session/answer");
+}

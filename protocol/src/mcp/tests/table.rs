@@ -30,6 +30,7 @@ fn line(row: &MethodRow) -> String {
     let form = match row.form {
         Form::Request => "request",
         Form::Notification => "notification",
+        Form::Answer => "response",
         Form::Get => "GET",
         Form::Delete => "DELETE",
     };
@@ -40,29 +41,79 @@ fn line(row: &MethodRow) -> String {
         Arguments::Level => "`{\"level\": params.level}`",
         Arguments::Notifications => "`params.notifications`",
     };
-    let yes = |yes: bool| if yes { "yes" } else { "" };
+    let lacking = format!("`{}`", refusal(row));
+    let served = |served: bool| if served { "yes" } else { lacking.as_str() };
     let method = format!("`{}`", row.method);
-    let cells = [
+    written([
         method.as_str(),
         form,
-        yes(row.legacy),
-        yes(row.stateless),
+        served(row.legacy),
+        served(row.stateless),
         packages(row),
         row.list.map_or("", items),
         arguments,
-    ];
-    format!(
-        "|{}|",
-        cells.map(|cell| if cell.is_empty() { " ".to_owned() } else { format!(" {cell} ") }).join("|")
-    )
+    ])
 }
+
+/// How a version that lacks it says so.
+fn refusal(row: &MethodRow) -> &'static str {
+    match row.form {
+        Form::Request | Form::Notification => "unknown_method",
+        Form::Answer => "client_response_refused",
+        Form::Get | Form::Delete => "method_not_allowed",
+    }
+}
+
+fn written(cells: [&str; 7]) -> String {
+    let spaced = cells.map(|cell| if cell.is_empty() { " ".to_owned() } else { format!(" {cell} ") });
+    format!("|{}|", spaced.join("|"))
+}
+
+/// What some version or extension has and no call is made of: method and form. All of it is tasks.
+const TASKS: [(&str, Form); 6] = [
+    ("tasks/get", Form::Request),
+    ("tasks/list", Form::Request),
+    ("tasks/result", Form::Request),
+    ("tasks/cancel", Form::Request),
+    ("tasks/update", Form::Request),
+    ("notifications/tasks/status", Form::Notification),
+];
+
+fn tasks_line((method, form): (&str, Form)) -> String {
+    let form = if form == Form::Request { "request" } else { "notification" };
+    let refused = "`tasks_not_supported`";
+    written([&format!("`{method}`"), form, refused, refused, "", "", ""])
+}
+
+/// What clients send by the schemas: unions `ClientRequest` and `ClientNotification`, answers, GET and DELETE. The
+/// tasks of 2025-11-25 and of the extension for 2026-07-28 stand above.
+const OF_ALL_VERSIONS: &str = "tools/call tools/list prompts/get prompts/list resources/read resources/list \
+    resources/templates/list completion/complete";
+const OF_2025: &str = "initialize ping logging/setLevel resources/subscribe resources/unsubscribe \
+    notifications/initialized notifications/cancelled notifications/progress notifications/roots/list_changed \
+    session/answer session/stream session/end";
+const OF_2026: &str = "server/discover subscriptions/listen";
 
 #[test]
 fn the_document_has_exactly_these_methods() {
     let table = DOCUMENT.split("\n## ").next().unwrap();
-    let written: Vec<&str> = table.lines().filter(|line| line.starts_with("| `")).collect();
-    let expected: Vec<String> = methods().iter().map(line).collect();
-    assert_eq!(written, expected, "docs/mcp-methods.md should say:\n{}\n", expected.join("\n"));
+    let found: Vec<&str> = table.lines().filter(|line| line.starts_with("| `")).collect();
+    let expected: Vec<String> = methods().iter().map(line).chain(TASKS.map(tasks_line)).collect();
+    assert_eq!(found, expected, "docs/mcp-methods.md should say:\n{}\n", expected.join("\n"));
+}
+
+#[test]
+fn every_method_of_the_schemas_is_served() {
+    for (methods_of, legacy, stateless) in
+        [(OF_ALL_VERSIONS, true, true), (OF_2025, true, false), (OF_2026, false, true)]
+    {
+        for method in methods_of.split_whitespace() {
+            let row = methods().iter().find(|row| row.method == method);
+            assert_eq!(row.map(|row| (row.legacy, row.stateless)), Some((legacy, stateless)), "{method}");
+        }
+    }
+    let named = [OF_ALL_VERSIONS, OF_2025, OF_2026].map(|names| names.split_whitespace().count());
+    assert_eq!(named.iter().sum::<usize>(), methods().len());
 }
 
 #[test]
@@ -70,6 +121,7 @@ fn the_document_has_every_refusal_with_its_codes() {
     use crate::json::JsonError;
     let (name, key, requested, version) = ("", "", String::new(), Version::V2026_07_28);
     let json = |error| Fault::Json(error);
+    let refusals = DOCUMENT.split("\n## Refusals\n").nth(1).unwrap();
     let faults = [
         Fault::HttpMethod,
         Fault::ContentType,
@@ -112,7 +164,7 @@ fn the_document_has_every_refusal_with_its_codes() {
     ];
     for error in faults.map(DecodeError::from) {
         let reason = format!("`{}`", error.reason());
-        let row = DOCUMENT.lines().find(|line| line.contains(&reason)).unwrap_or_default();
+        let row = refusals.lines().find(|line| line.contains(&reason)).unwrap_or_default();
         assert!(row.contains(error.http_status().as_str()), "{reason}: {row}");
         assert!(row.contains(&error.rpc_code().to_string()), "{reason}: {row}");
         assert!(error.reason().bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_')));
@@ -141,6 +193,11 @@ fn request(row: &MethodRow, version: Version) -> Request {
         Form::Delete => {
             return Request::without_body(Method::DELETE).header("mcp-protocol-version", version.as_str());
         }
+        Form::Answer => {
+            let mut answer = Request::post(r#"{"jsonrpc":"2.0","id":1,"result":{}}"#);
+            answer.limits.client_answers = true;
+            return answer.header("mcp-protocol-version", version.as_str());
+        }
         Form::Request | Form::Notification => {}
     }
     let mut body = json!({"jsonrpc": "2.0", "method": row.method, "params": params(row, version)});
@@ -162,25 +219,43 @@ fn request(row: &MethodRow, version: Version) -> Request {
     .header("mcp-method", row.method)
 }
 
+/// The same request with one word changed: the method's, or what allows it.
+fn twin(request: &Request, row: &MethodRow) -> Request {
+    match row.form {
+        Form::Get | Form::Delete => return Request { method: Method::PUT, ..request.clone() },
+        Form::Answer => return Request { limits: Limits::default(), ..request.clone() },
+        Form::Request | Form::Notification => {}
+    }
+    let other = format!("{}s", row.method);
+    let body = String::from_utf8(request.body.clone()).unwrap();
+    let body = body.replace(&format!("\"{}\"", row.method), &format!("\"{other}\"")).into_bytes();
+    Request { body, ..request.clone() }.header("mcp-method", &other)
+}
+
+#[test]
+fn tasks_are_refused_by_name_in_every_version() {
+    for (method, form) in TASKS {
+        for version in Version::ALL {
+            let row = MethodRow { method, form, ..methods()[0] };
+            let (status, code, reason) = request(&row, version).refused();
+            let expected = if version.is_stateless() { 404 } else { 400 };
+            assert_eq!((status, code, reason), (expected, -32601, "tasks_not_supported"), "{method}");
+        }
+    }
+}
+
 #[test]
 fn the_decoder_does_what_the_table_says() {
     for row in methods() {
         for version in Version::ALL {
             let served = if version.is_stateless() { row.stateless } else { row.legacy };
-            let mut request = request(row, version);
-            if matches!(row.form, Form::Get | Form::Delete) {
-                request = request.without("mcp-method");
-            }
+            let request = request(row, version);
             if !served {
-                let refused = request.refused().2;
-                assert!(
-                    ["unknown_method", "method_not_allowed"].contains(&refused),
-                    "{} {version:?}",
-                    row.method
-                );
+                assert_eq!(request.refused().2, refusal(row), "{} {version:?}", row.method);
                 continue;
             }
             let call = request.accepted();
+            assert_eq!(twin(&request, row).refused().2, refusal(row), "{}'s twin", row.method);
             assert_eq!((call.method.as_str(), call.version), (row.method, version));
             assert_eq!(call.list, row.list, "{}", row.method);
             assert_eq!(call.id.is_some(), row.form == Form::Request, "{}", row.method);

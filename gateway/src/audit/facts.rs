@@ -1,0 +1,260 @@
+//! What a record says, less its place in the chain, and how that becomes a line.
+
+use super::canonical::{integer, ip, name, string, string_or_null, strings, time};
+use super::chain::Line;
+use http::{Method, Uri};
+use protocol::mcp::Target;
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::time::SystemTime;
+
+/// What is known so far. What is not known is left out of the line.
+#[derive(Debug, Default)]
+pub(super) struct Facts {
+    pub(super) ip: Option<IpAddr>,
+    pub(super) http_method: Option<Method>,
+    pub(super) uri: Option<Uri>,
+    pub(super) caller: Option<String>,
+    pub(super) subject: Option<Subject>,
+    pub(super) actors: Vec<String>,
+    pub(super) version: Option<&'static str>,
+    pub(super) server: Option<String>,
+    pub(super) method: Option<String>,
+    pub(super) target: Option<Target>,
+    pub(super) arguments: Option<String>,
+    pub(super) decision: Option<&'static str>,
+    pub(super) reason: Option<String>,
+    pub(super) package: Option<String>,
+    pub(super) policy: Option<String>,
+    pub(super) credential: Option<Minted>,
+    /// `seq` of the permit's record, where there is one.
+    pub(super) permit: Option<u64>,
+    pub(super) status: Option<u16>,
+    pub(super) bytes: Option<u64>,
+    pub(super) outcome: Option<Outcome>,
+    pub(super) duration_us: Option<u64>,
+    pub(super) count: Option<u64>,
+    pub(super) cause: Option<String>,
+}
+
+/// Whom an access token names.
+#[derive(Debug)]
+pub(super) struct Subject {
+    pub(super) iss: String,
+    pub(super) sub: String,
+    pub(super) jti: Option<String>,
+}
+
+/// For whom and for what a credential was made.
+#[derive(Debug)]
+pub(super) struct Minted {
+    pub(super) audience: String,
+    pub(super) jti: Option<String>,
+    pub(super) scopes: BTreeSet<String>,
+}
+
+/// How a request ended for its caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The last byte of the answer was handed to the caller.
+    Complete,
+    /// The caller hung up before that.
+    CallerGone,
+    /// The upstream broke off, or the permit ended, in the middle of the answer.
+    AnswerBroken,
+}
+
+impl Outcome {
+    fn code(self) -> &'static str {
+        match self {
+            Self::Complete => "complete",
+            Self::CallerGone => "caller_gone",
+            Self::AnswerBroken => "answer_broken",
+        }
+    }
+}
+
+/// A line has about this many bytes.
+const LINE_BYTES: usize = 1024;
+
+impl Facts {
+    /// The record as a line that waits for its place in the chain. The members stand here in the order of RFC 8785, each
+    /// with a comma behind it; the three that the chain adds are cut in where they belong.
+    pub(super) fn line(&self, kind: &'static str, at: SystemTime) -> Line {
+        let mut out = Vec::with_capacity(LINE_BYTES);
+        let o = &mut out;
+        if !self.actors.is_empty() {
+            member(o, "actors", |o| strings(o, &self.actors));
+        }
+        text(o, "arguments", self.arguments.as_deref());
+        number(o, "bytes", self.bytes);
+        text(o, "caller", self.caller.as_deref());
+        text(o, "cause", self.cause.as_deref());
+        number(o, "count", self.count);
+        if let Some(minted) = &self.credential {
+            member(o, "credential", |o| minted.write(o));
+        }
+        text(o, "decision", self.decision);
+        number(o, "duration_us", self.duration_us);
+        let hash_at = o.len();
+        text(o, "http_method", self.http_method.as_ref().map(Method::as_str));
+        if let Some(address) = self.ip {
+            member(o, "ip", |o| ip(o, address));
+        }
+        text(o, "kind", Some(kind));
+        text(o, "method", self.method.as_deref());
+        text(o, "outcome", self.outcome.map(Outcome::code));
+        text(o, "package", self.package.as_deref());
+        text(o, "path", self.uri.as_ref().map(Uri::path));
+        number(o, "permit", self.permit);
+        text(o, "policy", self.policy.as_deref());
+        let prev_at = o.len();
+        text(o, "protocol", self.version.map(|_| "mcp"));
+        text(o, "reason", self.reason.as_deref());
+        let seq_at = o.len();
+        text(o, "server", self.server.as_deref());
+        number(o, "status", self.status.map(u64::from));
+        if let Some(subject) = &self.subject {
+            member(o, "subject", |o| subject.write(o));
+        }
+        match &self.target {
+            Some(Target::Tool { name }) => member(o, "target", |o| only(o, "tool", |o| string(o, name))),
+            Some(Target::Prompt { name }) => member(o, "target", |o| only(o, "prompt", |o| string(o, name))),
+            Some(Target::Resource { uris }) => {
+                member(o, "target", |o| only(o, "resources", |o| strings(o, uris)));
+            }
+            Some(Target::Protocol) | None => {}
+        }
+        member(o, "time", |o| time(o, at));
+        text(o, "version", self.version);
+        Line::new(out, hash_at, prev_at, seq_at)
+    }
+}
+
+impl Subject {
+    fn write(&self, out: &mut Vec<u8>) {
+        object(out, |out| {
+            text(out, "iss", Some(&self.iss));
+            member(out, "jti", |out| string_or_null(out, self.jti.as_deref()));
+            text(out, "sub", Some(&self.sub));
+        });
+    }
+}
+
+impl Minted {
+    fn write(&self, out: &mut Vec<u8>) {
+        object(out, |out| {
+            text(out, "audience", Some(&self.audience));
+            member(out, "jti", |out| string_or_null(out, self.jti.as_deref()));
+            member(out, "scopes", |out| strings(out, &self.scopes));
+        });
+    }
+}
+
+fn member(out: &mut Vec<u8>, key: &str, value: impl FnOnce(&mut Vec<u8>)) {
+    name(out, key);
+    value(out);
+    out.push(b',');
+}
+
+fn text(out: &mut Vec<u8>, key: &str, value: Option<&str>) {
+    if let Some(value) = value {
+        member(out, key, |out| string(out, value));
+    }
+}
+
+fn number(out: &mut Vec<u8>, key: &str, value: Option<u64>) {
+    if let Some(value) = value {
+        member(out, key, |out| integer(out, value));
+    }
+}
+
+/// An object of members that each have a comma behind them.
+fn object(out: &mut Vec<u8>, members: impl FnOnce(&mut Vec<u8>)) {
+    out.push(b'{');
+    members(out);
+    out.pop();
+    out.push(b'}');
+}
+
+fn only(out: &mut Vec<u8>, key: &str, value: impl FnOnce(&mut Vec<u8>)) {
+    object(out, |out| member(out, key, value));
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test ends by panicking")]
+    use super::*;
+    use serde_json::{Map, Value};
+
+    /// A line that is the first of its chain, as text and as what it says.
+    fn sealed(facts: &Facts) -> (Vec<u8>, Map<String, Value>) {
+        let mut out = Vec::new();
+        facts.line("request", std::time::UNIX_EPOCH).seal(7, &mut [3; 32], &mut out);
+        let read = serde_json::from_slice(&out).unwrap();
+        (out, read)
+    }
+
+    fn full(odd: &str) -> Facts {
+        let text = || Some(odd.to_owned());
+        Facts {
+            ip: Some("::1".parse().unwrap()),
+            http_method: Some(Method::POST),
+            uri: Some(Uri::from_static("/mcp/ledger?token=x")),
+            caller: text(),
+            subject: Some(Subject { iss: odd.into(), sub: odd.into(), jti: None }),
+            actors: vec![odd.into(), odd.into()],
+            version: Some("2026-07-28"),
+            server: text(),
+            method: text(),
+            target: Some(Target::Resource { uris: vec![odd.into(), "b".into()] }),
+            arguments: text(),
+            decision: Some("permit"),
+            reason: text(),
+            package: text(),
+            policy: text(),
+            credential: Some(Minted { audience: odd.into(), jti: text(), scopes: [odd.into()].into() }),
+            permit: Some(0),
+            status: Some(200),
+            bytes: Some(1 << 52),
+            outcome: Some(Outcome::CallerGone),
+            duration_us: Some(u64::MAX),
+            count: Some(3),
+            cause: text(),
+        }
+    }
+
+    #[test]
+    fn a_line_of_every_fact_is_canonical_whatever_the_strings_are() {
+        for odd in [
+            "plain",
+            "",
+            "\"\\\u{0}\u{1f}\u{7f}\n\t\u{8}\u{c}\r/",
+            "é\u{2028}\u{10ffff}",
+            "\",\"hash\":\"00\",",
+        ] {
+            let (line, read) = sealed(&full(odd));
+            assert_eq!(line, [serde_json_canonicalizer::to_vec(&read).unwrap(), b"\n".to_vec()].concat());
+            assert_eq!(read.len(), 29, "a new fact belongs into this test: {read:?}");
+            assert_eq!(read["path"], "/mcp/ledger", "the query of a URL stays out");
+        }
+    }
+
+    #[test]
+    fn a_line_of_one_kind_of_target_is_canonical() {
+        for target in
+            [Target::Tool { name: "t".into() }, Target::Prompt { name: "p".into() }, Target::Protocol]
+        {
+            let (line, read) = sealed(&Facts { target: Some(target), ..Facts::default() });
+            assert_eq!(line, [serde_json_canonicalizer::to_vec(&read).unwrap(), b"\n".to_vec()].concat());
+        }
+    }
+
+    #[test]
+    fn what_is_not_known_is_left_out() {
+        let (line, read) = sealed(&Facts::default());
+        let names: Vec<&str> = read.keys().map(String::as_str).collect();
+        assert_eq!(names, ["hash", "kind", "prev", "seq", "time"]);
+        assert_eq!(line, [serde_json_canonicalizer::to_vec(&read).unwrap(), b"\n".to_vec()].concat());
+    }
+}

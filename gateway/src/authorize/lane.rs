@@ -1,0 +1,208 @@
+//! Two lanes for decisions: one that is quickly made is made where it is asked; one that takes longer is made again on a
+//! thread of its own, few at a time. So a policy that runs long keeps no worker from other requests.
+//!
+//! Whose decision was slow goes into the slow lane at once for a while. "Whose" is the package's and the caller's
+//! together: a caller with costly arguments must not slow down the others of the same tool. Places in the lane are
+//! bounded, a caller's share of them too; who finds none is denied.
+
+use crate::config::Limits;
+use certs::SpiffeId;
+use parking_lot::Mutex;
+use policy::{Asked, Decision, Input, PolicySet};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+
+/// How long it is remembered that somebody's decisions are slow.
+const SLOW_FOR: Duration = Duration::from_secs(60);
+/// Of how many this is remembered.
+const REMEMBERED_MAX: usize = 4_096;
+/// What part of the lane's places one caller may have for one package.
+const SHARE: usize = 8;
+
+/// Makes the decisions of a gateway.
+#[derive(Debug)]
+pub struct Lane {
+    running: Arc<Semaphore>,
+    places: Arc<Mutex<Places>>,
+    quick: Duration,
+    full: Duration,
+    wait_max: Duration,
+}
+
+/// No decision: too many slow ones wait already, or this one has waited too long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("too many slow decisions are waiting")]
+pub struct Busy;
+
+/// Whose decision it is: a package's, for a caller.
+type Whose = (Arc<str>, SpiffeId);
+
+#[derive(Debug)]
+struct Places {
+    free: usize,
+    share: usize,
+    slow: HashMap<Whose, Slow>,
+}
+
+#[derive(Debug)]
+struct Slow {
+    until: Instant,
+    waiting: usize,
+}
+
+/// A place in the slow lane, given back when it is dropped.
+struct Place {
+    places: Arc<Mutex<Places>>,
+    whose: Whose,
+}
+
+impl Lane {
+    /// With nobody in it. `budget`: the time for a slow decision, `quick_budget`: for one that is made where it is asked.
+    pub fn new(budget: Duration, quick_budget: Duration, limits: &Limits) -> Self {
+        let free = limits.slow_queue_max;
+        let places = Places { free, share: free.div_ceil(SHARE), slow: HashMap::new() };
+        Self {
+            running: Arc::new(Semaphore::new(limits.slow_decisions_max)),
+            places: Arc::new(Mutex::new(places)),
+            quick: quick_budget.min(budget),
+            full: budget,
+            wait_max: limits.decisions_timeout,
+        }
+    }
+
+    /// How long a worker may be kept at a time.
+    pub(super) fn quick(&self) -> Duration {
+        self.quick
+    }
+
+    /// Decides a call.
+    ///
+    /// # Errors
+    /// [`Busy`].
+    pub(super) async fn decide(
+        &self,
+        policy: &Arc<PolicySet>,
+        question: &policy::Question<'_, Input<'_>>,
+        caller: &SpiffeId,
+    ) -> Result<Decision, Busy> {
+        let case = match policy.ask(question) {
+            Asked::Answered(decision) => return Ok(decision),
+            Asked::Open(case) => case,
+        };
+        let (policy, whose) = (Arc::clone(policy), (Arc::clone(case.package()), caller.clone()));
+        let attempt = move |time| match policy.judge(&case, time) {
+            Decision::Denial(denial) if *denial.reason() == policy::Reason::POLICY_BUDGET => {
+                Err(Decision::Denial(denial))
+            }
+            decision => Ok(decision),
+        };
+        self.run(whose, attempt).await
+    }
+
+    /// Decides whether a list shows something. What can't be decided isn't shown.
+    pub(super) async fn shows(
+        &self,
+        policy: &Arc<PolicySet>,
+        question: &policy::Question<'_, Input<'_>>,
+        caller: &SpiffeId,
+    ) -> bool {
+        let case = match policy.ask_listing(question) {
+            Asked::Answered(shown) => return shown,
+            Asked::Open(case) => case,
+        };
+        let (policy, whose) = (Arc::clone(policy), (Arc::clone(case.package()), caller.clone()));
+        let attempt = move |time| policy.judge_listing(&case, time).map_err(|_| false);
+        self.run(whose, attempt).await.unwrap_or(false)
+    }
+
+    /// Tries once here, if the last time was quick; else, and if that wasn't enough, in the slow lane. An attempt's error
+    /// is its answer for want of time.
+    async fn run<T, F>(&self, whose: Whose, attempt: F) -> Result<T, Busy>
+    where
+        T: Send + 'static,
+        F: FnMut(Duration) -> Result<T, T> + Send + 'static,
+    {
+        let mut attempt = attempt;
+        if !self.places.lock().is_slow(&whose) {
+            match attempt(self.quick) {
+                Ok(answer) => return Ok(answer),
+                Err(answer) if self.quick == self.full => return Ok(answer),
+                Err(_) => {}
+            }
+        }
+        let place = Place::take(&self.places, whose)?;
+        let turn = timeout(self.wait_max, Arc::clone(&self.running).acquire_owned()).await;
+        let Ok(Ok(turn)) = turn else { return Err(Busy) };
+        let full = self.full;
+        let work = move || {
+            let _turn = turn; // Held here and not by who waits: a caller that goes leaves the work to its end.
+            let began = Instant::now();
+            (attempt(full), began.elapsed())
+        };
+        let Ok((answer, took)) = tokio::task::spawn_blocking(work).await else { return Err(Busy) };
+        if answer.is_ok() && took < self.quick {
+            place.was_quick();
+        }
+        let (Ok(answer) | Err(answer)) = answer;
+        Ok(answer)
+    }
+}
+
+impl Places {
+    fn is_slow(&self, whose: &Whose) -> bool {
+        !self.slow.is_empty() && self.slow.get(whose).is_some_and(|slow| slow.is_remembered())
+    }
+
+    fn forget_some(&mut self) {
+        if self.slow.len() >= REMEMBERED_MAX {
+            self.slow.retain(|_, slow| slow.is_remembered());
+        }
+        if self.slow.len() >= REMEMBERED_MAX {
+            self.slow.retain(|_, slow| slow.waiting > 0);
+        }
+    }
+}
+
+impl Slow {
+    fn is_remembered(&self) -> bool {
+        self.waiting > 0 || Instant::now() < self.until
+    }
+}
+
+impl Place {
+    fn take(places: &Arc<Mutex<Places>>, whose: Whose) -> Result<Self, Busy> {
+        let mut held = places.lock();
+        held.forget_some();
+        let (free, share) = (held.free, held.share);
+        let until = Instant::now() + SLOW_FOR;
+        let slow = held.slow.entry(whose.clone()).or_insert(Slow { until, waiting: 0 });
+        slow.until = until;
+        if free == 0 || slow.waiting >= share {
+            return Err(Busy);
+        }
+        slow.waiting += 1;
+        held.free -= 1;
+        drop(held);
+        Ok(Self { places: Arc::clone(places), whose })
+    }
+
+    /// It went quickly this time, so the next one is tried where it is asked.
+    fn was_quick(&self) {
+        if let Some(slow) = self.places.lock().slow.get_mut(&self.whose) {
+            slow.until = Instant::now();
+        }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut held = self.places.lock();
+        held.free += 1;
+        if let Some(slow) = held.slow.get_mut(&self.whose) {
+            slow.waiting -= 1;
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! Lists: which items of an answer are shown. Filtering is the same question as a call's, asked for each item.
+
+use super::lane::Lane;
+use super::{One, Question};
+use crate::config::Limits;
+use crate::identity::Caller;
+use crate::route::ServerRoute;
+use policy::PolicySet;
+use protocol::mcp::{Call, ListKind, MessageError, ServerMessage, Version};
+use std::borrow::Cow;
+use std::collections::HashSet;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+use tokens::Claims;
+
+/// What keeps a list to the items that the principal may use. It outlives the request's stages: a list may come as a stream.
+pub struct ListFilter {
+    /// The protocol version of the answer.
+    pub version: Version,
+    asker: Box<Asker>,
+    policy: Arc<PolicySet>,
+    lane: Arc<Lane>,
+    permit_ttl_max: Duration,
+    /// What is left of the time for the decisions of one request.
+    time_left: Duration,
+}
+
+/// A question that owns its parts.
+struct Asker {
+    caller: Caller,
+    subject: Option<(Claims, Vec<String>)>,
+    server: ServerRoute,
+    call: Call,
+    ip: Option<IpAddr>,
+    now: SystemTime,
+    ends: SystemTime,
+}
+
+/// The method of the stream that a 2025 session keeps open; answers that were missed elsewhere come on it again.
+const SESSION_STREAM: &str = "session/stream";
+
+/// The filter for the answer of a call that may bring a list; none for other calls.
+pub fn list_filter(
+    policy: &Arc<PolicySet>,
+    lane: &Arc<Lane>,
+    question: &Question<'_>,
+    limits: &Limits,
+) -> Option<ListFilter> {
+    if question.call.list.is_none() && question.call.method != SESSION_STREAM {
+        return None;
+    }
+    let asker = Box::new(Asker {
+        caller: question.caller.clone(),
+        subject: question.says.map(|(claims, actors)| (claims.clone(), actors.to_vec())),
+        server: question.server.clone(),
+        call: question.call.clone(),
+        ip: question.ip,
+        now: question.now,
+        ends: question.ends,
+    });
+    Some(ListFilter {
+        version: question.call.version,
+        asker,
+        policy: Arc::clone(policy),
+        lane: Arc::clone(lane),
+        permit_ttl_max: limits.permit_ttl_max,
+        time_left: limits.decisions_timeout,
+    })
+}
+
+impl ListFilter {
+    /// A message with only those items of its lists that are shown; every other message as it came.
+    ///
+    /// # Errors
+    /// [`MessageError`] for a list that can't be read: what can't be filtered doesn't pass.
+    pub async fn apply<'m>(&mut self, message: &ServerMessage<'m>) -> Result<Cow<'m, [u8]>, MessageError> {
+        let mut items: Vec<(ListKind, String)> = Vec::new();
+        let whole = message.filtered(self.version, &mut |kind, item| {
+            items.push((kind, item.key.clone().into_owned()));
+            true
+        })?;
+        if items.is_empty() {
+            return Ok(whole);
+        }
+        let shown = self.shown(items).await;
+        message.filtered(self.version, &mut |kind, item| {
+            shown.contains(&(kind.list_key(), item.key.clone().into_owned()))
+        })
+    }
+
+    /// Those of the items that are shown. What there is no time for isn't.
+    async fn shown(&mut self, items: Vec<(ListKind, String)>) -> HashSet<(&'static str, String)> {
+        let asker = &self.asker;
+        let subject = asker.subject.as_ref().map(|(claims, actors)| (claims, actors.as_slice()));
+        let question = Question::about(
+            (&asker.caller, subject, None),
+            (&asker.server, &asker.call, asker.ip),
+            (asker.now, asker.ends),
+        );
+        let (began, mut held_since) = (Instant::now(), Instant::now());
+        let mut shown = HashSet::new();
+        for (kind, key) in items {
+            if began.elapsed() > self.time_left {
+                break;
+            }
+            if held_since.elapsed() > self.lane.quick() {
+                tokio::task::yield_now().await; // Each item is quick, and yet a list must not keep a worker.
+                held_since = Instant::now();
+            }
+            let one = match kind {
+                ListKind::Tools => One::Tool(&key),
+                ListKind::Resources | ListKind::ResourceTemplates => One::Resource(&key),
+                ListKind::Prompts => One::Prompt(&key),
+            };
+            let asked = policy::Question {
+                entry: question.entry(one),
+                input: &question.input(one, None),
+                now: question.now,
+                permit_ttl_max: self.permit_ttl_max,
+                ends: question.ends,
+                epoch: question.epoch,
+            };
+            if self.lane.shows(&self.policy, &asked, asker.caller.id()).await {
+                shown.insert((kind.list_key(), key));
+            }
+        }
+        self.time_left = self.time_left.saturating_sub(began.elapsed());
+        shown
+    }
+}
+
+impl std::fmt::Debug for ListFilter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "ListFilter({})", self.version.as_str())
+    }
+}
