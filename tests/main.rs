@@ -18,5 +18,6 @@ mod durability; //   what is left of the records when the disk is full, or the g
 mod secrets; //      what must never be written down
 mod verify; //       a damaged file of records, and what is said of it
 mod command_line; // what a newcomer types
+mod deploy; //       what the manifests would run
 mod clients; //      the official SDKs, through `sallyport up`
 mod s3; //           the S3 server behind the gate

@@ -3,6 +3,7 @@
 
 mod component;
 mod interop;
+mod manifests;
 mod run;
 mod tidy;
 
@@ -21,9 +22,11 @@ usage: cargo xtask CHORE
   with s3 -- CMD...  start versitygw, run a command that finds it by SALLYPORT_S3_*, stop it
   bench [FILTER]     time decode, decide and the whole path
   tidy               check what the compiler and clippy do not: file sizes, headers, TODOs, ADRs, lock files
+  manifests [--check]
+                     write deploy/kubernetes/policy.yaml from the starter policies, or check all manifests
   schema [--check]   write deploy/config.schema.json as `sallyport schema` gives it, or check that it is that
 
-interop and with need what `scripts/setup clients s3 sight` installs.
+manifests --check needs `scripts/setup checks`, interop and with need what `scripts/setup clients s3 sight` installs.
 
 examples:
   cargo xtask tidy
@@ -70,6 +73,8 @@ fn chore(words: &[&str]) -> anyhow::Result<()> {
             )
         }
         ["tidy"] => tidy::tidy(),
+        ["manifests"] => manifests::write(),
+        ["manifests", "--check"] => manifests::check(),
         ["schema"] => Ok(std::fs::write(SCHEMA, schema()?).context(SCHEMA)?),
         ["schema", "--check"] => check_schema(),
         _ => bail!("no such chore: {}; see cargo xtask --help", words.join(" ")),
