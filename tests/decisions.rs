@@ -178,3 +178,117 @@ never if {
     assert!(world.ledger.received().is_empty());
     assert_eq!(listen(1).await.status, 200);
 }
+
+/// A policy for the clerk's posting that reads the scopes of its subject.
+fn needing(scope: &str) -> Vec<(&'static str, String)> {
+    let text = format!(
+        "package tools.ledger.post_entry
+
+visible if input.caller.path == [\"agent\", \"clerk\"]
+
+allow if input.call.arguments.amount_cents <= 1000
+
+needs_scopes contains \"{scope}\"
+"
+    );
+    policies::with_post_entry(&text)
+}
+
+#[tokio::test]
+async fn a_call_that_lacks_a_scope_hears_which() {
+    let world = World::with_policy(needing("ledger_writing")).await;
+    let reply = world.clerk().post_entry(1).await;
+    assert_eq!((reply.status, reply.refused_because().as_str()), (403, "insufficient_scope"));
+    assert_eq!(reply.json()["error"]["data"]["scopes"], json!(["ledger_writing"]));
+    let metadata = format!("{}/.well-known/oauth-protected-resource/mcp/ledger", world.url);
+    let challenge = format!(
+        "Bearer resource_metadata=\"{metadata}\", error=\"insufficient_scope\", scope=\"ledger_writing\""
+    );
+    assert_eq!(reply.header("www-authenticate"), Some(challenge.as_str()));
+    assert!(world.ledger.received().is_empty());
+    let record = world.only_record();
+    assert_eq!((&record["decision"], &record["reason"]), (&json!("denial"), &json!("insufficient_scope")));
+
+    // The scope that alice's token has.
+    let world = World::with_policy(needing("bookkeeping")).await;
+    assert_eq!(world.clerk().post_entry(1).await.result(), "posted");
+}
+
+#[tokio::test]
+async fn nobody_is_sent_for_a_scope_that_would_not_help() {
+    let world = World::with_policy(needing("ledger_writing")).await;
+    for reply in [
+        world.clerk().post_entry(1001).await,
+        world.agent("agent/intern").with_token(&world.token("agent/intern")).post_entry(1).await,
+    ] {
+        assert_eq!((reply.status, reply.refused_because().as_str()), (200, "not_allowed"));
+        assert_eq!(reply.header("www-authenticate"), None);
+    }
+    assert!(world.ledger.received().is_empty());
+}
+
+/// Nobody else's: only the clerk's calls loop.
+const LOOPS_FOR_THE_CLERK: &str = "package tools.ledger.post_entry
+
+visible := true
+
+allow if input.caller.path == [\"agent\", \"intern\"]
+
+allow if {
+	input.caller.path == [\"agent\", \"clerk\"]
+	some a in numbers.range(1, 9999)
+	some b in numbers.range(1, 9999)
+	a * b == -1
+}
+";
+
+#[tokio::test]
+async fn a_policy_that_loops_slows_nobody_else() {
+    let policy = policies::with_post_entry(LOOPS_FOR_THE_CLERK);
+    let options = ", budget: 500ms";
+    let limits = "{slow_decisions_max: 1, slow_queue_max: 32}";
+    let world = World::with(Plan { policy, policy_options: options, limits, ..Plan::default() }).await;
+    let intern = world.agent("agent/intern").with_token(&world.token("agent/intern"));
+    assert_eq!(intern.post_entry(1).await.result(), "posted");
+
+    // A caller's share of the lane is four places; three more find none.
+    let (said, mut heard) = tokio::sync::mpsc::unbounded_channel();
+    for _ in 0..7 {
+        let (clerk, said) = (world.clerk(), said.clone());
+        tokio::spawn(async move { said.send(clerk.post_entry(1).await.refused_because()) });
+    }
+    for _ in 0..4 {
+        assert_eq!(heard.recv().await.unwrap(), "policy_budget"); // The three, and the first that had its turn.
+    }
+    for number in 0..10 {
+        assert_eq!(intern.post_entry(number).await.result(), "posted");
+    }
+    assert!(heard.len() < 3, "the last of the clerk's calls still waits for its turn");
+    drop(said);
+    while let Some(reason) = heard.recv().await {
+        assert_eq!(reason, "policy_budget");
+    }
+    assert_eq!(world.ledger.received().len(), 11);
+}
+
+#[tokio::test]
+async fn a_list_that_loops_slows_nobody_else_and_shows_nothing() {
+    let visible = "package tools.ledger.post_entry
+
+visible if {
+	some a in numbers.range(1, 9999)
+	some b in numbers.range(1, 9999)
+	a * b == -1
+}
+
+allow := true
+";
+    let world = World::with(Plan {
+        policy: policies::with_post_entry(visible),
+        limits: "{decisions_timeout: 200ms}",
+        ..Plan::default()
+    })
+    .await;
+    let list = send(world.clerk().rpc("tools/list", json!({}))).await.json();
+    assert_eq!(list["result"]["tools"], json!([]));
+}

@@ -7,6 +7,7 @@ mod tokens; //       on whose behalf, and proven how
 mod decoding; //     what is refused before anybody is asked
 mod methods; //      every method of every version, and the package that is asked
 mod decisions; //    policy that errs, loops, is missing or is changed
+mod inputs; //       policy sees what its reference says
 mod lists; //        listed if and only if callable
 mod sessions; //     whose a session is
 mod exchange; //     what is minted, for whom, and for no one else
@@ -16,6 +17,7 @@ mod records; //      one record for each request, in a chain
 mod sight; //        what a gateway says of itself, and to whom
 mod durability; //   what is left of the records when the disk is full, or the gateway is killed
 mod secrets; //      what must never be written down
+mod first_policy; // its first page, typed word by word
 mod verify; //       a damaged file of records, and what is said of it
 mod command_line; // what a newcomer types
 mod deploy; //       what the manifests would run

@@ -57,6 +57,7 @@ pub fn serve(
     let tcp = TcpListener::bind(config.listen)?;
     tcp.set_nonblocking(true)?;
     let address = tcp.local_addr()?;
+    tracing::info!(%address, "health and metrics are here");
     if !address.ip().is_loopback() {
         tracing::warn!(%address, "the admin listener can be reached from elsewhere, and asks nobody who they are");
     }

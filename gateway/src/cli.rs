@@ -58,7 +58,7 @@ Edit .sallyport/policies/**.rego while it runs: each change is checked and used 
         after_help = "Example:\n  sallyport svid agent/other --out other/     cert.pem, key.pem and bundle.pem for spiffe://dev.sallyport/agent/other"
     )]
     Svid(Svid),
-    /// Try policies: evaluate a query, run Rego tests.
+    /// Try policies: check them, evaluate a query, run Rego tests.
     #[command(subcommand)]
     Policy(Policy),
     /// Verify a file of audit records: was it changed, and where.
@@ -136,6 +136,21 @@ pub enum Policy {
         after_help = "Examples:\n  sallyport policy eval --dir policies --input call.json data.tools.s3.get_object.allow\n  echo '{}' | sallyport policy eval --dir policies data.guard\n\nPrints the result as JSON. Exits with 0, with 3 if the query is undefined, with 1 on an error."
     )]
     Eval(PolicyEval),
+    /// Check a policy folder, and say for each package what of the input its decisions read.
+    #[command(
+        after_help = "Example:\n  sallyport policy check .sallyport/policies\n\nExits with 0 if the set loads, else with 1."
+    )]
+    Check(PolicyCheck),
+    /// Print the JSON Schema of the input document.
+    Schema,
+}
+
+/// `policy check`.
+#[derive(Debug, Args)]
+pub struct PolicyCheck {
+    /// The policy folder.
+    #[arg(default_value = "policies")]
+    pub dir: PathBuf,
 }
 
 /// `policy test`.

@@ -250,7 +250,7 @@ impl HttpServerApp for App {
         let _counted = Counted::new(&self.in_flight);
         let arrival = self.arrival(&mut session, ip, limits).await?;
         let (whole, connection) = (arrival.body.is_ok(), Arc::clone(&arrival.handshake));
-        let handled = request::handle(&self.gateway, arrival);
+        let handled = Box::pin(request::handle(&self.gateway, arrival)); // Boxed: an idle connection is without it.
         let response = if whole {
             tokio::select! {
                 response = handled => response,

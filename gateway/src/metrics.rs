@@ -7,8 +7,8 @@
 use crate::observed::Stage;
 use prometheus::core::Collector;
 use prometheus::{
-    Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
-    TextEncoder,
+    Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry, TextEncoder,
 };
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError, RwLock};
@@ -107,8 +107,8 @@ impl Metrics {
             &["stage"],
             &STAGE_BUCKETS,
         )?;
-        let build =
-            all.counters_of_one("build_info", "Always 1; the labels say what is running.", "version")?;
+        let build = opts("build_info", "Always 1; the label says what is running.");
+        let build = all.add(IntGaugeVec::new(build, &["version"]))?;
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         let metrics = Self {
             requests: all.counters(
@@ -340,15 +340,6 @@ impl Builder {
 
     fn gauge(&mut self, name: &str, help: &str) -> prometheus::Result<IntGauge> {
         self.add(IntGauge::with_opts(opts(name, help)))
-    }
-
-    fn counters_of_one(
-        &mut self,
-        name: &str,
-        help: &str,
-        label: &str,
-    ) -> prometheus::Result<prometheus::IntGaugeVec> {
-        self.add(prometheus::IntGaugeVec::new(opts(name, help), &[label]))
     }
 
     fn histogram(&mut self, name: &str, help: &str, buckets: &[f64]) -> prometheus::Result<Histogram> {

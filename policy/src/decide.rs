@@ -177,7 +177,7 @@ impl<'a> Judge<'a> {
         Ok(texts)
     }
 
-    pub(crate) fn failure(&self, failure: Failure) -> Denial {
+    fn failure(&self, failure: Failure) -> Denial {
         let denial = match failure {
             Failure::Budget => {
                 self.denial(Reason::POLICY_BUDGET, format!("no answer within {:?}", self.budget))
@@ -187,7 +187,7 @@ impl<'a> Judge<'a> {
         Denial { decided: false, ..denial }
     }
 
-    pub(crate) fn denial(&self, reason: Reason, detail: impl Into<String>) -> Denial {
+    fn denial(&self, reason: Reason, detail: impl Into<String>) -> Denial {
         denial(self.revision, Some(&self.package.name), reason, detail)
     }
 }

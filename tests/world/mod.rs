@@ -44,6 +44,8 @@ pub struct Plan {
     pub policy: Vec<(&'static str, String)>,
     pub subject: &'static str,
     pub limits: &'static str,
+    /// What stands behind the folder in `policy`, as `, budget: 1s`.
+    pub policy_options: &'static str,
     pub presenters: &'static str,
     pub telemetry: String,
     pub admin: &'static str,
@@ -61,6 +63,7 @@ impl Default for Plan {
             policy: policies::ledger(),
             subject: "required",
             limits: "{}",
+            policy_options: "",
             presenters: "",
             telemetry: "{}".into(),
             admin: "{listen: \"127.0.0.1:0\"}",
@@ -299,6 +302,7 @@ fn config(plan: &Plan, url: &str, origin: &str, ledger: SocketAddr, s3: Option<S
         (plan.subject, plan.limits, plan.presenters, plan.audit, plan.more_issuers);
     let server_requests = plan.server_requests;
     let (admin, telemetry) = (plan.admin, &plan.telemetry);
+    let policy_options = plan.policy_options;
     format!(
         "listen: 127.0.0.1:0
 url: {url}
@@ -323,7 +327,7 @@ servers:
     subject: {subject}
     server_requests: [{server_requests}]
 {s3}
-policy: {{dir: policies}}
+policy: {{dir: policies{policy_options}}}
 audit: {{file: audit.jsonl, mode: {audit}}}
 sessions: {{key_ring: sessions.keys}}
 admin: {admin}

@@ -20,22 +20,27 @@ usage: cargo xtask CHORE
   interop clients    run the stories of the official Python and TypeScript MCP SDKs
   interop sight      run the stories of health, metrics and traces, with a real Prometheus and a real collector
   with s3 -- CMD...  start versitygw, run a command that finds it by SALLYPORT_S3_*, stop it
-  bench [FILTER]     time decode, decide and the whole path
+  bench [--quick] [rows | ROW | idle | stages]...
+                     what the gateway costs, beside Pingora's stock proxying and Envoy: docs/performance.md
   tidy               check what the compiler and clippy do not: file sizes, headers, TODOs, ADRs, lock files
   manifests [--check]
                      write deploy/kubernetes/policy.yaml from the starter policies, or check all manifests
-  schema [--check]   write deploy/config.schema.json as `sallyport schema` gives it, or check that it is that
+  schema [--check]   write the JSON Schemas of the configuration and of a policy's input as the code gives them, or
+                     check that they are that
 
-manifests --check needs `scripts/setup checks`, interop and with need what `scripts/setup clients s3 sight` installs.
+interop and with need what `scripts/setup clients s3 sight` installs, bench what `scripts/setup bench` does,
+manifests --check what `scripts/setup checks` does.
 
 examples:
   cargo xtask tidy
   scripts/setup s3 && cargo xtask interop s3
   cargo xtask with s3 -- cargo test --package stories s3_endpoint
+  scripts/setup bench && cargo xtask bench
 ";
 
-/// Where the generated JSON Schema of the configuration lives.
-const SCHEMA: &str = "deploy/config.schema.json";
+/// Where the generated JSON Schemas live, and the commands that print them.
+const SCHEMAS: [(&str, &[&str]); 2] =
+    [("deploy/config.schema.json", &["schema"]), ("docs/policy-input.schema.json", &["policy", "schema"])];
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
@@ -59,43 +64,50 @@ fn chore(words: &[&str]) -> anyhow::Result<()> {
         }
         ["interop", name] => interop::interop(name),
         ["with", name, "--", command @ ..] if !command.is_empty() => interop::with(name, command),
-        ["bench", filter @ ..] => {
-            run::succeed(Command::new("cargo").args([
-                "build",
-                "--release",
-                "--workspace",
-                "--bins",
-                "--bench",
-                "path",
-            ]))?;
-            run::succeed(
-                Command::new("cargo").args(["bench", "--workspace", "--bench", "path", "--"]).args(filter),
-            )
-        }
+        ["bench", words @ ..] => bench(words),
         ["tidy"] => tidy::tidy(),
         ["manifests"] => manifests::write(),
         ["manifests", "--check"] => manifests::check(),
-        ["schema"] => Ok(std::fs::write(SCHEMA, schema()?).context(SCHEMA)?),
-        ["schema", "--check"] => check_schema(),
+        ["schema"] => SCHEMAS
+            .iter()
+            .try_for_each(|(file, command)| std::fs::write(file, schema(command)?).context(*file)),
+        ["schema", "--check"] => SCHEMAS.iter().try_for_each(|(file, command)| check_schema(file, command)),
         _ => bail!("no such chore: {}; see cargo xtask --help", words.join(" ")),
     }
 }
 
-/// The JSON Schema of the configuration, as the gateway's own types give it.
-fn schema() -> anyhow::Result<Vec<u8>> {
+/// Builds what the benchmark starts, and runs it. The stock proxy is a workspace of its own, which shares the build folder.
+fn bench(words: &[&str]) -> anyhow::Result<()> {
+    let folder = std::env::var_os("CARGO_TARGET_DIR").unwrap_or("target".into());
+    let release = || {
+        let mut cargo = Command::new("cargo");
+        cargo.args(["build", "--release"]);
+        cargo
+    };
+    run::succeed(release().args(["--workspace", "--bins", "--bench", "path"]))?;
+    run::succeed(
+        release()
+            .args(["--locked", "--manifest-path", "benches/stock/Cargo.toml", "--target-dir"])
+            .arg(folder),
+    )?;
+    run::succeed(Command::new("cargo").args(["bench", "--workspace", "--bench", "path", "--"]).args(words))
+}
+
+/// A JSON Schema, as the gateway's own types give it.
+fn schema(command: &[&str]) -> anyhow::Result<Vec<u8>> {
     run::output(
         Command::new("cargo")
-            .args(["run", "--quiet", "--package", "gateway", "--bin", "sallyport"])
-            .args(["--", "schema"]),
+            .args(["run", "--quiet", "--package", "gateway", "--bin", "sallyport", "--"])
+            .args(command),
     )
 }
 
-/// Checks that the committed schema is what the code gives.
-fn check_schema() -> anyhow::Result<()> {
-    let committed = std::fs::read(SCHEMA).context(SCHEMA)?;
-    if committed != schema()? {
-        bail!("{SCHEMA} is not what the code gives; run cargo xtask schema and commit it");
+/// Checks that a committed schema is what the code gives.
+fn check_schema(file: &str, command: &[&str]) -> anyhow::Result<()> {
+    let committed = std::fs::read(file).with_context(|| file.to_owned())?;
+    if committed != schema(command)? {
+        bail!("{file} is not what the code gives; run cargo xtask schema and commit it");
     }
-    println!("{SCHEMA} is what the code gives");
+    println!("{file} is what the code gives");
     Ok(())
 }

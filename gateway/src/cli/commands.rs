@@ -32,6 +32,8 @@ pub fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Policy(Policy::Eval(args)) => policy::eval(&args),
         Command::Audit(Audit::Verify(args)) => audit::check(&args),
         Command::Audit(Audit::Tip(args)) => audit::tip(&args),
+        Command::Policy(Policy::Check(args)) => policy::check(&args),
+        Command::Policy(Policy::Schema) => policy::schema(),
         Command::Schema => {
             println!("{}", serde_json::to_string_pretty(&schemars::schema_for!(ConfigFile))?);
             Ok(ExitCode::SUCCESS)

@@ -1,6 +1,6 @@
 //! `sallyport policy`: what a policy's author asks while writing it.
 
-use super::{PolicyEval, PolicyTest};
+use super::{PolicyCheck, PolicyEval, PolicyTest};
 use crate::reload::{listed, read_sources};
 use anyhow::{Context, anyhow};
 use policy::tester::{self, Outcome};
@@ -68,6 +68,35 @@ pub fn eval(args: &PolicyEval) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::from(UNDEFINED))
         }
     }
+}
+
+/// Compiles the set and prints what each package reads.
+///
+/// # Errors
+/// If the folder can't be read or the policies don't load.
+pub fn check(args: &PolicyCheck) -> anyhow::Result<ExitCode> {
+    let set = PolicySet::compile(&sources(&args.dir)?, BUDGET)
+        .map_err(|problems| anyhow!("{}", listed(&problems)))?;
+    for reads in set.reads() {
+        println!("{}", reads.package);
+        for path in &reads.input {
+            println!("    {path}");
+        }
+        if let Some(varies) = reads.varies {
+            println!("    decided anew each time: {varies} is another one in each request");
+        }
+    }
+    println!("{} is good, revision {}", args.dir.display(), set.revision());
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Prints the JSON Schema of the input document.
+///
+/// # Errors
+/// If it can't be written as JSON.
+pub fn schema() -> anyhow::Result<ExitCode> {
+    println!("{}", serde_json::to_string_pretty(&policy::input_schema())?);
+    Ok(ExitCode::SUCCESS)
 }
 
 fn sources(dir: &Path) -> anyhow::Result<Vec<SourceFile>> {

@@ -374,7 +374,7 @@ fn limits(problems: &mut Problems, file: &LimitsFile) -> Limits {
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
     let slow_decisions_max =
         number("slow_decisions_max", file.slow_decisions_max, processors.div_ceil(4), 1..=256);
-    let slow_queue_max = number("slow_queue_max", file.slow_queue_max, 64, 1..=100_000);
+    let slow_queue_max = number("slow_queue_max", file.slow_queue_max, 1024, 1..=100_000);
     let mut time = |name: &str, text: &Option<String>, default: u32, most: u32| {
         problems.duration(
             &format!("limits.{name}"),

@@ -316,7 +316,7 @@ pub struct LimitsFile {
     /// Slow decisions that are made at once, each on a thread. Default: a quarter of the processors, at least one.
     pub slow_decisions_max: Option<u64>,
     /// Slow decisions that wait or are being made; an eighth of them for one caller of one package. Further ones are
-    /// denied. Default 64.
+    /// denied. Default 1024.
     pub slow_queue_max: Option<u64>,
     /// How long a TLS handshake may take. Default `10s`.
     pub handshake_timeout: Option<String>,

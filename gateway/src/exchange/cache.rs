@@ -84,7 +84,7 @@ impl Cache {
         if let Some(credential) = slot.usable(now) {
             return Ok(credential);
         }
-        let credential = Arc::new(fresh().await?);
+        let credential = Arc::new(Box::pin(fresh()).await?); // Boxed: seldom, and large.
         slot.kept.store(Some(Arc::clone(&credential)));
         Ok(credential)
     }

@@ -5,7 +5,7 @@
 
 use super::TokenError;
 use crate::config::Issuer;
-use crate::jwks::KeyStore;
+use crate::jwks::{JwksError, KeyStore};
 use aws_lc_rs::digest::{SHA256, digest};
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -64,7 +64,7 @@ impl Issuers {
             return Ok(Found { token: known.token, issuer: Arc::clone(issuer), digest: key });
         }
         let (position, issuer, store) = self.of(token).ok_or(TokenError::UnknownIssuer)?;
-        let (authentic, keys) = verify(token, store).await?;
+        let (authentic, keys) = Box::pin(verify(token, store)).await?; // Boxed: seldom, and large.
         let authentic = Arc::new(authentic);
         self.remember(key, Verified { token: Arc::clone(&authentic), issuer: position, keys }, now);
         Ok(Found { token: authentic, issuer: Arc::clone(issuer), digest: key })
@@ -95,8 +95,11 @@ impl Issuers {
     pub async fn preload(&self) {
         loop {
             for (issuer, keys) in self.issuers.iter().filter(|(_, keys)| !keys.has_keys()) {
-                if let Err(error) = keys.refreshed().await {
-                    tracing::warn!(issuer = issuer.issuer, %error, "an issuer's keys could not be had yet");
+                match keys.refreshed().await {
+                    Ok(_) | Err(JwksError::Waiting) => {} // Of the try before this has been told.
+                    Err(error) => {
+                        tracing::warn!(issuer = issuer.issuer, %error, "an issuer's keys could not be had yet");
+                    }
                 }
             }
             if self.without_keys().next().is_none() {

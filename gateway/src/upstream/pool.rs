@@ -41,7 +41,7 @@ pub struct Pool {
 #[derive(Debug, Default)]
 struct Shared {
     /// The longest idle ones first.
-    idle: Mutex<HashMap<Key, VecDeque<Connection>>>,
+    idle: Mutex<HashMap<Key, VecDeque<Box<Connection>>>>,
 }
 
 /// What makes two connections exchangeable.
@@ -67,7 +67,7 @@ pub(super) struct Connection {
 /// is how an upstream learns that the caller has gone.
 #[derive(Debug)]
 pub struct Lease {
-    connection: Connection,
+    connection: Box<Connection>,
     key: Key,
     shared: Arc<Shared>,
 }
@@ -110,7 +110,7 @@ impl Pool {
         loop {
             let (mut connection, fresh) = match self.idle(&key) {
                 Some(connection) => (connection, false),
-                None => (self.connect(server, identity).await?, true),
+                None => (Box::pin(self.connect(server, identity)).await?, true), // Boxed: seldom, and large.
             };
             if !fresh && !connection.is_ready().await {
                 continue; // It was closed while idle.
@@ -141,7 +141,7 @@ impl Pool {
     }
 
     /// The idle connection that was used last. Those that are too old go, and all of older generations.
-    fn idle(&self, key: &Key) -> Option<Connection> {
+    fn idle(&self, key: &Key) -> Option<Box<Connection>> {
         let now = self.clock.now();
         let mut all = self.shared.idle.lock().unwrap_or_else(PoisonError::into_inner);
         if !all.contains_key(key) {
@@ -159,14 +159,22 @@ impl Pool {
         std::iter::from_fn(|| idle.pop_back()).find(|connection| now + BEFORE_EXPIRY < connection.until)
     }
 
-    async fn connect(&self, server: &Server, identity: &Arc<Identity>) -> Result<Connection, UpstreamError> {
+    async fn connect(
+        &self,
+        server: &Server,
+        identity: &Arc<Identity>,
+    ) -> Result<Box<Connection>, UpstreamError> {
         let dialled = tokio::time::timeout(self.connect_timeout, self.dial(server, identity)).await;
         let dialled = dialled.unwrap_or(Err(UpstreamError::Timeout));
         self.metrics.dial(dialled.is_ok());
         dialled
     }
 
-    async fn dial(&self, server: &Server, identity: &Arc<Identity>) -> Result<Connection, UpstreamError> {
+    async fn dial(
+        &self,
+        server: &Server,
+        identity: &Arc<Identity>,
+    ) -> Result<Box<Connection>, UpstreamError> {
         let source: SharedSource = Arc::new(OneGeneration(Arc::clone(identity)));
         let mut tls = certs::tls::client_config(source, server.spiffe_id.clone(), self.clock.clone())?;
         tls.alpn_protocols = vec![b"http/1.1".to_vec()];
@@ -180,7 +188,13 @@ impl Pool {
         let until = theirs(&tls).min(identity.svid.peer().not_after);
         let (sender, driver) = http1::handshake(TokioIo::new(tls)).await?;
         let counted = Counted::new(&self.metrics.upstream_connections);
-        Ok(Connection { sender, driver: Some(driver), idle_since: Instant::now(), until, _counted: counted })
+        Ok(Box::new(Connection {
+            sender,
+            driver: Some(driver),
+            idle_since: Instant::now(),
+            until,
+            _counted: counted,
+        }))
     }
 }
 

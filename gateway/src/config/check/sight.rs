@@ -17,7 +17,6 @@ fn times() -> std::ops::RangeInclusive<Duration> {
 
 impl Checker<'_> {
     /// `Some(None)`: it is off.
-    #[expect(clippy::option_option, reason = "the outer one is a mistake, as everywhere in this stage")]
     pub(super) fn admin(&mut self, file: &AdminFile) -> Option<Option<Admin>> {
         let connections_max =
             self.problems.number("admin.connections_max", file.connections_max, 64, 1..=10_000);
@@ -33,7 +32,6 @@ impl Checker<'_> {
     }
 
     /// `Some(None)`: traces go nowhere.
-    #[expect(clippy::option_option, reason = "the outer one is a mistake, as everywhere in this stage")]
     pub(super) fn traces(&mut self, file: &TelemetryFile) -> Option<Option<Traces>> {
         let sample = file.traces.sample.unwrap_or(1.0);
         if !(0.0..=1.0).contains(&sample) {
