@@ -20,5 +20,6 @@ mod secrets; //      what must never be written down
 mod first_policy; // its first page, typed word by word
 mod verify; //       a damaged file of records, and what is said of it
 mod command_line; // what a newcomer types
+mod deploy; //       what the manifests would run
 mod clients; //      the official SDKs, through `sallyport up`
 mod s3; //           the S3 server behind the gate

@@ -3,6 +3,7 @@
 
 mod component;
 mod interop;
+mod manifests;
 mod run;
 mod tidy;
 
@@ -22,10 +23,13 @@ usage: cargo xtask CHORE
   bench [--quick] [rows | ROW | idle | stages]...
                      what the gateway costs, beside Pingora's stock proxying and Envoy: docs/performance.md
   tidy               check what the compiler and clippy do not: file sizes, headers, TODOs, ADRs, lock files
+  manifests [--check]
+                     write deploy/kubernetes/policy.yaml from the starter policies, or check all manifests
   schema [--check]   write the JSON Schemas of the configuration and of a policy's input as the code gives them, or
                      check that they are that
 
-interop and with need what `scripts/setup clients s3 sight` installs, bench what `scripts/setup bench` does.
+interop and with need what `scripts/setup clients s3 sight` installs, bench what `scripts/setup bench` does,
+manifests --check what `scripts/setup checks` does.
 
 examples:
   cargo xtask tidy
@@ -62,6 +66,8 @@ fn chore(words: &[&str]) -> anyhow::Result<()> {
         ["with", name, "--", command @ ..] if !command.is_empty() => interop::with(name, command),
         ["bench", words @ ..] => bench(words),
         ["tidy"] => tidy::tidy(),
+        ["manifests"] => manifests::write(),
+        ["manifests", "--check"] => manifests::check(),
         ["schema"] => SCHEMAS
             .iter()
             .try_for_each(|(file, command)| std::fs::write(file, schema(command)?).context(*file)),

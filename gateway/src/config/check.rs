@@ -13,7 +13,7 @@ use certs::files::Paths;
 use protocol::mcp::ServerRequest;
 use rustls::pki_types::pem::PemObject;
 use std::collections::BTreeSet;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokens::SigningKey;
@@ -302,7 +302,8 @@ impl Checker<'_> {
     /// A secret on disk that others may read is a mistake of the configuration.
     fn private(&mut self, path: &str, file: &Path) {
         let full = self.existing(path, file);
-        if std::fs::metadata(&full).is_ok_and(|m| m.permissions().mode() & 0o077 != 0) {
+        let ours = rustix::process::getegid().as_raw();
+        if std::fs::metadata(&full).is_ok_and(|m| others_may_read(m.mode(), m.uid(), m.gid(), ours)) {
             self.problems.add(
                 path,
                 format!("{} can be read by others", full.display()),
@@ -336,6 +337,13 @@ fn server_request(file: ServerRequestFile) -> ServerRequest {
         ServerRequestFile::Elicitation => ServerRequest::Elicitation,
         ServerRequestFile::Roots => ServerRequest::Roots,
     }
+}
+
+/// Whether a file is open to others than its owner. One that is root's may be read by our own group: so Kubernetes mounts a
+/// Secret into a pod with an `fsGroup`, where that group is nobody but us.
+fn others_may_read(mode: u32, owner: u32, group: u32, our_group: u32) -> bool {
+    let mounted_for_us = owner == 0 && group == our_group && group != 0;
+    mode & if mounted_for_us { 0o037 } else { 0o077 } != 0
 }
 
 /// What may stand after `/mcp/`.
@@ -401,5 +409,22 @@ fn limits(problems: &mut Problems, file: &LimitsFile) -> Limits {
         connection_age_max: time("connection_age_max", &file.connection_age_max, 3600, 86_400),
         drain_timeout: time("drain_timeout", &file.drain_timeout, 30, 3600),
         decisions_timeout: time("decisions_timeout", &file.decisions_timeout, 1, 60),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::others_may_read;
+
+    #[test]
+    fn a_secret_is_its_owners_or_is_mounted_for_our_group_alone() {
+        let (us, root) = (65532, 0);
+        assert!(!others_may_read(0o100_600, us, us, us));
+        assert!(others_may_read(0o100_640, us, us, us), "a group of several users, for all we know");
+        assert!(!others_may_read(0o100_440, root, us, us), "a Secret in a pod");
+        assert!(others_may_read(0o100_444, root, us, us));
+        assert!(others_may_read(0o100_460, root, us, us));
+        assert!(others_may_read(0o100_440, root, root, us));
+        assert!(others_may_read(0o100_440, root, root, root), "root's group is not ours alone");
     }
 }
