@@ -2,6 +2,7 @@
 //! Nothing here is part of the product, and nothing here is needed to build it.
 
 mod component;
+mod fuzz;
 mod interop;
 mod run;
 mod tidy;
@@ -19,6 +20,8 @@ usage: cargo xtask CHORE
   interop clients    run the stories of the official Python and TypeScript MCP SDKs
   with s3 -- CMD...  start versitygw, run a command that finds it by SALLYPORT_S3_*, stop it
   bench [FILTER]     time decode, decide and the whole path
+  fuzz [TARGET] [--seconds N]
+                     run every fuzz target, or one, for a minute or so many seconds each
   tidy               check what the compiler and clippy do not: file sizes, headers, TODOs, ADRs, lock files
   schema [--check]   write deploy/config.schema.json as `sallyport schema` gives it, or check that it is that
 
@@ -26,6 +29,7 @@ interop and with need what `scripts/setup clients s3` installs.
 
 examples:
   cargo xtask tidy
+  cargo xtask fuzz call --seconds 3600
   scripts/setup s3 && cargo xtask interop s3
   cargo xtask with s3 -- cargo test --package stories s3_endpoint
 ";
@@ -68,6 +72,7 @@ fn chore(words: &[&str]) -> anyhow::Result<()> {
                 Command::new("cargo").args(["bench", "--workspace", "--bench", "path", "--"]).args(filter),
             )
         }
+        ["fuzz", words @ ..] => fuzz::fuzz(words),
         ["tidy"] => tidy::tidy(),
         ["schema"] => Ok(std::fs::write(SCHEMA, schema()?).context(SCHEMA)?),
         ["schema", "--check"] => check_schema(),
