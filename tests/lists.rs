@@ -53,6 +53,22 @@ async fn a_list_inside_an_event_stream_is_filtered_too() {
 }
 
 #[tokio::test]
+async fn lists_in_a_stream_come_one_by_one_each_filtered_and_private() {
+    let world = World::start().await;
+    let events = world.ledger.streams();
+    let mut response = world.clerk().rpc("tools/list", json!({})).send().await.unwrap();
+    let list = json!({"jsonrpc": "2.0", "id": 7, "result": server::list()});
+    let event: &'static str = Box::leak(format!("data: {list}\n\n").into_boxed_str());
+    for _ in 0..3 {
+        events.send(Ok(event)).await.unwrap(); // The next one is sent only when this one has been heard.
+        let heard = response.chunk().await.unwrap().unwrap();
+        let heard: Value = serde_json::from_slice(heard.strip_prefix(b"data: ").unwrap()).unwrap();
+        assert_eq!(heard["result"]["cacheScope"], "private");
+        assert_eq!(heard["result"]["tools"].as_array().unwrap().len(), 1);
+    }
+}
+
+#[tokio::test]
 async fn a_list_that_cannot_be_read_does_not_pass() {
     for body in [r#"{"jsonrpc":"2.0","id":7,"result":{"tools":{"post_entry":1}}}"#, "not json"] {
         let world = World::start().await;

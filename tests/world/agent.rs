@@ -85,6 +85,11 @@ impl Agent {
         }
     }
 
+    /// Sends a request that was built by another agent, or changed since.
+    pub async fn execute(&self, request: reqwest::Request) -> Response {
+        self.client.execute(request).await.unwrap()
+    }
+
     /// A 2026-07-28 request with the headers that belong to it.
     pub fn rpc(&self, method: &str, params: Value) -> RequestBuilder {
         let name =

@@ -2,6 +2,7 @@
 //! Nothing here is part of the product, and nothing here is needed to build it.
 
 mod component;
+mod fuzz;
 mod interop;
 mod manifests;
 mod run;
@@ -22,6 +23,8 @@ usage: cargo xtask CHORE
   with s3 -- CMD...  start versitygw, run a command that finds it by SALLYPORT_S3_*, stop it
   bench [--quick] [rows | ROW | idle | stages]...
                      what the gateway costs, beside Pingora's stock proxying and Envoy: docs/performance.md
+  fuzz [TARGET] [--seconds N]
+                     run every fuzz target, or one, for a minute or so many seconds each
   tidy               check what the compiler and clippy do not: file sizes, headers, TODOs, ADRs, lock files
   manifests [--check]
                      write deploy/kubernetes/policy.yaml from the starter policies, or check all manifests
@@ -33,6 +36,7 @@ manifests --check what `scripts/setup checks` does.
 
 examples:
   cargo xtask tidy
+  cargo xtask fuzz call --seconds 3600
   scripts/setup s3 && cargo xtask interop s3
   cargo xtask with s3 -- cargo test --package stories s3_endpoint
   scripts/setup bench && cargo xtask bench
@@ -65,6 +69,7 @@ fn chore(words: &[&str]) -> anyhow::Result<()> {
         ["interop", name] => interop::interop(name),
         ["with", name, "--", command @ ..] if !command.is_empty() => interop::with(name, command),
         ["bench", words @ ..] => bench(words),
+        ["fuzz", words @ ..] => fuzz::fuzz(words),
         ["tidy"] => tidy::tidy(),
         ["manifests"] => manifests::write(),
         ["manifests", "--check"] => manifests::check(),

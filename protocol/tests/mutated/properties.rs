@@ -3,7 +3,7 @@
 
 #![allow(dead_code, reason = "each fuzz target calls one of them")]
 
-use http::{HeaderMap, HeaderValue, Method};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use protocol::json;
 use protocol::mcp::{self, HttpRequest, Item, ListKind, MessageError, ServerMessage, Target, Version, Watch};
 use protocol::sse::{Event, Events};
@@ -74,6 +74,7 @@ fn decoded(body: &[u8], version: Version, limits: &mcp::Limits) -> bool {
                 }
                 Target::Prompt { .. } | Target::Protocol => {}
             }
+            assert!(call.trace_parent.is_none_or(|parent| parent.len() == 55));
             true
         }
         Err(error) => {
@@ -84,6 +85,38 @@ fn decoded(body: &[u8], version: Version, limits: &mcp::Limits) -> bool {
             false
         }
     }
+}
+
+/// Whatever stands in the headers of a call, each a line of `name: value`: what is taken from them is well-formed.
+pub(crate) fn headers(text: &[u8]) -> bool {
+    let mut headers = HeaderMap::new();
+    for line in text.split(|byte| *byte == b'\n') {
+        let Some(colon) = line.iter().position(|byte| *byte == b':') else { continue };
+        let (name, value) = (&line[..colon], line[colon + 1..].trim_ascii());
+        if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name), HeaderValue::from_bytes(value)) {
+            headers.append(name, value);
+        }
+    }
+    let stateless = r#""_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}},"#;
+    let mut good = false;
+    for meta in ["", stateless] {
+        let body = format!(
+            r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{{{meta}"name":"get","arguments":{{"key":"a"}}}}}}"#
+        );
+        let request = HttpRequest { method: &Method::POST, headers: &headers, body: body.as_bytes() };
+        let Ok(call) = mcp::call(&request, &mcp::Limits::default()) else { continue };
+        let session = call.session.unwrap_or_else(|| "none".into());
+        assert!(!session.is_empty() && session.bytes().all(|byte| byte.is_ascii_graphic()));
+        assert_eq!(call.version == Version::V2026_07_28, !meta.is_empty());
+        assert!(
+            headers
+                .get_all("mcp-method")
+                .iter()
+                .all(|method| method.as_bytes().trim_ascii() == b"tools/call")
+        );
+        good = true;
+    }
+    good
 }
 
 /// A list from which nothing goes stays as it came; one from which everything goes has nothing left.
