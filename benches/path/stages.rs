@@ -8,11 +8,12 @@ use certs::development::paths_in;
 use certs::files::FileSource;
 use certs::{Clock, Identity, SharedSource};
 use gateway::audit::{Audit, Outcome};
-use gateway::authorize::Question;
+use gateway::authorize::{Lane, Question};
 use gateway::config::{self, Limits};
 use gateway::exchange::Grant;
 use gateway::jwks::KeyStore;
 use gateway::listener::Handshake;
+use gateway::metrics::Metrics;
 use gateway::reload::read_sources;
 use gateway::request::Arrival;
 use gateway::route::{Door, ServerRoute, Servers};
@@ -42,7 +43,8 @@ struct Parts {
     identity: Arc<Identity>,
     servers: Servers,
     issuers: Issuers,
-    policy: PolicySet,
+    policy: Arc<PolicySet>,
+    lane: Lane,
     exchange: exchange::Client,
     audit: Audit,
     origins: BTreeSet<String>,
@@ -71,8 +73,6 @@ pub(crate) async fn run(world: &World, config: &str) -> Vec<(&'static str, f64)>
     let subject = async |arrival: &Arrival| {
         token::subject(&arrival.headers, &caller, &server, &parts.issuers, now).await.unwrap()
     };
-    let fresh: Vec<Arrival> =
-        (0..BATCHES * FEW).map(|_| arrival(world, Tool::PostEntry, 0, &world.token("agent/demo"))).collect();
     took.note("token, never seen", FEW, async |n| drop(black_box(subject(&fresh[n]).await))).await;
     took.note("token, seen before", MANY, async |_| drop(black_box(subject(first).await))).await;
     let subject = subject(first).await;
@@ -83,11 +83,13 @@ pub(crate) async fn run(world: &World, config: &str) -> Vec<(&'static str, f64)>
 
     let question = |call| Question::new(first, &caller, subject.as_ref(), &server, call, now);
     took.note("question", MANY, async |n| drop(black_box(question(&calls[n])))).await;
-    let permit = |question: &Question<'_>| authorize::permit(&parts.policy, question, &parts.limits).unwrap();
+    let permit = async |question: &Question<'_>| {
+        authorize::permit(&parts.policy, &parts.lane, question, &parts.limits).await.unwrap()
+    };
     let questions: Vec<Question<'_>> = calls.iter().map(question).collect();
-    took.note("decision, new", MANY, async |n| drop(black_box(permit(&questions[n])))).await;
-    took.note("decision, again", MANY, async |_| drop(black_box(permit(&questions[0])))).await;
-    let permitted = permit(&questions[0]);
+    took.note("decision, new", MANY, async |n| drop(black_box(permit(&questions[n]).await))).await;
+    took.note("decision, again", MANY, async |_| drop(black_box(permit(&questions[0]).await))).await;
+    let permitted = permit(&questions[0]).await;
 
     let grant = Grant {
         permit: &permitted.0,
@@ -149,13 +151,16 @@ fn parts(config: &Path) -> Parts {
     let issuers = config.issuers.into_iter().map(|issuer| (issuer.clone(), keys(&issuer))).collect();
     let budget = Budget { evaluation: config.policy_budget };
     let (limits, service) = (config.limits, config.token_service);
+    let policy = PolicySet::compile(&read_sources(&config.policy_dir).unwrap(), budget).unwrap();
+    let metrics = Arc::new(Metrics::new().unwrap());
     Parts {
         identity: source.current(),
         servers: config.servers.into_iter().map(|(name, server)| (name, Arc::new(server))).collect(),
         issuers: Issuers::new(issuers, limits.tokens_max),
-        policy: PolicySet::compile(&read_sources(&config.policy_dir).unwrap(), budget).unwrap(),
-        exchange: exchange::Client::new(service, &source, &clock, limits.credentials_max).unwrap(),
-        audit: Audit::open_file(&config.audit_file, limits.audit_queue_max, clock.clone()).unwrap(),
+        policy: Arc::new(policy.with_cache(limits.decisions_cached_max)),
+        lane: Lane::new(config.policy_budget, config.policy_quick_budget, &limits),
+        exchange: exchange::Client::new(service, &source, &clock, limits.credentials_max, metrics).unwrap(),
+        audit: Audit::open_file(&config.audit_file, config.audit_mode, &limits, clock.clone()).unwrap(),
         origins: config.origins,
         url: config.url,
         limits,
@@ -188,6 +193,7 @@ fn arrival(world: &World, tool: Tool, n: u64, token: &str) -> Arrival {
         handshake: Arc::new(Handshake::new(chain).unwrap()),
         ip: Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
         at: SystemTime::now(),
+        began: Instant::now(),
         method: Method::POST,
         uri: "/mcp/s3".parse().unwrap(),
         headers,
