@@ -96,7 +96,7 @@ async fn no_secret_stands_in_anything_that_a_run_has_written() {
     let mut n = 0;
     world.ledger.answers(move |received| {
         n += 1;
-        if n == 4 {
+        if n == 3 {
             return Answer::Raw(http::Response::builder().status(500).body(WORDS[11].into()).unwrap());
         }
         let id = if received.body.is_empty() { Value::Null } else { received.json()["id"].clone() };
@@ -109,7 +109,7 @@ async fn no_secret_stands_in_anything_that_a_run_has_written() {
     assert_eq!(
         statuses,
         [
-            200, 200, 200, 200, 502, 400, 400, 400, 502, 502, 405, 401, 401, 401, 401, 401, 401, 404, 404,
+            200, 200, 200, 200, 502, 400, 400, 400, 404, 502, 405, 401, 401, 401, 401, 401, 401, 404, 404,
             401, 401
         ]
     );

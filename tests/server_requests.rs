@@ -73,7 +73,7 @@ async fn the_stream_of_a_session_and_a_list_are_no_way_around() {
     world.ledger.says(&[asking("sampling/createMessage"), progress()]);
     let get =
         world.clerk().request(reqwest::Method::GET, "/mcp/ledger").header("accept", "text/event-stream");
-    let reply = send(get.header("mcp-protocol-version", "2025-11-25").header("mcp-session-id", "s")).await;
+    let reply = send(get.header("mcp-protocol-version", "2025-11-25")).await;
     assert_eq!(messages(&reply), [progress()]);
     let list = send(world.clerk().rpc("tools/list", json!({}))).await;
     assert_eq!(messages(&list), [progress()]);
@@ -196,7 +196,7 @@ async fn a_client_answers_only_what_may_be_asked() {
     let answer = r#"{"jsonrpc":"2.0","id":"s-1","result":{"roots":[]}}"#;
     let request = |world: &World| {
         let post = world.clerk().post("/mcp/ledger", answer.into());
-        post.header("mcp-protocol-version", "2025-11-25").header("mcp-session-id", "s")
+        post.header("mcp-protocol-version", "2025-11-25")
     };
     let open = world("roots").await;
     open.ledger
