@@ -11,7 +11,9 @@ mod lists; //        listed if and only if callable
 mod exchange; //     what is minted, for whom, and for no one else
 mod upstreams; //    what goes out, what comes back, and how both end
 mod server_requests; // what a server asks of its clients
+mod limits; //       how much of everything, and what happens at one more
 mod records; //      one record for each request, in a chain
 mod command_line; // what a newcomer types
+mod h2spec; //       HTTP/2 as its conformance kit knows it
 mod clients; //      the official SDKs, through `sallyport up`
 mod s3; //           the S3 server behind the gate

@@ -27,6 +27,7 @@ pub struct Running {
     address: SocketAddr,
     gateway: Arc<Gateway>,
     stop: watch::Sender<bool>,
+    cut: watch::Sender<bool>,
     in_flight: Arc<watch::Sender<usize>>,
     accepting: JoinHandle<Result<(), EngineError>>,
     followers: Vec<JoinHandle<()>>,
@@ -79,6 +80,9 @@ pub enum StartError {
 /// How often identity files are looked at.
 const IDENTITY_INTERVAL: Duration = Duration::from_millis(500);
 
+/// How long connections that are cut may take to leave their records.
+const CUT_MAX: Duration = Duration::from_secs(5);
+
 /// Starts a gateway, on `tcp` if that is given, else on the configuration's address. It serves when this returns.
 ///
 /// # Errors
@@ -97,10 +101,16 @@ pub async fn start(config: Config, tcp: Option<TcpListener>, clock: Clock) -> Re
     let gateway = Arc::new(assemble(config, &sources, &source, clock.clone())?);
     gateway.audit.event("started", &gateway.url, clock.now());
     let (stop, stopped) = watch::channel(false);
+    let cut = watch::Sender::new(false);
     let in_flight = Arc::new(watch::Sender::new(0));
     let tls = listener::tls(Arc::clone(&source), clock)?;
-    let served =
-        engine::Listener { tcp, tls, gateway: Arc::clone(&gateway), in_flight: Arc::clone(&in_flight) };
+    let served = engine::Listener {
+        tcp,
+        tls,
+        gateway: Arc::clone(&gateway),
+        in_flight: Arc::clone(&in_flight),
+        cut: cut.subscribe(),
+    };
     let accepting = tokio::spawn(engine::serve(served, stopped));
     let issuers = Arc::clone(&gateway.state().issuers);
     let followers = vec![
@@ -108,7 +118,7 @@ pub async fn start(config: Config, tcp: Option<TcpListener>, clock: Clock) -> Re
         tokio::spawn(reload::follow_identity(Arc::clone(&gateway), source)),
         tokio::spawn(reload::follow_policy(Arc::clone(&gateway), policy_dir, policy_budget, sources)),
     ];
-    Ok(Running { address, gateway, stop, in_flight, accepting, followers })
+    Ok(Running { address, gateway, stop, cut, in_flight, accepting, followers })
 }
 
 fn assemble(
@@ -174,7 +184,8 @@ impl Running {
         self.gateway.state().identity.generation
     }
 
-    /// Stops: accepts nothing more, lets requests in flight end within the drain timeout, and writes the last records.
+    /// Stops: accepts nothing more, lets requests in flight end within the drain timeout, cuts those that don't, and writes
+    /// the last records.
     pub async fn stop(self) {
         self.stop.send_replace(true);
         let _ = self.accepting.await; // It only waits for the accept loop.
@@ -182,6 +193,8 @@ impl Running {
         let drained = in_flight.wait_for(|n| *n == 0);
         if tokio::time::timeout(self.gateway.limits.drain_timeout, drained).await.is_err() {
             tracing::warn!("requests were still in flight when the drain timeout ended");
+            self.cut.send_replace(true);
+            let _ = tokio::time::timeout(CUT_MAX, in_flight.wait_for(|n| *n == 0)).await; // For their records.
         }
         self.followers.iter().for_each(JoinHandle::abort);
         self.gateway.audit.event("stopped", "", self.gateway.clock.now());

@@ -23,12 +23,9 @@ pub fn missing(what: &str, fix: &str) {
 
 /// The interpreter with the official Python SDK.
 pub fn python() -> Option<PathBuf> {
-    let cache = std::env::var_os("SALLYPORT_CACHE")
-        .map(PathBuf::from)
-        .or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache/sallyport")));
     let path = std::env::var_os("SALLYPORT_PYTHON")
         .map(PathBuf::from)
-        .or_else(|| Some(cache?.join("python/bin/python")))?;
+        .or_else(|| Some(cache()?.join("python/bin/python")))?;
     if path.exists() {
         return Some(path);
     }
@@ -44,6 +41,23 @@ pub fn node() -> Option<PathBuf> {
     }
     missing("the TypeScript SDK", "scripts/setup node");
     None
+}
+
+/// The conformance kit for HTTP/2.
+pub fn h2spec() -> Option<PathBuf> {
+    let path = cache()?.join("h2spec/bin/h2spec");
+    if path.exists() {
+        return Some(path);
+    }
+    missing("h2spec", "scripts/setup h2spec");
+    None
+}
+
+/// The folder of what `scripts/setup` installed.
+fn cache() -> Option<PathBuf> {
+    std::env::var_os("SALLYPORT_CACHE")
+        .map(PathBuf::from)
+        .or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache/sallyport")))
 }
 
 /// The project's folder.

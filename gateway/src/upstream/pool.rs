@@ -26,15 +26,18 @@ use tokio_rustls::TlsConnector;
 pub struct Pool {
     shared: Arc<Shared>,
     clock: Clock,
+    idle_timeout: Duration,
     connect_timeout: Duration,
     response_timeout: Duration,
     /// How much of an answer is held to be looked at.
     pub(super) held_bytes_max: usize,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Shared {
     idle: Mutex<HashMap<Key, Vec<Connection>>>,
+    /// How many are kept for one key.
+    idle_max: usize,
 }
 
 /// What makes two connections exchangeable.
@@ -62,10 +65,6 @@ pub struct Lease {
     shared: Arc<Shared>,
 }
 
-/// Idle connections kept for one key.
-const IDLE_MAX: usize = 256;
-/// How long one is kept idle: less than servers usually do.
-const IDLE_FOR: Duration = Duration::from_secs(30);
 /// A connection is not used in the last moments of an SVID.
 const BEFORE_EXPIRY: Duration = Duration::from_secs(10);
 
@@ -73,8 +72,9 @@ impl Pool {
     /// An empty pool.
     pub fn new(clock: Clock, limits: &Limits) -> Self {
         Self {
-            shared: Arc::default(),
+            shared: Arc::new(Shared { idle: Mutex::default(), idle_max: limits.upstream_idle_max }),
             clock,
+            idle_timeout: limits.upstream_idle_timeout,
             connect_timeout: limits.connect_timeout,
             response_timeout: limits.response_timeout,
             held_bytes_max: limits.list_bytes_max,
@@ -130,7 +130,9 @@ impl Pool {
         });
         let idle = all.get_mut(key)?;
         idle.retain(|c| {
-            !c.sender.is_closed() && c.idle_since.elapsed() < IDLE_FOR && now + BEFORE_EXPIRY < c.until
+            !c.sender.is_closed()
+                && c.idle_since.elapsed() < self.idle_timeout
+                && now + BEFORE_EXPIRY < c.until
         });
         let place = idle.iter().rposition(|c| c.sender.is_ready())?;
         Some(idle.swap_remove(place))
@@ -179,7 +181,7 @@ impl Lease {
         connection.idle_since = Instant::now();
         let mut all = self.shared.idle.lock().unwrap_or_else(PoisonError::into_inner);
         let idle = all.entry(self.key.clone()).or_default();
-        if idle.len() < IDLE_MAX && !connection.sender.is_closed() {
+        if idle.len() < self.shared.idle_max && !connection.sender.is_closed() {
             idle.push(connection);
         }
     }
