@@ -13,6 +13,7 @@ mod sessions; //     whose a session is
 mod exchange; //     what is minted, for whom, and for no one else
 mod upstreams; //    what goes out, what comes back, and how both end
 mod server_requests; // what a server asks of its clients
+mod limits; //       how much of everything, and what happens at one more
 mod records; //      one record for each request, in a chain
 mod sight; //        what a gateway says of itself, and to whom
 mod durability; //   what is left of the records when the disk is full, or the gateway is killed
@@ -21,5 +22,6 @@ mod first_policy; // its first page, typed word by word
 mod verify; //       a damaged file of records, and what is said of it
 mod command_line; // what a newcomer types
 mod deploy; //       what the manifests would run
+mod h2spec; //       HTTP/2 as its conformance kit knows it
 mod clients; //      the official SDKs, through `sallyport up`
 mod s3; //           the S3 server behind the gate

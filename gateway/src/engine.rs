@@ -42,8 +42,6 @@ use tokio::sync::{Notify, watch};
 /// these, which go past the buffers, so they would be kept for nothing.
 const L4_READ_BUFFER: usize = 512;
 const L4_WRITE_BUFFER: usize = 2 * 1024;
-/// How long an idle HTTP/1.1 connection is kept, in seconds, and an idle HTTP/2 one.
-const KEEPALIVE: u64 = 60;
 /// How long the rest of a refused body is read, so that the refusal reaches its caller.
 const DRAIN_BODY: Duration = Duration::from_secs(2);
 
@@ -57,6 +55,8 @@ pub struct Listener {
     pub gateway: Arc<Gateway>,
     /// Counts the requests that are under way.
     pub in_flight: Arc<InFlight>,
+    /// Told when connections are to be cut, whatever is under way on them.
+    pub cut: watch::Receiver<bool>,
 }
 
 /// Why a listener can't be served.
@@ -75,7 +75,7 @@ pub enum EngineError {
 /// # Errors
 /// [`EngineError`] before anything is accepted.
 pub async fn serve(listener: Listener, stop: watch::Receiver<bool>) -> Result<(), EngineError> {
-    let Listener { tcp, tls, gateway, in_flight } = listener;
+    let Listener { tcp, tls, gateway, in_flight, cut } = listener;
     let address = tcp.local_addr()?.to_string();
     tcp.set_nonblocking(true)?;
     let mut fds = Fds::new();
@@ -85,7 +85,8 @@ pub async fn serve(listener: Listener, stop: watch::Receiver<bool>) -> Result<()
         connections: Connections::new(gateway.limits.handshakes_max, gateway.limits.connections_max),
         handshake_timeout: gateway.limits.handshake_timeout,
         audit: gateway.audit.clone(),
-        app: Arc::new(App { options: options(), gateway, in_flight, stopping: stop.clone() }),
+        cut,
+        app: Arc::new(App { options: options(&gateway.limits), gateway, in_flight, stopping: stop.clone() }),
     };
     let mut service = Service::new("sallyport".into(), door);
     let buffers = L4BufferSettings::new(L4_READ_BUFFER, L4_WRITE_BUFFER);
@@ -104,9 +105,9 @@ fn acceptor(tls: rustls::ServerConfig) -> Result<Acceptor, EngineError> {
     Ok(acceptor)
 }
 
-fn options() -> HttpServerOptions {
+fn options(limits: &Limits) -> HttpServerOptions {
     let mut options = HttpServerOptions::default();
-    options.h2_idle_timeout = Some(Duration::from_secs(KEEPALIVE));
+    options.h2_idle_timeout = Some(limits.idle_timeout);
     options
 }
 
@@ -126,6 +127,7 @@ struct Door {
     connections: Connections,
     handshake_timeout: Duration,
     audit: Audit,
+    cut: watch::Receiver<bool>,
     app: Arc<App>,
 }
 
@@ -183,6 +185,7 @@ impl Door {
         let gateway = &self.app.gateway;
         let lasts = handshake.lasts(gateway.limits.connection_age_max, gateway.clock.now());
         let ending = handshake.ending.subscribe();
+        let mut cut = self.cut.clone();
         let ends = async {
             tokio::select! {
                 () = tokio::time::sleep(lasts) => {}
@@ -194,6 +197,7 @@ impl Door {
         tokio::select! {
             served = self.app.process_new(tls, &ending) => served,
             never = ends => never,
+            _ = cut.wait_for(|cut| *cut) => None, // What is under way is dropped with it, and leaves its record.
         }
     }
 }
@@ -235,7 +239,7 @@ impl HttpServerApp for App {
         session.set_read_timeout(Some(limits.body_timeout));
         session.set_write_timeout(Some(limits.write_timeout));
         let ip = ip(&session);
-        let idle = Duration::from_secs(KEEPALIVE) + limits.body_timeout;
+        let idle = limits.idle_timeout + limits.body_timeout;
         match tokio::time::timeout(idle, session.read_request()).await {
             Ok(Ok(true)) => {}
             Ok(Ok(false)) => return None, // The caller closed an idle connection.
@@ -280,7 +284,7 @@ impl App {
         session.set_keepalive(if *stop.borrow() || *connection.ending.borrow() {
             None
         } else {
-            Some(KEEPALIVE)
+            Some(limits.idle_timeout.as_secs().max(1))
         });
         write(&mut session, response, self.stopping.clone()).await?;
         if !whole {

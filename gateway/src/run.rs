@@ -32,6 +32,7 @@ pub struct Running {
     address: SocketAddr,
     gateway: Arc<Gateway>,
     stop: watch::Sender<bool>,
+    cut: watch::Sender<bool>,
     in_flight: Arc<InFlight>,
     accepting: JoinHandle<Result<(), EngineError>>,
     admin: Option<admin::Serving>,
@@ -103,6 +104,9 @@ pub enum StartError {
 /// How often identity files are looked at.
 const IDENTITY_INTERVAL: Duration = Duration::from_millis(500);
 
+/// How long connections that are cut may take to leave their records.
+const CUT_MAX: Duration = Duration::from_secs(5);
+
 /// Starts a gateway, on `tcp` if that is given, else on the configuration's address. It serves when this returns.
 ///
 /// # Errors
@@ -123,6 +127,7 @@ pub async fn start(config: Config, tcp: Option<TcpListener>, clock: Clock) -> Re
     let gateway = Arc::new(assemble(config, &sources, &source, clock.clone())?);
     gateway.audit.event("started", &gateway.url, clock.now());
     let (stop, stopped) = watch::channel(false);
+    let cut = watch::Sender::new(false);
     let in_flight = Arc::<InFlight>::default();
     let listen_admin = |config: Admin| {
         let address = config.listen;
@@ -131,8 +136,13 @@ pub async fn start(config: Config, tcp: Option<TcpListener>, clock: Clock) -> Re
     };
     let admin = admin.map(listen_admin).transpose()?;
     let tls = listener::tls(Arc::clone(&source), clock)?;
-    let served =
-        engine::Listener { tcp, tls, gateway: Arc::clone(&gateway), in_flight: Arc::clone(&in_flight) };
+    let served = engine::Listener {
+        tcp,
+        tls,
+        gateway: Arc::clone(&gateway),
+        in_flight: Arc::clone(&in_flight),
+        cut: cut.subscribe(),
+    };
     let accepting = tokio::spawn(engine::serve(served, stopped));
     let issuers = Arc::clone(&gateway.state().issuers);
     let mut followers = vec![
@@ -147,7 +157,7 @@ pub async fn start(config: Config, tcp: Option<TcpListener>, clock: Clock) -> Re
             "sessions.key_ring is not set: sessions end when this gateway does, and no replica shares them"
         );
     }
-    Ok(Running { address, gateway, stop, in_flight, accepting, admin, followers })
+    Ok(Running { address, gateway, stop, cut, in_flight, accepting, admin, followers })
 }
 
 fn assemble(
@@ -236,14 +246,16 @@ impl Running {
         self.gateway.state().identity.generation
     }
 
-    /// Stops: says that it isn't ready, accepts nothing more, lets requests in flight end within the drain timeout, writes the
-    /// last records and delivers the last spans.
+    /// Stops: says that it isn't ready, accepts nothing more, lets requests in flight end within the drain timeout, cuts those
+    /// that don't, writes the last records and delivers the last spans.
     pub async fn stop(self) {
         self.stop.send_replace(true);
         let _ = self.accepting.await; // It only waits for the accept loop.
         let drained = self.in_flight.drained();
         if tokio::time::timeout(self.gateway.limits.drain_timeout, drained).await.is_err() {
             tracing::warn!("requests were still in flight when the drain timeout ended");
+            self.cut.send_replace(true);
+            let _ = tokio::time::timeout(CUT_MAX, self.in_flight.drained()).await; // For their records.
         }
         self.followers.iter().for_each(JoinHandle::abort);
         self.gateway.audit.event("stopped", "", self.gateway.clock.now());

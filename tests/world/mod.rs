@@ -12,6 +12,7 @@ pub mod reply;
 pub mod server;
 pub mod components;
 pub mod process;
+pub mod frames;
 pub mod remote_s3;
 pub mod watchers;
 
@@ -198,10 +199,19 @@ impl World {
 
     /// A finished handshake as a workload, to speak anything over.
     pub async fn raw(&self, path: &str) -> tokio_rustls::client::TlsStream<tokio::net::TcpStream> {
+        self.raw_over(path, b"http/1.1").await
+    }
+
+    /// The same for one version of HTTP.
+    pub async fn raw_over(
+        &self,
+        path: &str,
+        alpn: &[u8],
+    ) -> tokio_rustls::client::TlsStream<tokio::net::TcpStream> {
         self.agent(path);
         let own: SharedSource = FileSource::open(paths_in(&self.path(&path.replace('/', "-")))).unwrap();
         let mut config = certs::tls::client_config(own, self.id("gateway"), Clock::system()).unwrap();
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        config.alpn_protocols = vec![alpn.to_vec()];
         let address = self.gateway.address();
         let tcp = tokio::net::TcpStream::connect(address).await.unwrap();
         let name = rustls::pki_types::ServerName::IpAddress(address.ip().into());

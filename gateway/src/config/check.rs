@@ -364,6 +364,7 @@ fn limits(problems: &mut Problems, file: &LimitsFile) -> Limits {
     let handshakes_max = number("handshakes_max", file.handshakes_max, 512, 1..=100_000);
     let streams_max = number("streams_max", file.streams_max, 128, 1..=10_000);
     let list_bytes_max = number("list_bytes_max", file.list_bytes_max, 4 << 20, 1024..=1 << 30);
+    let upstream_idle_max = number("upstream_idle_max", file.upstream_idle_max, 256, 0..=100_000);
     let audit_queue_max = number("audit_queue_max", file.audit_queue_max, 65_536, 1..=10_000_000);
     let credentials_max = number("credentials_max", file.credentials_max, 10_000, 1..=10_000_000);
     let tokens_max = number("tokens_max", file.tokens_max, 10_000, 0..=10_000_000);
@@ -391,6 +392,7 @@ fn limits(problems: &mut Problems, file: &LimitsFile) -> Limits {
         handshakes_max,
         streams_max,
         list_bytes_max,
+        upstream_idle_max,
         audit_queue_max,
         audit_timeout: time("audit_timeout", &file.audit_timeout, 5, 60),
         credentials_max,
@@ -402,6 +404,8 @@ fn limits(problems: &mut Problems, file: &LimitsFile) -> Limits {
         handshake_timeout: time("handshake_timeout", &file.handshake_timeout, 10, 60),
         body_timeout: time("body_timeout", &file.body_timeout, 30, 3600),
         write_timeout: time("write_timeout", &file.write_timeout, 30, 3600),
+        idle_timeout: time("idle_timeout", &file.idle_timeout, 60, 3600),
+        upstream_idle_timeout: time("upstream_idle_timeout", &file.upstream_idle_timeout, 30, 3600),
         connect_timeout: time("connect_timeout", &file.connect_timeout, 5, 60),
         response_timeout: time("response_timeout", &file.response_timeout, 60, 3600),
         session_ttl_max: time("session_ttl_max", &file.session_ttl_max, 86_400, 2_592_000),

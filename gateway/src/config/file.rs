@@ -299,6 +299,8 @@ pub struct LimitsFile {
     pub streams_max: Option<u64>,
     /// Bytes of a list answer, which is held to be filtered; also of one SSE event. Default 4194304.
     pub list_bytes_max: Option<u64>,
+    /// Idle connections that are kept for each upstream. Default 256.
+    pub upstream_idle_max: Option<u64>,
     /// Audit records that wait to be written. Default 65536.
     pub audit_queue_max: Option<u64>,
     /// How long a permitted call may wait until its permit is on disk, in the audit's mode `required`. Default `5s`.
@@ -322,8 +324,12 @@ pub struct LimitsFile {
     pub handshake_timeout: Option<String>,
     /// How long a request's head and body may take. Default `30s`.
     pub body_timeout: Option<String>,
-    /// How long a caller may take to accept the next piece of its answer. Default `30s`.
+    /// How long a caller may take to take up a piece of its answer. Default `30s`.
     pub write_timeout: Option<String>,
+    /// How long a connection is kept without a request. Default `60s`.
+    pub idle_timeout: Option<String>,
+    /// How long an idle connection to an upstream is kept: less than its server keeps it. Default `30s`.
+    pub upstream_idle_timeout: Option<String>,
     /// How long an upstream may take to accept a connection. Default `5s`.
     pub connect_timeout: Option<String>,
     /// How long an upstream may take until its response begins. Default `60s`.

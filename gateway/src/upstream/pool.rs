@@ -31,6 +31,7 @@ use tokio_rustls::client::TlsStream;
 pub struct Pool {
     shared: Arc<Shared>,
     clock: Clock,
+    idle_timeout: Duration,
     connect_timeout: Duration,
     response_timeout: Duration,
     metrics: Arc<Metrics>,
@@ -38,10 +39,12 @@ pub struct Pool {
     pub(super) held_bytes_max: usize,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Shared {
     /// The longest idle ones first.
     idle: Mutex<HashMap<Key, VecDeque<Box<Connection>>>>,
+    /// How many are kept for one key.
+    idle_max: usize,
 }
 
 /// What makes two connections exchangeable.
@@ -72,10 +75,6 @@ pub struct Lease {
     shared: Arc<Shared>,
 }
 
-/// Idle connections kept for one key.
-const IDLE_MAX: usize = 256;
-/// How long one is kept idle: less than servers usually do.
-const IDLE_FOR: Duration = Duration::from_secs(30);
 /// A connection is not used in the last moments of an SVID.
 const BEFORE_EXPIRY: Duration = Duration::from_secs(10);
 
@@ -83,8 +82,9 @@ impl Pool {
     /// An empty pool.
     pub fn new(clock: Clock, limits: &Limits, metrics: Arc<Metrics>) -> Self {
         Self {
-            shared: Arc::default(),
+            shared: Arc::new(Shared { idle: Mutex::default(), idle_max: limits.upstream_idle_max }),
             clock,
+            idle_timeout: limits.upstream_idle_timeout,
             connect_timeout: limits.connect_timeout,
             response_timeout: limits.response_timeout,
             metrics,
@@ -153,7 +153,7 @@ impl Pool {
             return None;
         }
         let idle = all.get_mut(key)?;
-        while idle.front().is_some_and(|oldest| oldest.idle_since.elapsed() >= IDLE_FOR) {
+        while idle.front().is_some_and(|oldest| oldest.idle_since.elapsed() >= self.idle_timeout) {
             idle.pop_front();
         }
         std::iter::from_fn(|| idle.pop_back()).find(|connection| now + BEFORE_EXPIRY < connection.until)
@@ -266,7 +266,7 @@ impl Lease {
         connection.idle_since = Instant::now();
         let mut all = shared.idle.lock().unwrap_or_else(PoisonError::into_inner);
         let idle = all.entry(key).or_default();
-        if idle.len() < IDLE_MAX && connection.driver.is_some() {
+        if idle.len() < shared.idle_max && connection.driver.is_some() {
             idle.push_back(connection);
         }
     }
