@@ -151,6 +151,9 @@ fn text(bytes: &[u8]) -> Result<&str, JsonError> {
 /// A key as readers that ignore case see it: each character upper-cased and then lower-cased, where those are single
 /// characters (so that `K` for kelvin, the long `s` and both small sigmas meet their like).
 pub(crate) fn folded(key: &str) -> String {
+    if key.is_ascii() {
+        return key.to_ascii_lowercase(); // Which is the same, and nearly all keys are.
+    }
     key.chars()
         .map(|c| match c {
             '\u{130}' => 'i', // Its simple mapping; the full one has two characters.
