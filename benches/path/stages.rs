@@ -29,7 +29,7 @@ use std::hint::black_box;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::Instant;
 use world::World;
 
 const BATCHES: usize = 5;
@@ -60,7 +60,7 @@ pub(crate) async fn run(world: &World, config: &str) -> Vec<(&'static str, f64)>
         (0..ALL).map(|n| arrival(world, Tool::GetObject { keys: u64::MAX }, n, &token)).collect();
     let fresh: Vec<Arrival> =
         (0..BATCHES * FEW).map(|_| arrival(world, Tool::PostEntry, 0, &world.token("agent/demo"))).collect();
-    let (first, now) = (&arrivals[0], SystemTime::now());
+    let (first, now) = (&arrivals[0], Clock::system().now());
     let mut took = Took(Vec::new());
 
     let judged = || identity::caller(&first.handshake, &parts.identity, now).unwrap();
@@ -192,7 +192,7 @@ fn arrival(world: &World, tool: Tool, n: u64, token: &str) -> Arrival {
     Arrival {
         handshake: Arc::new(Handshake::new(chain).unwrap()),
         ip: Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
-        at: SystemTime::now(),
+        at: Clock::system().now(),
         began: Instant::now(),
         method: Method::POST,
         uri: "/mcp/s3".parse().unwrap(),

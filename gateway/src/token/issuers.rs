@@ -173,7 +173,7 @@ mod tests {
     }
 
     async fn accepted(issuers: &Issuers, token: &Secret) -> bool {
-        issuers.authentic(token, SystemTime::now()).await.is_ok()
+        issuers.authentic(token, Clock::system().now()).await.is_ok()
     }
 
     fn remembered(issuers: &Issuers) -> usize {
