@@ -97,6 +97,11 @@ impl Audit {
         self.sink.flush();
     }
 
+    /// Whether a permit has to be durable before its call goes on.
+    pub fn required(&self) -> bool {
+        self.required.is_some()
+    }
+
     /// Whether calls may go on. In mode `required` not while records can't be stored, or too many wait; else always.
     pub fn healthy(&self) -> bool {
         self.required.is_none() || (self.sink.working() && !self.sink.full())

@@ -72,8 +72,10 @@ async fn forward(
     let grant =
         exchange::Grant { permit: &permit, server: &server, question: &question, identity: &state.identity };
     let credential = record.credential(gateway.exchange.credential(&grant, now).await?);
-    observed.begins(Stage::Audit);
-    record.durable().await?; // What was permitted is on disk before it is done, where the configuration asks for that.
+    if gateway.audit.required() {
+        observed.begins(Stage::Audit);
+        record.durable().await?; // What was permitted is on disk before it is done.
+    }
     let trace = observed.upstream();
     let upstream = route::upstream(&gateway.pool, &state.identity, server);
     let filter = authorize::list_filter(&state.policy, &gateway.lane, &question, &gateway.limits);
