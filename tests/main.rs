@@ -24,4 +24,5 @@ mod command_line; // what a newcomer types
 mod deploy; //       what the manifests would run
 mod h2spec; //       HTTP/2 as its conformance kit knows it
 mod clients; //      the official SDKs, through `sallyport up`
+mod refusals; //     what a program hears of a refusal through them
 mod s3; //           the S3 server behind the gate

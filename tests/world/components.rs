@@ -110,16 +110,12 @@ impl Sallyport {
 
     /// A client program with the agent's environment, its lines of JSON and its exit code.
     pub fn client(&self, program: &Path, arguments: &[&str]) -> Vec<Value> {
-        let output = self.run(program, arguments);
-        let text = String::from_utf8_lossy(&output.stdout);
-        let lines: Vec<Value> = text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
-        assert!(!lines.is_empty(), "{output:?}");
-        lines
+        client(&self.env, program, arguments)
     }
 
     /// Any program with the agent's environment.
     pub fn run(&self, program: &Path, arguments: &[&str]) -> Output {
-        Command::new(program).args(arguments).envs(&self.env).current_dir(root()).output().unwrap()
+        run(&self.env, program, arguments)
     }
 
     /// The audit records of one method.
@@ -149,6 +145,19 @@ impl Drop for Sallyport {
             let _ = self.process.wait();
         }
     }
+}
+
+/// What a client program says in JSON.
+pub fn client(env: &HashMap<String, String>, program: &Path, arguments: &[&str]) -> Vec<Value> {
+    let output = run(env, program, arguments);
+    let text = String::from_utf8_lossy(&output.stdout);
+    let lines: Vec<Value> = text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    assert!(!lines.is_empty(), "{output:?}");
+    lines
+}
+
+fn run(env: &HashMap<String, String>, program: &Path, arguments: &[&str]) -> Output {
+    Command::new(program).args(arguments).envs(env).current_dir(root()).output().unwrap()
 }
 
 /// SIGTERM.

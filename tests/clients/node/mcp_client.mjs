@@ -9,7 +9,7 @@
 
 import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
-import { Agent, fetch } from 'undici';
+import { Agent, Headers, fetch } from 'undici';
 
 const VERSIONS = { 2026: '2026-07-28', 2025: '2025-11-25' };
 const IDENTITY = { name: 'sallyport-stories', version: '0' };
@@ -45,11 +45,15 @@ function dispatcher(environment, http2) {
   });
 }
 
-/** The client and transport of one SDK, for one era, not yet connected. */
-async function unconnected(sdk, era, url, agent) {
+/** The client and transport of one SDK, for one era, not yet connected. A step's headers stand in `replaced`. */
+async function unconnected(sdk, era, url, agent, replaced) {
   const token = process.env.SALLYPORT_TOKEN;
   const options = {
-    fetch: (input, init) => fetch(input, { ...init, dispatcher: agent }),
+    fetch: (input, init) => {
+      const headers = new Headers(init?.headers);
+      for (const [name, value] of replaced) headers.set(name, value);
+      return fetch(input, { ...init, headers, dispatcher: agent });
+    },
     requestInit: { headers: token ? { Authorization: `Bearer ${token}` } : {} },
   };
   if (sdk === 'v1') {
@@ -75,7 +79,8 @@ function carryOut(client, step) {
 /** Opens the session and goes through the steps. Says whether it could be opened. */
 async function run(url, { sdk, era, http2 }, steps) {
   const agent = dispatcher(process.env, http2);
-  const [client, transport] = await unconnected(sdk, era, url, agent);
+  const replaced = new Map();
+  const [client, transport] = await unconnected(sdk, era, url, agent, replaced);
   // SDK v1 tells the transport which version was agreed, and has no other way to ask.
   let spoken;
   const setVersion = transport.setProtocolVersion.bind(transport);
@@ -89,11 +94,13 @@ async function run(url, { sdk, era, http2 }, steps) {
     }
     say('connect', { result: { protocolVersion: spoken } });
     for (const step of steps) {
+      for (const [name, value] of Object.entries(step.headers ?? {})) replaced.set(name, value);
       try {
         say(step.do, { result: await carryOut(client, step) });
       } catch (failure) {
         say(step.do, { error: told(failure) });
       }
+      replaced.clear();
     }
     return true;
   } catch (failure) {

@@ -33,6 +33,7 @@ steps of a script, as a JSON array (or @FILE):
   {"do": "list-tools"}
   {"do": "call", "name": "get_object", "arguments": {"bucket": "demo", "key": "public/hello.txt"}}
   {"do": "read-resource", "uri": "s3://demo/public/hello.txt"}
+"headers" in a step replaces headers of what the SDK sends in it: {"do": ..., "headers": {"authorization": "Bearer x"}}
 
 example:
   . DIR/agent.env
@@ -61,15 +62,20 @@ def told(failure):
     return error
 
 
-def http_client(environment):
-    """An HTTP client that presents the workload's certificate and the person's token."""
+def http_client(environment, replaced):
+    """An HTTP client that presents the workload's certificate and the person's token, but for headers replaced."""
     tls = ssl.create_default_context(cafile=environment.get("SALLYPORT_CA"))
     if "SALLYPORT_CERT" in environment:
         tls.load_cert_chain(environment["SALLYPORT_CERT"], environment.get("SALLYPORT_KEY"))
     headers = {}
     if "SALLYPORT_TOKEN" in environment:
         headers["Authorization"] = f"Bearer {environment['SALLYPORT_TOKEN']}"
-    return httpx2.AsyncClient(verify=tls, headers=headers, timeout=30, trust_env=False)
+
+    async def replace(request):
+        request.headers.update(replaced)
+
+    hooks = {"request": [replace]}
+    return httpx2.AsyncClient(verify=tls, headers=headers, timeout=30, trust_env=False, event_hooks=hooks)
 
 
 async def carry_out(client, step):
@@ -88,8 +94,9 @@ async def run(url, era, steps):
     """Opens the session and goes through the steps. Says whether the session held."""
     mode, version = ERAS[era]
     at = "connect"
+    replaced = {}
     try:
-        async with http_client(os.environ) as http:
+        async with http_client(os.environ, replaced) as http:
             async with Client(streamable_http_client(url, http_client=http), mode=mode) as client:
                 spoken = client.protocol_version
                 if spoken != version:  # A quiet fall-back would test the other era and look like a pass.
@@ -98,11 +105,13 @@ async def run(url, era, steps):
                 say(at, {"protocolVersion": spoken})
                 for step in steps:
                     at = step["do"]
+                    replaced.update(step.get("headers", {}))
                     try:
                         result = await carry_out(client, step)
                         say(at, result.model_dump(mode="json", by_alias=True, exclude_none=True))
                     except Exception as failure:  # Whatever the program sees is the answer of this step.
                         say(at, error=told(failure))
+                    replaced.clear()
                 at = "close"
     except Exception as failure:
         say(at, error=told(failure))
