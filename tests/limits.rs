@@ -320,3 +320,15 @@ async fn a_stream_that_outlives_the_drain_is_cut_and_still_leaves_its_record() {
         assert_eq!(records[1]["outcome"], "caller_gone");
     }
 }
+
+#[tokio::test]
+async fn the_refusal_of_a_long_body_reaches_its_caller_every_time() {
+    let world = World::with(Plan { limits: "{body_bytes_max: 4096}", ..Plan::default() }).await;
+    for alpn in [&b"h2"[..], b"http/1.1"] {
+        for _ in 0..16 {
+            let reply = send(world.clerk_over(alpn).post("/mcp/ledger", "x".repeat(300_000))).await;
+            assert_eq!((reply.status, reply.refused_because().as_str()), (413, "body_too_long"));
+        }
+    }
+    assert!(world.ledger.received().is_empty());
+}

@@ -286,7 +286,7 @@ impl App {
         } else {
             Some(limits.idle_timeout.as_secs().max(1))
         });
-        write(&mut session, response, self.stopping.clone()).await?;
+        write(&mut session, response, whole, self.stopping.clone()).await?;
         if !whole {
             session.set_total_drain_timeout(Some(DRAIN_BODY));
             let _ = session.drain_request_body().await; // The answer is out; this only lets it arrive.
@@ -374,8 +374,14 @@ async fn gone(session: &mut ServerSession) {
     let _ = session.read_body_or_idle(true).await; // Either it errs because the caller is gone, or it never returns.
 }
 
-/// Writes a response as it comes. `None`: the connection can't be used again.
-async fn write(session: &mut ServerSession, response: Response, mut stopping: ShutdownWatch) -> Option<()> {
+/// Writes a response as it comes. `None`: the connection can't be used again. `whole`: all of the request was read, so that
+/// what comes now can only be a hang-up; the rest of a refused body would be taken for one.
+async fn write(
+    session: &mut ServerSession,
+    response: Response,
+    whole: bool,
+    mut stopping: ShutdownWatch,
+) -> Option<()> {
     let Response { status, headers, mut body, .. } = response;
     let head = response_head(status, &headers, session.is_http2()).ok()?;
     session.write_response_header(Box::new(head)).await.ok()?;
@@ -386,7 +392,7 @@ async fn write(session: &mut ServerSession, response: Response, mut stopping: Sh
         } else {
             tokio::select! {
                 chunk = body.next() => chunk,
-                () = gone(session) => return None,
+                () = gone(session), if whole => return None,
                 _ = stopping.wait_for(|stops| *stops), if body.is_endless() => {
                     body.stopped();
                     None // Between two events: the caller gets a whole stream, and opens the next one elsewhere.
