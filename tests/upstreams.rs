@@ -307,3 +307,21 @@ async fn an_answer_is_read_whole_and_the_connection_used_again() {
     assert_eq!(world.ledger.received().len(), 5);
     assert_eq!(world.ledger.connections(), 1);
 }
+
+#[tokio::test]
+async fn a_callers_client_hears_one_media_type_and_it_is_the_judged_one() {
+    let one = r#"{"jsonrpc":"2.0","id":7,"result":{}}"#;
+    for (types, status, heard) in [
+        (vec![("content-type", "application/json; x=text/event-stream")], 200, "application/json"),
+        (
+            vec![("content-type", "application/json"), ("content-type", "text/event-stream")],
+            502,
+            "application/json",
+        ),
+    ] {
+        let world = World::start().await;
+        world.ledger.answers(move |_| raw(200, &types, one));
+        let reply = world.clerk().post_entry(1).await;
+        assert_eq!((reply.status, reply.header("content-type")), (status, Some(heard)), "{reply:?}");
+    }
+}

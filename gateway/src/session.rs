@@ -135,7 +135,7 @@ impl Session<'_> {
     ///
     /// # Errors
     /// [`Unsealable`] for an upstream's new id that is no session id.
-    pub fn answered(&self, upstream: Option<&HeaderValue>) -> Result<Option<HeaderValue>, Unsealable> {
+    pub fn accepted(&self, upstream: Option<&HeaderValue>) -> Result<Option<HeaderValue>, Unsealable> {
         if let Some((shown, known)) = &self.known {
             if self.ends {
                 self.counts.remove(self.owner, shown.as_bytes());

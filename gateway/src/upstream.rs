@@ -19,6 +19,7 @@ use certs::Identity;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, Request, StatusCode};
 use http_body_util::Full;
+use hyper::body::Body;
 use policy::Permit;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -143,8 +144,12 @@ impl<'p> Upstream<'p> {
             return Err(UpstreamError::Status(head.status));
         }
         let mut headers = filtered(&head.headers, &RESPONSE_HEADERS, None);
-        if let Some(id) =
-            session.answered(head.headers.get(SESSION_ID).filter(|_| head.status.is_success()))?
+        headers.remove(header::CONTENT_LENGTH); // What it says besides another framing is nobody's length.
+        if let Some(length) = incoming.size_hint().exact() {
+            headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+        }
+        if head.status.is_success()
+            && let Some(id) = session.accepted(head.headers.get(SESSION_ID))?
         {
             headers.insert(SESSION_ID, id);
         }

@@ -36,19 +36,34 @@ impl Rules {
         if self.list.is_some() {
             answer.headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
         }
-        let media_type = answer.headers.get(CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
+        let mut types = answer.headers.get_all(CONTENT_TYPE).iter();
+        let media_type = types.next().and_then(|value| value.to_str().ok()).unwrap_or_default();
         let media_type = media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+        if types.next().is_some() {
+            return Err(UpstreamError::MediaType); // The client might take the other one.
+        }
+        // The caller hears the type by which the answer is judged and no parameters, in which some clients see another type.
+        let mut told = |media_type| answer.headers.insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
         match media_type.as_str() {
-            "application/json" if self.list.is_some() => self.held(answer, BytesMut::new()).await,
-            "application/json" => self.watched(answer).await,
+            "application/json" => {
+                told("application/json");
+                match self.list {
+                    Some(_) => self.held(answer, BytesMut::new()).await,
+                    None => self.watched(answer).await,
+                }
+            }
             "text/event-stream" => {
+                told("text/event-stream");
                 answer.headers.remove(CONTENT_LENGTH);
                 let events = Some(Events::new(self.bytes_max));
                 let filter = EventFilter { events, rules: self, unasked: false };
                 Ok(Answer { body: answer.body.filtered(filter), ..answer })
             }
             _ if answer.status.is_success() => without_body(answer).await,
-            _ => Ok(answer), // A refusal in plain words is no message, so no client reads one from it.
+            _ => {
+                told("text/plain"); // A refusal in plain words is no message, so no client reads one from it.
+                Ok(answer)
+            }
         }
     }
 

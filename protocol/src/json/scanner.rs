@@ -279,12 +279,9 @@ impl<'a> Scanner<'a> {
 }
 
 /// Whether a decimal has the value that a double holding it is written with: what readers with more digits see is what
-/// readers with doubles see. Policy's reader is asked, too: it trades the last bit of a long number for speed.
+/// readers with doubles see.
 fn is_exact(decimal: &str) -> bool {
     let Ok(double) = decimal.parse::<f64>() else { return false };
-    if serde_json::from_str::<f64>(decimal).ok() != Some(double) {
-        return false;
-    }
     let scientific = decimal.contains(['e', 'E']) || decimal.len() > DIGITS_KEPT;
     if !scientific {
         return true;
