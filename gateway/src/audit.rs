@@ -126,7 +126,7 @@ impl Audit {
 impl Record {
     /// Notes the caller.
     pub fn caller(&mut self, caller: Caller) -> Caller {
-        self.facts.caller = Some(caller.id().to_string());
+        self.facts.caller = Some(caller.spiffe_id().to_owned());
         caller
     }
 
@@ -145,7 +145,7 @@ impl Record {
     pub fn call(&mut self, server: &str, call: Call) -> Call {
         self.facts.version = Some(call.version.as_str());
         self.facts.server = Some(server.to_owned());
-        self.facts.method = Some(call.method.clone());
+        self.facts.method = Some(call.method);
         self.facts.target = Some(call.target.clone());
         self.facts.arguments = call.arguments.as_ref().map(digest::arguments);
         self.rpc_id.clone_from(&call.id);
@@ -223,7 +223,7 @@ impl Record {
 
     /// The method that was called, once it is known.
     pub fn method(&self) -> Option<&str> {
-        self.facts.method.as_deref()
+        self.facts.method
     }
 }
 

@@ -22,7 +22,7 @@ use protocol::mcp::{Call, Target};
 use serde_json::Value;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 use tokens::Claims;
 
 /// Everything that a decision is about.
@@ -43,7 +43,6 @@ pub struct Question<'a> {
     /// When what the decision rests on ends: the caller's SVID, or the subject's token.
     ends: SystemTime,
     epoch: u64,
-    spiffe_id: String,
     path: Vec<&'a str>,
     scopes: Vec<&'a str>,
 }
@@ -115,7 +114,6 @@ impl<'a> Question<'a> {
             now,
             ends,
             epoch: 0, // Nothing is revoked before it ends, today.
-            spiffe_id: id.to_string(),
             path: id.path().split('/').skip(1).collect(),
             scopes: says.iter().flat_map(|(claims, _)| &claims.scopes).map(String::as_str).collect(),
         }
@@ -126,7 +124,7 @@ impl<'a> Question<'a> {
         let mut call = CallInput {
             protocol: "mcp",
             version: self.call.version.as_str(),
-            method: &self.call.method,
+            method: self.call.method,
             server: self.server.name(),
             tool: None,
             resource: None,
@@ -139,7 +137,7 @@ impl<'a> Question<'a> {
             One::Prompt(name) => call.prompt = Some(PromptInput { name }),
             One::Protocol => {}
         }
-        let (spiffe_id, trust_domain) = (self.spiffe_id.as_str(), self.caller.id().trust_domain_name());
+        let (spiffe_id, trust_domain) = (self.caller.spiffe_id(), self.caller.id().trust_domain_name());
         let trace_id = self.call.trace_parent.as_deref().and_then(trace_id);
         Input {
             caller: CallerInput { spiffe_id, trust_domain, path: &self.path },
@@ -154,6 +152,17 @@ impl<'a> Question<'a> {
             session: (),
             request: RequestInput { time: Moment(self.now), ip: self.ip, trace_id },
         }
+    }
+
+    /// What policy is asked about one thing, of which `input` says all there is to know.
+    fn asked<'s>(
+        &'s self,
+        one: One<'s>,
+        input: &'s Input<'s>,
+        permit_ttl_max: Duration,
+    ) -> policy::Question<'s, Input<'s>> {
+        let entry = self.entry(one);
+        policy::Question { entry, input, now: self.now, permit_ttl_max, ends: self.ends, epoch: self.epoch }
     }
 
     /// Which package answers.
@@ -185,24 +194,16 @@ pub async fn permit(
         Target::Protocol => vec![One::Protocol],
     };
     let basis_lasts = question.ends.duration_since(question.now).unwrap_or_default();
+    let ttl_max = limits.permit_ttl_max.min(basis_lasts);
     let mut permit: Option<Permit> = None;
-    let (began, mut held_since) = (Instant::now(), Instant::now());
+    let (began, mut pace) = (Instant::now(), lane.pace());
     for one in touched {
         if began.elapsed() > limits.decisions_timeout {
             return Err(AuthorizeError::Budget);
         }
-        if held_since.elapsed() > lane.quick() {
-            tokio::task::yield_now().await; // Each decision is quick, and yet many must not keep a worker.
-            held_since = Instant::now();
-        }
-        let asked = policy::Question {
-            entry: question.entry(one),
-            input: &question.input(one, question.call.arguments.as_ref()),
-            now: question.now,
-            permit_ttl_max: limits.permit_ttl_max.min(basis_lasts),
-            ends: question.ends,
-            epoch: question.epoch,
-        };
+        pace.keep().await;
+        let input = question.input(one, question.call.arguments.as_ref());
+        let asked = question.asked(one, &input, ttl_max);
         match lane.decide(policy, &asked, question.caller.id()).await? {
             Decision::Permit(given) => match &permit {
                 Some(other) if !same_obligations(other, &given) => return Err(AuthorizeError::Disagree),

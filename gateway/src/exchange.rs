@@ -103,7 +103,7 @@ impl Grant<'_> {
             let default = || vec![format!("{}:{operation}", self.server.name)];
             self.server.scopes.get(operation).cloned().unwrap_or_else(default)
         };
-        let method = self.question.call.method.as_str();
+        let method = self.question.call.method;
         let scopes = match (self.permit.scopes(), &self.question.call.target) {
             (Some(scopes), _) if !scopes.is_empty() => scopes.to_vec(),
             (_, Target::Tool { name }) => configured(name),

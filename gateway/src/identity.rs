@@ -13,6 +13,7 @@ use std::time::SystemTime;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Caller {
     id: SpiffeId,
+    spiffe_id: String,
     thumbprint: String,
     not_after: SystemTime,
 }
@@ -42,6 +43,7 @@ pub fn caller(handshake: &Handshake, ours: &Identity, now: SystemTime) -> Result
     }
     Ok(Caller {
         id: handshake.peer.id.clone(),
+        spiffe_id: handshake.peer.id.to_string(),
         thumbprint: URL_SAFE_NO_PAD.encode(handshake.peer.thumbprint),
         not_after: handshake.peer.not_after,
     })
@@ -51,6 +53,11 @@ impl Caller {
     /// Its SPIFFE ID.
     pub fn id(&self) -> &SpiffeId {
         &self.id
+    }
+
+    /// The same as text: each stage writes it somewhere.
+    pub fn spiffe_id(&self) -> &str {
+        &self.spiffe_id
     }
 
     /// SHA-256 of its certificate, base64url: what a token's `cnf.x5t#S256` must be (RFC 8705 §3.1).

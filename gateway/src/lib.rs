@@ -22,6 +22,7 @@ pub mod metrics;
 pub mod traces;
 pub mod admin;
 pub mod metadata;
+mod digest;
 pub mod state;
 pub mod reload;
 pub mod config;

@@ -122,8 +122,7 @@ impl Observed {
 
     /// The call is known; stage authorize begins.
     pub fn authorize(&mut self, call: &Call) {
-        let known = protocol::mcp::methods().iter().find(|row| row.method == call.method);
-        self.method = known.map_or("other", |row| row.method);
+        self.method = call.method;
         if let Some(trace) = &mut self.trace {
             trace.call(call);
         }

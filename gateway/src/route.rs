@@ -3,9 +3,10 @@
 //! whose every call is denied: the path goes on to the same stages and ends in the same words.
 
 use crate::config::Server;
+use crate::identity::Caller;
 use crate::request::Arrival;
 use crate::upstream::{Pool, Upstream};
-use certs::{Identity, SpiffeId};
+use certs::Identity;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -83,8 +84,8 @@ impl ServerRoute {
     }
 
     /// The audiences whose tokens open it: the gateway's URL, its own, and a credential made for the caller itself.
-    pub fn token_audiences(&self, caller: &SpiffeId) -> Vec<String> {
-        vec![self.url.clone(), format!("{}/mcp/{}", self.url, self.name), caller.to_string()]
+    pub fn token_audiences(&self, caller: &Caller) -> Vec<String> {
+        vec![self.url.clone(), format!("{}/mcp/{}", self.url, self.name), caller.spiffe_id().to_owned()]
     }
 
     /// Whether a call needs a subject token; one to no server does, like the default.

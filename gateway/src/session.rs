@@ -12,11 +12,11 @@ pub use key_ring::{KeyRing, KeyRingError};
 
 use crate::authorize::Question;
 use crate::config::Limits;
+use crate::digest::{self, Digest};
 use crate::identity::Caller;
 use crate::request::Arrival;
 use crate::token::SubjectToken;
 use crate::upstream::LAST_EVENT_ID;
-use aws_lc_rs::digest::{Context, SHA256};
 use http::{HeaderValue, Method};
 use key_ring::Sealed;
 use std::sync::Arc;
@@ -24,7 +24,7 @@ use std::time::{Duration, SystemTime};
 
 /// Whom a session belongs to: a digest of issuer, subject and the caller's SPIFFE ID.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Owner(pub(crate) [u8; 32]);
+pub struct Owner(pub(crate) Digest);
 
 /// The session of one call: opened on the way up, sealed on the way down.
 #[derive(Debug)]
@@ -32,8 +32,7 @@ pub struct Session<'g> {
     ring: Arc<KeyRing>,
     counts: &'g Counts,
     owner: Owner,
-    server: [u8; 32],
-    begins: bool,
+    server: Digest,
     ends: bool,
     now: SystemTime,
     ttl: Duration,
@@ -72,7 +71,7 @@ pub enum SessionError {
 #[error("the upstream's session id can't be sealed")]
 pub struct Unsealable;
 
-/// Opens the session that a call is in.
+/// Opens the session that a call is in; none where it is in none and begins none.
 ///
 /// # Errors
 /// [`SessionError`]; nothing has gone upstream.
@@ -82,31 +81,31 @@ pub fn open<'g>(
     ring: &Arc<KeyRing>,
     counts: &'g Counts,
     limits: &Limits,
-) -> Result<Session<'g>, SessionError> {
+) -> Result<Option<Session<'g>>, SessionError> {
     let call = question.call;
+    let begins = call.method == "initialize";
+    if call.session.is_none() && !begins {
+        let resumes = arrival.method == Method::GET && arrival.headers.contains_key(LAST_EVENT_ID);
+        return if resumes { Err(SessionError::NoSession) } else { Ok(None) };
+    }
     let mut session = Session {
         ring: Arc::clone(ring),
         counts,
         owner: Owner::new(question.caller, question.subject),
-        server: digest(&[question.server.name()]),
-        begins: call.method == "initialize",
+        server: digest::of_parts([question.server.name().as_bytes()]),
         ends: call.method == "session/end",
         now: question.now,
         ttl: limits.session_ttl_max,
         known: None,
     };
     let max = limits.sessions_per_owner_max;
-    if session.begins && counts.of(session.owner, session.now) >= max {
+    if begins && counts.of(session.owner, session.now) >= max {
         return Err(SessionError::TooMany { max });
     }
-    match &call.session {
-        Some(shown) => session.known = Some(session.opened(shown)?),
-        None if arrival.method == Method::GET && arrival.headers.contains_key(LAST_EVENT_ID) => {
-            return Err(SessionError::NoSession);
-        }
-        None => {}
+    if let Some(shown) = &call.session {
+        session.known = Some(session.opened(shown)?);
     }
-    Ok(session)
+    Ok(Some(session))
 }
 
 impl Session<'_> {
@@ -142,7 +141,7 @@ impl Session<'_> {
             }
             return Ok((Some(known) == upstream).then(|| shown.clone()));
         }
-        match upstream.filter(|_| self.begins) {
+        match upstream {
             Some(id) => self.sealed(id).ok_or(Unsealable).map(Some),
             None => Ok(None),
         }
@@ -162,18 +161,6 @@ impl Owner {
     pub fn new(caller: &Caller, subject: Option<&SubjectToken>) -> Self {
         let claims = subject.map(SubjectToken::claims);
         let (iss, sub) = claims.map(|c| (c.iss.as_str(), c.sub.as_str())).unwrap_or_default();
-        Self(digest(&[iss, sub, &caller.id().to_string()]))
+        Self(digest::of_parts([iss, sub, caller.spiffe_id()].map(str::as_bytes)))
     }
-}
-
-/// SHA-256 over texts, each with its length, so that no two lists of them read the same.
-fn digest(parts: &[&str]) -> [u8; 32] {
-    let mut context = Context::new(&SHA256);
-    for part in parts {
-        context.update(&part.len().to_be_bytes());
-        context.update(part.as_bytes());
-    }
-    let mut digest = [0; 32];
-    digest.copy_from_slice(context.finish().as_ref());
-    digest
 }

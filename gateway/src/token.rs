@@ -8,6 +8,7 @@ pub mod issuers;
 pub use issuers::Issuers;
 
 use crate::config::Presenter;
+use crate::digest::Digest;
 use crate::identity::Caller;
 use crate::jwks::JwksError;
 use crate::route::ServerRoute;
@@ -21,7 +22,7 @@ use tokens::{Authentic, Claims, Expect, Secret};
 #[derive(Clone, Debug)]
 pub struct SubjectToken {
     token: Secret,
-    digest: [u8; 32],
+    digest: Digest,
     authentic: Arc<Authentic>,
     delegates: bool,
     ends: SystemTime,
@@ -71,7 +72,7 @@ pub async fn subject(
     let issuer = &found.issuer;
     let expect = Expect {
         issuer: issuer.issuer.clone(),
-        audiences: server.token_audiences(caller.id()),
+        audiences: server.token_audiences(caller),
         types: issuer.types.clone(),
         leeway: issuer.leeway,
     };
@@ -107,7 +108,7 @@ fn presented_by(claims: &Claims, presenter: &Presenter, caller: &Caller) -> Resu
         Presenter::Claim { name, map } => {
             let named = claims.all.get(name).and_then(|v| v.as_str()).ok_or(TokenError::Presenter)?;
             let named = if map.is_empty() { Some(named) } else { map.get(named).map(String::as_str) };
-            if named == Some(caller.id().to_string().as_str()) { Ok(()) } else { Err(TokenError::Presenter) }
+            if named == Some(caller.spiffe_id()) { Ok(()) } else { Err(TokenError::Presenter) }
         }
     }
 }
@@ -124,7 +125,7 @@ impl SubjectToken {
     }
 
     /// SHA-256 of the token: what stands for it where it must not stand.
-    pub fn digest(&self) -> &[u8; 32] {
+    pub(crate) fn digest(&self) -> &Digest {
         &self.digest
     }
 

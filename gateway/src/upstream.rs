@@ -132,12 +132,12 @@ impl<'p> Upstream<'p> {
         self,
         permit: Permit,
         credential: Arc<Credential>,
-        session: Session<'_>,
+        session: Option<Session<'_>>,
         arrival: &Arrival,
         trace: Option<HeaderValue>,
         filter: Option<ListFilter>,
     ) -> Result<Answer, UpstreamError> {
-        let request = self.request(&credential, &session, arrival, trace);
+        let request = self.request(&credential, session.as_ref(), arrival, trace);
         let (response, lease) = self.pool.send(&self.server, &self.identity, request).await?;
         let (head, incoming) = response.into_parts();
         if !passes(head.status) {
@@ -148,7 +148,7 @@ impl<'p> Upstream<'p> {
         if let Some(length) = incoming.size_hint().exact() {
             headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
         }
-        if head.status.is_success()
+        if let Some(session) = session.filter(|_| head.status.is_success())
             && let Some(id) = session.accepted(head.headers.get(SESSION_ID))?
         {
             headers.insert(SESSION_ID, id);
@@ -167,7 +167,7 @@ impl<'p> Upstream<'p> {
     fn request(
         &self,
         credential: &Credential,
-        session: &Session<'_>,
+        session: Option<&Session<'_>>,
         arrival: &Arrival,
         trace: Option<HeaderValue>,
     ) -> Request<Full<Bytes>> {
@@ -181,7 +181,7 @@ impl<'p> Upstream<'p> {
                 headers.remove(trace); // Two are none (W3C Trace Context §3.2).
             }
         }
-        if let Some(id) = session.upstream() {
+        if let Some(id) = session.and_then(Session::upstream) {
             headers.insert(SESSION_ID, id.clone());
         }
         if let Some(ours) = trace {

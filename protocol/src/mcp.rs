@@ -54,7 +54,7 @@ pub struct Call {
     pub version: Version,
     /// The JSON-RPC method as written; `session/stream` for a GET, `session/end` for a DELETE, `session/answer` for the
     /// answer to a request of the server.
-    pub method: String,
+    pub method: &'static str,
     /// The request's id as written; None for what nobody answers: a notification, an answer, a GET and a DELETE.
     pub id: Option<Box<RawValue>>,
     /// What it touches.
@@ -208,7 +208,7 @@ fn message(headers: &HeaderMap, envelope: &Envelope<'_>, limits: &Limits) -> Res
         session: headers.session(version)?,
         list: row.list,
         trace_parent: meta.trace_parent()?,
-        method: method.into_owned(),
+        method: row.method,
     })
 }
 
@@ -285,7 +285,7 @@ fn of_the_session(headers: &Headers<'_>, version: Version, row: &MethodRow) -> R
     headers.agree_on_arguments(version, None)?;
     Ok(Call {
         version,
-        method: row.method.to_owned(),
+        method: row.method,
         id: None,
         target: Target::Protocol,
         arguments: None,

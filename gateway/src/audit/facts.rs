@@ -19,7 +19,7 @@ pub(super) struct Facts {
     pub(super) actors: Vec<String>,
     pub(super) version: Option<&'static str>,
     pub(super) server: Option<String>,
-    pub(super) method: Option<String>,
+    pub(super) method: Option<&'static str>,
     pub(super) target: Option<Target>,
     pub(super) arguments: Option<String>,
     pub(super) decision: Option<&'static str>,
@@ -102,7 +102,7 @@ impl Facts {
             member(o, "ip", |o| ip(o, address));
         }
         text(o, "kind", Some(kind));
-        text(o, "method", self.method.as_deref());
+        text(o, "method", self.method);
         text(o, "outcome", self.outcome.map(Outcome::code));
         text(o, "package", self.package.as_deref());
         text(o, "path", self.uri.as_ref().map(Uri::path));
@@ -206,7 +206,7 @@ mod tests {
             actors: vec![odd.into(), odd.into()],
             version: Some("2026-07-28"),
             server: text(),
-            method: text(),
+            method: Some("tools/call"),
             target: Some(Target::Resource { uris: vec![odd.into(), "b".into()] }),
             arguments: text(),
             decision: Some("permit"),

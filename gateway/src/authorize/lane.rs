@@ -39,6 +39,12 @@ pub struct Lane {
     wait_max: Duration,
 }
 
+/// Lets other requests on between quick decisions: many of them must not keep a worker either.
+pub(super) struct Pace {
+    worker_kept_since: Instant,
+    quick: Duration,
+}
+
 /// No decision: too many slow ones wait already, or this one has waited too long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("too many slow decisions are waiting")]
@@ -82,9 +88,9 @@ impl Lane {
         }
     }
 
-    /// How long a worker may be kept at a time.
-    pub(super) fn quick(&self) -> Duration {
-        self.quick
+    /// For who makes many decisions, one after the other.
+    pub(super) fn pace(&self) -> Pace {
+        Pace { worker_kept_since: Instant::now(), quick: self.quick }
     }
 
     /// Decides a call.
@@ -182,6 +188,16 @@ fn uninterrupted<T>(
 /// What this thread has used of a processor.
 fn processor_time() -> Duration {
     Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap_or_default()
+}
+
+impl Pace {
+    /// Called before each decision.
+    pub(super) async fn keep(&mut self) {
+        if self.worker_kept_since.elapsed() > self.quick {
+            tokio::task::yield_now().await;
+            self.worker_kept_since = Instant::now();
+        }
+    }
 }
 
 impl Places {

@@ -98,29 +98,20 @@ impl ListFilter {
             (&asker.server, &asker.call, asker.ip),
             (asker.now, asker.ends),
         );
-        let (began, mut held_since) = (Instant::now(), Instant::now());
+        let (began, mut pace) = (Instant::now(), self.lane.pace());
         let mut shown = HashSet::new();
         for (kind, key) in items {
             if began.elapsed() > self.time_left {
                 break;
             }
-            if held_since.elapsed() > self.lane.quick() {
-                tokio::task::yield_now().await; // Each item is quick, and yet a list must not keep a worker.
-                held_since = Instant::now();
-            }
+            pace.keep().await;
             let one = match kind {
                 ListKind::Tools => One::Tool(&key),
                 ListKind::Resources | ListKind::ResourceTemplates => One::Resource(&key),
                 ListKind::Prompts => One::Prompt(&key),
             };
-            let asked = policy::Question {
-                entry: question.entry(one),
-                input: &question.input(one, None),
-                now: question.now,
-                permit_ttl_max: self.permit_ttl_max,
-                ends: question.ends,
-                epoch: question.epoch,
-            };
+            let input = question.input(one, None);
+            let asked = question.asked(one, &input, self.permit_ttl_max);
             if self.lane.shows(&self.policy, &asked, asker.caller.id()).await {
                 shown.insert((kind.list_key(), key));
             }

@@ -1,38 +1,28 @@
 //! Credentials kept until shortly before they end; one exchange at a time for each of them.
 
 use super::{Credential, ExchangeError};
+use crate::digest::{self, Digest};
 use arc_swap::ArcSwapOption;
-use aws_lc_rs::digest::{Context, SHA256};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 /// What makes a credential another one: digest (SHA-256) of the subject token, caller, audience, scopes, and the certificate it is bound to.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Key([u8; 32]);
+pub struct Key(Digest);
 
 impl Key {
     /// Digests the parts, each with its length, so that no two lists of parts read the same.
     pub fn new(
-        subject: Option<&[u8; 32]>,
+        subject: Option<&Digest>,
         caller: &str,
         audience: &str,
         scopes: &BTreeSet<String>,
         binding: &str,
     ) -> Self {
-        let mut context = Context::new(&SHA256);
-        let mut part = |bytes: &[u8]| {
-            context.update(&bytes.len().to_le_bytes());
-            context.update(bytes);
-        };
-        part(subject.map(<[u8; 32]>::as_slice).unwrap_or_default());
-        part(caller.as_bytes());
-        part(audience.as_bytes());
-        part(binding.as_bytes());
-        scopes.iter().for_each(|scope| part(scope.as_bytes()));
-        let mut key = [0; 32];
-        key.copy_from_slice(context.finish().as_ref());
-        Self(key)
+        let subject = subject.map(Digest::as_slice).unwrap_or_default();
+        let fixed = [subject, caller.as_bytes(), audience.as_bytes(), binding.as_bytes()];
+        Self(digest::of_parts(fixed.into_iter().chain(scopes.iter().map(String::as_bytes))))
     }
 }
 
@@ -114,9 +104,13 @@ mod tests {
     }
 
     fn key(subject: &str) -> Key {
-        let digest = aws_lc_rs::digest::digest(&SHA256, subject.as_bytes());
-        let digest = <[u8; 32]>::try_from(digest.as_ref()).unwrap();
-        Key::new(Some(&digest), "caller", "audience", &BTreeSet::from(["a".to_owned()]), "binding")
+        Key::new(
+            Some(&digest::of(subject.as_bytes())),
+            "caller",
+            "audience",
+            &BTreeSet::from(["a".to_owned()]),
+            "binding",
+        )
     }
 
     async fn get(

@@ -95,7 +95,7 @@ impl Client {
         now: SystemTime,
     ) -> Result<Arc<Credential>, ExchangeError> {
         let asked = Asked {
-            caller: grant.question.caller.id().to_string(),
+            caller: grant.question.caller.spiffe_id().to_owned(),
             audience: grant.audience().to_owned(),
             scopes: grant.scopes(),
             binding: URL_SAFE_NO_PAD.encode(grant.identity.svid.peer().thumbprint),

@@ -5,8 +5,8 @@
 
 use super::TokenError;
 use crate::config::Issuer;
+use crate::digest::{self, Digest};
 use crate::jwks::{JwksError, KeyStore};
-use aws_lc_rs::digest::{SHA256, digest};
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -17,7 +17,7 @@ use tokens::{Authentic, Keys, Secret};
 #[derive(Debug, Default)]
 pub struct Issuers {
     issuers: Vec<(Arc<Issuer>, KeyStore)>,
-    verified: RwLock<HashMap<[u8; 32], Verified>>,
+    verified: RwLock<HashMap<Digest, Verified>>,
     verified_max: usize,
 }
 
@@ -36,7 +36,7 @@ struct Verified {
 pub(super) struct Found {
     pub(super) token: Arc<Authentic>,
     pub(super) issuer: Arc<Issuer>,
-    pub(super) digest: [u8; 32],
+    pub(super) digest: Digest,
 }
 
 /// How long it is until keys that could not be had are asked for again.
@@ -54,8 +54,7 @@ impl Issuers {
     /// # Errors
     /// [`TokenError`] if it is nobody's, its signature doesn't hold, or keys can't be had.
     pub(super) async fn authentic(&self, token: &Secret, now: SystemTime) -> Result<Found, TokenError> {
-        let mut key = [0; 32];
-        key.copy_from_slice(digest(&SHA256, token.expose().as_bytes()).as_ref());
+        let key = digest::of(token.expose().as_bytes());
         let known = self.verified.read().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
         if let Some(known) = known
             && let Some((issuer, keys)) = self.issuers.get(known.issuer)
@@ -76,7 +75,7 @@ impl Issuers {
         self.issuers.get(position).map(|(issuer, keys)| (position, issuer, keys))
     }
 
-    fn remember(&self, key: [u8; 32], verified: Verified, now: SystemTime) {
+    fn remember(&self, key: Digest, verified: Verified, now: SystemTime) {
         let mut all = self.verified.write().unwrap_or_else(PoisonError::into_inner);
         if all.len() >= self.verified_max && !all.contains_key(&key) {
             let now = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();

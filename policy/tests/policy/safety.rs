@@ -1,28 +1,18 @@
 //! What policies and inputs can't do to the process, and what the engine might leave silently undefined.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use policy::{Budget, Decision, Entry, EvalError, PolicySet, Question};
+use policy::{Budget, Decision, Entry, EvalError, PolicySet};
 use serde_json::{Value, json};
 
-use crate::source;
+use crate::{question, source};
 
 const SECOND: Budget = Budget { evaluation: Duration::from_secs(1) };
 
-const MINUTE: Duration = Duration::from_secs(60);
-
 fn reason(set: &PolicySet, input: &Value) -> String {
     let entry = Entry::Tool { server: "s3", tool: "get_object" };
-    let question = Question {
-        entry,
-        input,
-        now: SystemTime::UNIX_EPOCH,
-        permit_ttl_max: MINUTE,
-        ends: SystemTime::UNIX_EPOCH + MINUTE,
-        epoch: 0,
-    };
-    match set.decide(&question) {
+    match set.decide(&question(entry, input)) {
         Decision::Permit(_) => "permit".to_owned(),
         Decision::Denial(denial) => denial.reason().code().to_owned(),
     }

@@ -1,28 +1,15 @@
 //! The policy that `sallyport up` starts with: it loads, its own tests pass, and it says what the README shows.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use policy::{Budget, Decision, Entry, PolicySet, Question, SourceFile, tester};
+use policy::{Budget, Decision, Entry, PolicySet, SourceFile, tester};
 use serde_json::{Value, json};
 
-use crate::{files, folder};
-
-const MINUTE: Duration = Duration::from_secs(60);
+use crate::{files, folder, question};
 
 fn starter() -> PolicySet {
     let budget = Budget { evaluation: Duration::from_secs(1) };
     PolicySet::compile(&files(&folder("rego/starter")), budget).unwrap()
-}
-
-fn question<'a>(entry: Entry<'a>, input: &'a Value) -> Question<'a, Value> {
-    Question {
-        entry,
-        input,
-        now: SystemTime::UNIX_EPOCH,
-        permit_ttl_max: MINUTE,
-        ends: SystemTime::UNIX_EPOCH + MINUTE,
-        epoch: 0,
-    }
 }
 
 /// `permit`, or the reason.

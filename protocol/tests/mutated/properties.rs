@@ -57,7 +57,7 @@ fn decoded(body: &[u8], version: Version, limits: &mcp::Limits) -> bool {
     }
     match mcp::call(&HttpRequest { method: &Method::POST, headers: &headers, body }, limits) {
         Ok(call) => {
-            assert_eq!(Some(call.method.as_str()), value["method"].as_str());
+            assert_eq!(Some(call.method), value["method"].as_str());
             assert_eq!(
                 call.id.map(|id| serde_json::from_str(id.get()).unwrap_or_default()),
                 value.get("id").cloned()

@@ -59,7 +59,7 @@ fn initialize_proposes_its_version_and_has_no_session() {
 #[test]
 fn a_get_opens_the_stream_and_a_delete_ends_the_session() {
     let call = Request::without_body(Method::GET).accepted();
-    assert_eq!((call.method.as_str(), call.session.as_deref()), ("session/stream", Some("s-1")));
+    assert_eq!((call.method, call.session.as_deref()), ("session/stream", Some("s-1")));
     assert_eq!(call.target, Target::Protocol);
     assert_eq!(Request::without_body(Method::DELETE).accepted().method, "session/end");
     assert_eq!(Request::without_body(Method::DELETE).without("accept").accepted().method, "session/end");
@@ -193,7 +193,7 @@ fn an_answer_is_taken_where_the_server_may_ask() {
         r#"{"jsonrpc":"2.0","id":"a","error":{"code":1,"message":""}}"#,
     ] {
         let call = answering(answer).accepted();
-        assert_eq!((call.method.as_str(), call.target), ("session/answer", Target::Protocol));
+        assert_eq!((call.method, call.target), ("session/answer", Target::Protocol));
         assert_eq!((call.id.is_none(), call.session.as_deref()), (true, Some("s-1")));
         assert_eq!(Request::legacy(answer).refused().2, "client_response_refused");
     }

@@ -256,7 +256,7 @@ fn the_decoder_does_what_the_table_says() {
             }
             let call = request.accepted();
             assert_eq!(twin(&request, row).refused().2, refusal(row), "{}'s twin", row.method);
-            assert_eq!((call.method.as_str(), call.version), (row.method, version));
+            assert_eq!((call.method, call.version), (row.method, version));
             assert_eq!(call.list, row.list, "{}", row.method);
             assert_eq!(call.id.is_some(), row.form == Form::Request, "{}", row.method);
             assert_eq!(call.arguments.is_some(), row.arguments != Arguments::None, "{}", row.method);
