@@ -24,7 +24,7 @@ use facts::{Facts, Minted, Subject};
 use policy::{AuditDetail, Permit};
 use protocol::mcp::Call;
 use serde_json::value::RawValue;
-use sink::Sink;
+use sink::{Room, Sink};
 use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -60,7 +60,8 @@ impl Audit {
         let required = (mode == AuditMode::Required).then_some(limits.audit_timeout);
         let opened = Trail::open(path, required.is_some())?;
         let rests = required.is_none();
-        let sink = Sink::start(opened.trail, opened.tip, limits.audit_queue_max, rests, clock.clone())?;
+        let most = Room { records: limits.audit_queue_max, bytes: limits.audit_queue_bytes_max };
+        let sink = Sink::start(opened.trail, opened.tip, most, rests, clock.clone())?;
         let audit = Self { sink: Arc::new(sink), clock, required };
         if opened.cut > 0 {
             let cause = format!("{} bytes of a record that was never finished were cut off", opened.cut);

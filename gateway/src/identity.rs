@@ -6,12 +6,17 @@ use crate::listener::Handshake;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use certs::tls::{PeerError, judge};
-use certs::{Identity, SpiffeId};
+use certs::{Identity, Peer, SpiffeId};
+use std::sync::Arc;
 use std::time::SystemTime;
 
-/// The calling workload, as its X.509-SVID names it. Only this file can make one.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Caller {
+/// The calling workload, as its X.509-SVID names it, and as it was judged for this request. Only this file can make one.
+#[derive(Clone, Debug)]
+pub struct Caller(Arc<Named>);
+
+/// Whom a handshake named. It says nothing about now.
+#[derive(Debug)]
+pub struct Named {
     id: SpiffeId,
     spiffe_id: String,
     thumbprint: String,
@@ -34,39 +39,51 @@ pub enum IdentityError {
 /// # Errors
 /// [`IdentityError`]; the connection ends with the answer.
 pub fn caller(handshake: &Handshake, ours: &Identity, now: SystemTime) -> Result<Caller, IdentityError> {
-    if now >= handshake.peer.not_after {
+    if now >= handshake.named.not_after {
         return Err(IdentityError::Expired);
     }
     if !handshake.judged_under(ours.generation) {
         judge(&handshake.chain, &ours.bundles, now).map_err(IdentityError::Withdrawn)?;
         handshake.note_judged(ours.generation);
     }
-    Ok(Caller {
-        id: handshake.peer.id.clone(),
-        spiffe_id: handshake.peer.id.to_string(),
-        thumbprint: URL_SAFE_NO_PAD.encode(handshake.peer.thumbprint),
-        not_after: handshake.peer.not_after,
-    })
+    Ok(Caller(Arc::clone(&handshake.named)))
+}
+
+impl Named {
+    /// What is asked of a peer again and again, worked out once for its connection.
+    pub(crate) fn new(peer: &Peer) -> Self {
+        Self {
+            id: peer.id.clone(),
+            spiffe_id: peer.id.to_string(),
+            thumbprint: URL_SAFE_NO_PAD.encode(peer.thumbprint),
+            not_after: peer.not_after,
+        }
+    }
+
+    /// The end of its SVID.
+    pub(crate) fn not_after(&self) -> SystemTime {
+        self.not_after
+    }
 }
 
 impl Caller {
     /// Its SPIFFE ID.
     pub fn id(&self) -> &SpiffeId {
-        &self.id
+        &self.0.id
     }
 
     /// The same as text: each stage writes it somewhere.
     pub fn spiffe_id(&self) -> &str {
-        &self.spiffe_id
+        &self.0.spiffe_id
     }
 
     /// SHA-256 of its certificate, base64url: what a token's `cnf.x5t#S256` must be (RFC 8705 §3.1).
     pub fn thumbprint(&self) -> &str {
-        &self.thumbprint
+        &self.0.thumbprint
     }
 
     /// The end of its SVID.
     pub fn not_after(&self) -> SystemTime {
-        self.not_after
+        self.0.not_after
     }
 }

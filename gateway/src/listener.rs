@@ -2,8 +2,9 @@
 //! In: a socket. Out: a [`Handshake`], whose chain led to the trust bundle and is an X509-SVID of a trust domain
 //! served here; or a connection record that says why there is none.
 
+use crate::identity::Named;
 use certs::tls::Accept;
-use certs::{Clock, Peer, SharedSource, SvidError};
+use certs::{Clock, SharedSource, SvidError};
 use rustls::ServerConfig;
 use rustls::pki_types::CertificateDer;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -17,7 +18,7 @@ pub struct Handshake {
     /// The peer's chain, leaf first.
     pub(crate) chain: Vec<CertificateDer<'static>>,
     /// Whom the leaf names.
-    pub(crate) peer: Peer,
+    pub(crate) named: Arc<Named>,
     /// Told when the connection is to take no new requests: HTTP/2 says GOAWAY, HTTP/1.1 `Connection: close`.
     pub(crate) ending: watch::Sender<bool>,
     /// The last identity generation under which the chain was found good, plus one; 0 is none yet.
@@ -31,12 +32,13 @@ impl Handshake {
     /// [`SvidError`] for a leaf that the verifier would not have let through.
     pub fn new(chain: Vec<CertificateDer<'static>>) -> Result<Self, SvidError> {
         let peer = certs::peer::peer(chain.first().ok_or(SvidError::NotACertificate)?)?;
-        Ok(Self { chain, peer, ending: watch::Sender::new(false), judged: AtomicU64::new(0) })
+        let named = Arc::new(Named::new(&peer));
+        Ok(Self { chain, named, ending: watch::Sender::new(false), judged: AtomicU64::new(0) })
     }
 
     /// How long the connection may take requests: as long as connections may, and no longer than the peer's SVID holds.
     pub(crate) fn lasts(&self, age_max: Duration, now: SystemTime) -> Duration {
-        self.peer.not_after.duration_since(now).unwrap_or_default().min(age_max)
+        self.named.not_after().duration_since(now).unwrap_or_default().min(age_max)
     }
 
     pub(crate) fn judged_under(&self, generation: u64) -> bool {

@@ -4,7 +4,7 @@ use crate::admin;
 use crate::audit::Audit;
 use crate::authorize::Lane;
 use crate::config::{Admin, Config};
-use crate::engine::{self, EngineError, InFlight};
+use crate::engine::{self, InFlight};
 use crate::exchange;
 use crate::https::HttpsError;
 use crate::jwks::KeyStore;
@@ -34,7 +34,7 @@ pub struct Running {
     stop: watch::Sender<bool>,
     cut: watch::Sender<bool>,
     in_flight: Arc<InFlight>,
-    accepting: JoinHandle<Result<(), EngineError>>,
+    accepting: JoinHandle<std::io::Result<()>>,
     admin: Option<admin::Serving>,
     followers: Vec<JoinHandle<()>>,
 }
@@ -145,7 +145,9 @@ pub async fn start(config: Config, tcp: Option<TcpListener>, clock: Clock) -> Re
     };
     let accepting = tokio::spawn(engine::serve(served, stopped));
     let issuers = Arc::clone(&gateway.state().issuers);
+    let sweeping = Arc::clone(&gateway);
     let mut followers = vec![
+        tokio::spawn(async move { sweeping.pool.sweep().await }),
         tokio::spawn(async move { issuers.preload().await }),
         tokio::spawn(reload::follow_identity(Arc::clone(&gateway), source)),
         tokio::spawn(reload::follow_policy(Arc::clone(&gateway), policy_dir, policy_budget, sources)),

@@ -7,7 +7,7 @@
 pub mod count;
 pub mod key_ring;
 
-pub use count::Counts;
+pub use count::{Counts, Reserved};
 pub use key_ring::{KeyRing, KeyRingError};
 
 use crate::authorize::Question;
@@ -36,6 +36,8 @@ pub struct Session<'g> {
     ends: bool,
     now: SystemTime,
     ttl: Duration,
+    /// Its place among its owner's, while it is being opened.
+    place: Option<Reserved<'g>>,
     /// As the caller knows it, and as the upstream does.
     known: Option<(HeaderValue, HeaderValue)>,
 }
@@ -96,11 +98,14 @@ pub fn open<'g>(
         ends: call.method == "session/end",
         now: question.now,
         ttl: limits.session_ttl_max,
+        place: None,
         known: None,
     };
-    let max = limits.sessions_per_owner_max;
-    if begins && counts.of(session.owner, session.now) >= max {
-        return Err(SessionError::TooMany { max });
+    if begins {
+        let max = limits.sessions_per_owner_max;
+        let latest = session.now + session.ttl;
+        let place = counts.reserve(session.owner, max, latest, session.now);
+        session.place = Some(place.ok_or(SessionError::TooMany { max })?);
     }
     if let Some(shown) = &call.session {
         session.known = Some(session.opened(shown)?);
@@ -151,7 +156,7 @@ impl Session<'_> {
         let session = upstream.to_str().ok()?.to_owned();
         let ends = self.now.checked_add(self.ttl)?;
         let sealed = self.ring.seal(&Sealed { session, owner: self.owner.0, server: self.server, ends })?;
-        self.counts.add(self.owner, &sealed, ends, self.now);
+        self.place.as_ref()?.opened(&sealed, ends);
         HeaderValue::try_from(sealed).ok()
     }
 }

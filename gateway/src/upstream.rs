@@ -223,10 +223,14 @@ fn passes(status: StatusCode) -> bool {
 }
 
 fn filtered(from: &HeaderMap, names: &[HeaderName], prefix: Option<&str>) -> HeaderMap {
-    let passes =
-        |name: &HeaderName| names.contains(name) || prefix.is_some_and(|p| name.as_str().starts_with(p));
     let mut kept = HeaderMap::with_capacity(16); // What is kept, and what is added; no growing on the way.
-    kept.extend(from.iter().filter(|(name, _)| passes(name)).map(|(n, value)| (n.clone(), value.clone())));
+    for name in names {
+        kept.extend(from.get_all(name).iter().map(|value| (name.clone(), value.clone())));
+    }
+    if let Some(prefix) = prefix {
+        let more = from.iter().filter(|(name, _)| name.as_str().starts_with(prefix));
+        kept.extend(more.map(|(name, value)| (name.clone(), value.clone())));
+    }
     kept
 }
 

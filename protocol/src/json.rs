@@ -5,7 +5,7 @@
 mod members;
 mod scanner;
 
-pub(crate) use members::{MemberError, Members, string};
+pub(crate) use members::{MemberError, Members, is_same_folded, string};
 
 use scanner::Scanner;
 

@@ -52,6 +52,11 @@ impl Line {
         Self { members, hash_at, prev_at, seq_at }
     }
 
+    /// Bytes that it takes, its place in the chain aside.
+    pub(super) fn len(&self) -> usize {
+        self.members.len()
+    }
+
     /// Appends the line with its place in the chain, and a line end; `tip` becomes its hash.
     pub(super) fn seal(&self, seq: u64, tip: &mut Hash, out: &mut Vec<u8>) {
         let (before, rest) = self.members.split_at(self.hash_at);
@@ -114,7 +119,7 @@ pub fn place(line: &[u8]) -> Result<Place, Unreadable> {
 pub fn hex(bytes: &[u8]) -> String {
     let mut text = Vec::with_capacity(bytes.len() * 2);
     super::canonical::hex(&mut text, bytes);
-    text.into_iter().map(char::from).collect()
+    String::from_utf8(text).unwrap_or_default() // Hex is ASCII.
 }
 
 /// 64 lower-case hex digits.

@@ -41,7 +41,7 @@ pub enum AuditError {
 #[derive(Debug)]
 struct Shared {
     queue: Mutex<Queue>,
-    most: usize,
+    most: Room,
     working: AtomicBool,
     lost: AtomicU64,
 }
@@ -51,13 +51,20 @@ struct Queue {
     records: Vec<Waiting>,
     /// Who waits until all records below a number are stored.
     flushes: Vec<(u64, SyncSender<()>)>,
-    /// Records that were handed over and are not stored: those above, and those of the batch.
-    held: usize,
+    /// What was handed over and is not stored: the records above, and those of the batch.
+    held: Room,
     /// The number of the next record.
     next: u64,
     /// Records that found no place since the last one that says so.
     lost: u64,
     closed: bool,
+}
+
+/// How many records, and their bytes: few of them may be long.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Room {
+    pub(super) records: usize,
+    pub(super) bytes: usize,
 }
 
 #[derive(Debug)]
@@ -80,7 +87,7 @@ impl Sink {
     pub(super) fn start<M: Medium>(
         trail: Trail<M>,
         tip: Tip,
-        most: usize,
+        most: Room,
         rests: bool,
         clock: Clock,
     ) -> std::io::Result<Self> {
@@ -105,7 +112,7 @@ impl Sink {
     /// Hands a record over; never waits. One that was `promised` has a place even where there is none for others.
     pub(super) fn append(&self, line: Line, promised: bool) {
         let mut queue = self.shared.queue();
-        if queue.held >= self.shared.most && !promised {
+        if queue.held.fills(self.shared.most) && !promised {
             queue.lost += 1;
             let first = queue.lost == 1;
             drop(queue);
@@ -128,7 +135,7 @@ impl Sink {
         }
         let (stored, hears) = oneshot::channel();
         let queue = self.shared.queue();
-        if queue.held >= self.shared.most {
+        if queue.held.fills(self.shared.most) {
             return Err(AuditError::Full);
         }
         Ok((self.push(queue, line, Some(stored)), hears))
@@ -142,9 +149,10 @@ impl Sink {
     ) -> u64 {
         let seq = queue.next;
         let first = queue.records.is_empty();
+        queue.held.records += 1;
+        queue.held.bytes += line.len();
         queue.records.push(Waiting { line, seq, durable });
         queue.next += 1;
-        queue.held += 1;
         drop(queue);
         if first {
             self.thread.unpark(); // A thread that rests or writes looks here again by itself, and isn't woken by this.
@@ -170,12 +178,12 @@ impl Sink {
 
     /// Records that are not stored yet.
     pub(super) fn waiting(&self) -> usize {
-        self.shared.queue().held
+        self.shared.queue().held.records
     }
 
     /// Whether there is no place for another one.
     pub(super) fn full(&self) -> bool {
-        self.waiting() >= self.shared.most
+        self.shared.queue().held.fills(self.shared.most)
     }
 
     /// Records that found no place, since the start.
@@ -191,6 +199,12 @@ impl Drop for Sink {
         if let Some(writer) = self.writer.take() {
             let _ = writer.join();
         }
+    }
+}
+
+impl Room {
+    fn fills(self, most: Self) -> bool {
+        self.records >= most.records || self.bytes >= most.bytes
     }
 }
 
@@ -214,7 +228,8 @@ struct Writer<M> {
 #[derive(Default)]
 struct Batch {
     bytes: Vec<u8>,
-    records: usize,
+    /// The room in the queue that it takes.
+    room: Room,
     durable: Vec<oneshot::Sender<bool>>,
     flushes: Vec<(u64, SyncSender<()>)>,
     /// The number behind its last record.
@@ -240,7 +255,7 @@ impl<M: Medium> Writer<M> {
                     if closed {
                         let _ = self.trail.tidy();
                         tracing::error!(
-                            records = self.shared.queue().held,
+                            records = self.shared.queue().held.records,
                             "audit records are lost: the gateway ends"
                         );
                         return;
@@ -266,7 +281,8 @@ impl<M: Medium> Writer<M> {
             queue.next += u64::from(lost > 0);
             self.batch.end = queue.next;
             drop(queue);
-            self.batch.records = records.len();
+            let bytes = records.iter().map(|waiting| waiting.line.len()).sum();
+            self.batch.room = Room { records: records.len(), bytes };
             for Waiting { line, seq, durable } in records {
                 line.seal(seq, &mut self.tip, &mut self.batch.bytes);
                 self.batch.durable.extend(durable);
@@ -280,7 +296,10 @@ impl<M: Medium> Writer<M> {
     }
 
     fn stored(&mut self) {
-        self.shared.queue().held -= self.batch.records;
+        let mut queue = self.shared.queue();
+        queue.held.records -= self.batch.room.records;
+        queue.held.bytes -= self.batch.room.bytes;
+        drop(queue);
         if !self.shared.working.swap(true, Ordering::AcqRel) {
             tracing::warn!("audit records are written again");
         }

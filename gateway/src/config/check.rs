@@ -366,6 +366,8 @@ fn limits(problems: &mut Problems, file: &LimitsFile) -> Limits {
     let list_bytes_max = number("list_bytes_max", file.list_bytes_max, 4 << 20, 1024..=1 << 30);
     let upstream_idle_max = number("upstream_idle_max", file.upstream_idle_max, 256, 0..=100_000);
     let audit_queue_max = number("audit_queue_max", file.audit_queue_max, 65_536, 1..=10_000_000);
+    let audit_queue_bytes_max =
+        number("audit_queue_bytes_max", file.audit_queue_bytes_max, 64 << 20, 64 << 10..=1 << 40);
     let credentials_max = number("credentials_max", file.credentials_max, 10_000, 1..=10_000_000);
     let tokens_max = number("tokens_max", file.tokens_max, 10_000, 0..=10_000_000);
     let sessions_per_owner_max =
@@ -394,6 +396,7 @@ fn limits(problems: &mut Problems, file: &LimitsFile) -> Limits {
         list_bytes_max,
         upstream_idle_max,
         audit_queue_max,
+        audit_queue_bytes_max,
         audit_timeout: time("audit_timeout", &file.audit_timeout, 5, 60),
         credentials_max,
         tokens_max,

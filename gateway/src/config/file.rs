@@ -303,6 +303,8 @@ pub struct LimitsFile {
     pub upstream_idle_max: Option<u64>,
     /// Audit records that wait to be written. Default 65536.
     pub audit_queue_max: Option<u64>,
+    /// The same in bytes. Default 67108864.
+    pub audit_queue_bytes_max: Option<u64>,
     /// How long a permitted call may wait until its permit is on disk, in the audit's mode `required`. Default `5s`.
     pub audit_timeout: Option<String>,
     /// Credentials that are kept until they expire. Default 10000.

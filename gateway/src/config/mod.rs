@@ -206,6 +206,7 @@ pub struct Limits {
     pub list_bytes_max: usize,
     pub upstream_idle_max: usize,
     pub audit_queue_max: usize,
+    pub audit_queue_bytes_max: usize,
     pub audit_timeout: Duration,
     pub credentials_max: usize,
     pub tokens_max: usize,

@@ -77,6 +77,8 @@ pub struct Lease {
 
 /// A connection is not used in the last moments of an SVID.
 const BEFORE_EXPIRY: Duration = Duration::from_secs(10);
+/// How often idle connections are looked through at the most.
+const SWEEP_MIN: Duration = Duration::from_millis(100);
 
 impl Pool {
     /// An empty pool.
@@ -140,23 +142,32 @@ impl Pool {
         all.values().map(VecDeque::len).sum()
     }
 
-    /// The idle connection that was used last. Those that are too old go, and all of older generations.
+    /// Closes, again and again, what nobody has used for too long: connections to a server that isn't called any more, or
+    /// those of an identity that is not the gateway's any more.
+    pub(crate) async fn sweep(&self) {
+        let every = self.idle_timeout.max(SWEEP_MIN);
+        loop {
+            tokio::time::sleep(every).await;
+            let now = self.clock.now();
+            let mut all = self.shared.idle.lock().unwrap_or_else(PoisonError::into_inner);
+            all.retain(|_, idle| {
+                idle.retain(|connection| {
+                    connection.idle_since.elapsed() < self.idle_timeout && connection.may_serve(now)
+                });
+                !idle.is_empty()
+            });
+        }
+    }
+
+    /// The idle connection that was used last. Those that are too old go.
     fn idle(&self, key: &Key) -> Option<Box<Connection>> {
         let now = self.clock.now();
         let mut all = self.shared.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        if !all.contains_key(key) {
-            all.retain(|other, _| {
-                other.origin != key.origin
-                    || other.expected != key.expected
-                    || other.generation >= key.generation
-            });
-            return None;
-        }
         let idle = all.get_mut(key)?;
         while idle.front().is_some_and(|oldest| oldest.idle_since.elapsed() >= self.idle_timeout) {
             idle.pop_front();
         }
-        std::iter::from_fn(|| idle.pop_back()).find(|connection| now + BEFORE_EXPIRY < connection.until)
+        std::iter::from_fn(|| idle.pop_back()).find(|connection| connection.may_serve(now))
     }
 
     async fn connect(
@@ -204,6 +215,11 @@ fn theirs(tls: &TlsStream<TcpStream>) -> SystemTime {
 }
 
 impl Connection {
+    /// Whether it may take another request: not in the last moments of an SVID on it.
+    fn may_serve(&self, now: SystemTime) -> bool {
+        now + BEFORE_EXPIRY < self.until
+    }
+
     /// Waits for something of this connection, and moves its bytes meanwhile.
     async fn driving<T>(&mut self, mut wanted: impl FnMut(&mut Context<'_>) -> Poll<T>) -> T {
         poll_fn(|cx| {

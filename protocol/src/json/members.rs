@@ -47,7 +47,7 @@ impl<'a> Members<'a> {
                 if found.replace(*value).is_some() {
                     return Err(MemberError::Duplicate);
                 }
-            } else if is_case_variant(name, key) {
+            } else if is_same_folded(name, key) {
                 return Err(MemberError::CaseVariant);
             }
         }
@@ -55,7 +55,8 @@ impl<'a> Members<'a> {
     }
 }
 
-fn is_case_variant(name: &str, key: &str) -> bool {
+/// Whether two keys are the same but for case.
+pub(crate) fn is_same_folded(name: &str, key: &str) -> bool {
     if name.is_ascii() { name.eq_ignore_ascii_case(key) } else { folded(name) == folded(key) }
 }
 

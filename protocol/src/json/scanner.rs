@@ -37,20 +37,21 @@ enum Place {
 
 struct Key<'a> {
     exact: Cow<'a, str>,
-    /// None: the same.
+    /// None: the same, but for the case of ASCII letters.
     folded: Option<String>,
 }
 
 impl Key<'_> {
-    fn folded(&self) -> &str {
-        self.folded.as_deref().unwrap_or(&self.exact)
+    fn folded(&self) -> impl Iterator<Item = u8> {
+        self.folded.as_deref().unwrap_or(&self.exact).bytes().map(|byte| byte.to_ascii_lowercase())
     }
 }
 
 impl<'a> Scanner<'a> {
     pub(super) fn new(text: &'a str, limits: &Limits, case_variants_in_arguments: bool) -> Self {
         let depth_max = limits.depth_max;
-        Self { text, offset: 0, depth_max, case_variants_in_arguments, open: Vec::new(), keys: Vec::new() }
+        let (open, keys) = (Vec::with_capacity(8), Vec::with_capacity(16)); // Most calls need no more.
+        Self { text, offset: 0, depth_max, case_variants_in_arguments, open, keys }
     }
 
     /// The whole document.
@@ -133,8 +134,7 @@ impl<'a> Scanner<'a> {
             return Err(JsonError::ReservedKey { offset: self.offset });
         }
         let next = place.member(&exact);
-        let plain = exact.bytes().all(|byte| byte.is_ascii() && !byte.is_ascii_uppercase());
-        let folded = (!plain).then(|| folded(&exact));
+        let folded = (!exact.is_ascii()).then(|| folded(&exact));
         self.keys.push(Key { exact, folded });
         Ok(next)
     }
@@ -148,7 +148,7 @@ impl<'a> Scanner<'a> {
             if one.exact == next.exact {
                 return Err(JsonError::DuplicateKey { offset });
             }
-            if !may_vary && one.folded() == next.folded() {
+            if !may_vary && one.folded().eq(next.folded()) {
                 return Err(JsonError::CaseVariant { offset });
             }
         }

@@ -4,7 +4,8 @@
 
 use super::MessageError;
 use super::server::INPUT_REQUIRED;
-use crate::json::folded;
+use crate::json::is_same_folded;
+use std::borrow::Cow;
 
 /// Looks at the members of a message and of its result, and at nothing deeper. Chunks may end anywhere.
 #[derive(Debug, Default)]
@@ -156,13 +157,15 @@ impl Watch {
     }
 
     fn key_ended(&mut self) -> At {
-        self.member = Member::Other;
-        match (self.in_result, self.word().as_deref().map(folded).as_deref()) {
-            (false, Some("method")) => self.asks = true,
-            (false, Some("result")) => self.member = Member::Result,
-            (true, Some("resulttype")) => self.member = Member::ResultType,
-            _ => {}
-        }
+        let is = |key| self.word().is_some_and(|word| is_same_folded(&word, key));
+        let member = match self.in_result {
+            false if is("result") => Member::Result,
+            true if is("resultType") => Member::ResultType,
+            _ => Member::Other,
+        };
+        let asks = !self.in_result && is("method");
+        self.member = member;
+        self.asks |= asks;
         At::Colon
     }
 
@@ -176,12 +179,15 @@ impl Watch {
     }
 
     /// The word without its escapes. None: none that matters.
-    fn word(&self) -> Option<String> {
+    fn word(&self) -> Option<Cow<'_, str>> {
         if self.word.len() >= WORD_BYTES_MAX {
             return None;
         }
+        if !self.word.contains(&b'\\') {
+            return std::str::from_utf8(&self.word).ok().map(Cow::Borrowed);
+        }
         let quoted = [b"\"", self.word.as_slice(), b"\""].concat();
-        serde_json::from_slice(&quoted).ok()
+        serde_json::from_slice(&quoted).ok().map(Cow::Owned)
     }
 
     fn behind(&mut self, byte: u8) -> Result<At, MessageError> {

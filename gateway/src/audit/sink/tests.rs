@@ -74,6 +74,7 @@ fn line(kind: &'static str) -> Line {
 
 fn sink(disk: &Disk, most: usize, durable: bool) -> Sink {
     let trail = Trail::new(disk.clone(), 0, durable);
+    let most = Room { records: most, bytes: 64 << 10 };
     Sink::start(trail, Tip::default(), most, !durable, Clock::system()).unwrap()
 }
 
