@@ -244,18 +244,22 @@ allow if {
 
 #[tokio::test]
 async fn a_policy_that_loops_slows_nobody_else() {
-    let policy = policies::with_post_entry(LOOPS_FOR_THE_CLERK);
+    let mut policy = policies::with_post_entry(LOOPS_FOR_THE_CLERK);
+    let other_tool = LOOPS_FOR_THE_CLERK.replace("post_entry", "void_entry");
+    policy.push(("tools/ledger/void_entry.rego", other_tool));
     let options = ", budget: 500ms";
     let limits = "{slow_decisions_max: 1, slow_queue_max: 32}";
     let world = World::with(Plan { policy, policy_options: options, limits, ..Plan::default() }).await;
     let intern = world.agent("agent/intern").with_token(&world.token("agent/intern"));
     assert_eq!(intern.post_entry(1).await.result(), "posted");
 
-    // A caller's share of the lane is four places; three more find none.
+    // A caller's share of the lane is four places, whatever it calls; three more find none.
     let (said, mut heard) = tokio::sync::mpsc::unbounded_channel();
-    for _ in 0..7 {
+    for number in 0..7 {
         let (clerk, said) = (world.clerk(), said.clone());
-        tokio::spawn(async move { said.send(clerk.post_entry(1).await.refused_because()) });
+        let tool = if number % 2 == 0 { "post_entry" } else { "void_entry" };
+        let call = json!({"name": tool, "arguments": {"amount_cents": 1}});
+        tokio::spawn(async move { said.send(send(clerk.rpc("tools/call", call)).await.refused_because()) });
     }
     for _ in 0..4 {
         assert_eq!(heard.recv().await.unwrap(), "policy_budget"); // The three, and the first that had its turn.

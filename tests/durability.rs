@@ -213,3 +213,27 @@ async fn a_gateway_that_is_killed_loses_no_more_than_what_waited() {
     );
     goes_on(&killed, "best_effort").await;
 }
+
+#[tokio::test]
+async fn a_gateway_that_gets_sigterm_lets_a_stream_end_and_keeps_its_record() {
+    let world = World::start().await;
+    let process = world.process("best_effort", |config| config);
+    let events = world.ledger.streams();
+    let clerk = world.clerk().to(&process.url);
+    let call = clerk.rpc("tools/call", json!({"name": "post_entry", "arguments": {"amount_cents": 1}}));
+    let mut open = call.send().await.unwrap();
+    let (audit, address) = (process.audit.clone(), process.url.replace("https://", ""));
+    let stopping = tokio::task::spawn_blocking(move || process.terminate());
+    while tokio::net::TcpStream::connect(&address).await.is_ok() {
+        tokio::task::yield_now().await; // Until it takes nobody any more.
+    }
+    events.send(Ok("data: {}\n\n")).await.unwrap();
+    assert_eq!(open.chunk().await.unwrap().unwrap(), "data: {}\n\n");
+    drop(events);
+    assert_eq!(open.chunk().await.unwrap().unwrap_or_default(), "", "a whole stream");
+    assert!(stopping.await.unwrap().0.success());
+    unbroken(&audit);
+    let outcomes: Vec<_> =
+        of_kind(&audit, "request").iter().map(|record| record["outcome"].clone()).collect();
+    assert_eq!(outcomes, ["complete"]);
+}

@@ -274,6 +274,29 @@ async fn a_connection_to_the_server_is_kept_no_longer_than_it_may_be() {
     }
 }
 
+#[tokio::test]
+async fn a_connection_to_a_server_that_is_not_called_again_is_closed() {
+    let world = world("{upstream_idle_timeout: 100ms}").await;
+    is_served(&world).await;
+    while world.probe().metric("sallyport_upstream_connections").await != Some(0.0) {
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+}
+
+#[tokio::test]
+async fn one_credential_too_many_is_not_kept() {
+    for (limits, fetched) in [("{credentials_max: 2}", 2.0), ("{credentials_max: 1}", 4.0)] {
+        let world = world(limits).await;
+        let clerk = world.clerk();
+        for _ in 0..2 {
+            assert_eq!(clerk.post_entry(1).await.result(), "posted");
+            assert_eq!(send(clerk.rpc("tools/list", json!({}))).await.status, 200);
+        }
+        let metric = "sallyport_exchanges_total{outcome=\"fetched\"}";
+        assert_eq!(world.probe().metric(metric).await, Some(fetched), "{limits}");
+    }
+}
+
 /// What the audit file holds in the end, of a gateway that is gone.
 fn in_the_end(path: &std::path::Path) -> Vec<Value> {
     let text = std::fs::read_to_string(path).unwrap();

@@ -15,6 +15,7 @@ use parking_lot::Mutex;
 use policy::{Asked, Decision, Input, PolicySet};
 use rustix::time::{ClockId, clock_gettime};
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
@@ -24,7 +25,7 @@ use tokio::time::timeout;
 const SLOW_FOR: Duration = Duration::from_secs(60);
 /// Of how many this is remembered.
 const REMEMBERED_MAX: usize = 4_096;
-/// What part of the lane's places one caller may have for one package.
+/// What part of the lane's places one caller may have.
 const SHARE: usize = 8;
 /// How often an attempt is made that the machine interrupts.
 const ATTEMPTS_MAX: usize = 4;
@@ -58,6 +59,8 @@ struct Places {
     free: usize,
     share: usize,
     slow: HashMap<Whose, Slow>,
+    /// How many places each caller has.
+    taken: HashMap<SpiffeId, usize>,
 }
 
 #[derive(Debug)]
@@ -78,7 +81,8 @@ impl Lane {
     /// With nobody in it. `budget`: the time for a slow decision, `quick_budget`: for one that is made where it is asked.
     pub fn new(budget: Duration, quick_budget: Duration, limits: &Limits) -> Self {
         let free = limits.slow_queue_max;
-        let places = Places { free, share: free.div_ceil(SHARE), slow: HashMap::new() };
+        let places =
+            Places { free, share: free.div_ceil(SHARE), slow: HashMap::new(), taken: HashMap::new() };
         Self {
             running: Arc::new(Semaphore::new(limits.slow_decisions_max)),
             places: Arc::new(Mutex::new(places)),
@@ -155,15 +159,16 @@ impl Lane {
             (own, Arc::clone(&self.running).acquire_owned().await)
         };
         let turns = timeout(self.wait_max, both_turns).await.map_err(|_| Busy)?;
-        let full = self.full;
+        let (full, quick) = (self.full, self.quick);
         let work = move || {
-            let _turns = turns; // Held here and not by who waits: a caller that goes leaves the work to its end.
-            uninterrupted(full, &mut attempt)
+            let _turns = turns; // Held here and not by who waits, as the place is: a caller that goes leaves the work to its end.
+            let (answer, used) = uninterrupted(full, &mut attempt);
+            if answer.is_ok() && used < quick {
+                place.was_quick();
+            }
+            answer
         };
-        let Ok((answer, used)) = tokio::task::spawn_blocking(work).await else { return Err(Busy) };
-        if answer.is_ok() && used < self.quick {
-            place.was_quick();
-        }
+        let Ok(answer) = tokio::task::spawn_blocking(work).await else { return Err(Busy) };
         let (Ok(answer) | Err(answer)) = answer;
         Ok(answer)
     }
@@ -225,18 +230,20 @@ impl Place {
     fn take(places: &Arc<Mutex<Places>>, whose: Whose, remember: bool) -> Result<Self, Busy> {
         let mut held = places.lock();
         held.forget_some();
-        let (free, share, now) = (held.free, held.share, Instant::now());
+        let (now, taken) = (Instant::now(), held.taken.get(&whose.1).copied().unwrap_or_default());
+        let is_free = held.free > 0 && taken < held.share;
         let one = || Slow { until: now, waiting: 0, turn: Arc::new(Semaphore::new(1)) };
         let slow = held.slow.entry(whose.clone()).or_insert_with(one);
         if remember {
             slow.until = now + SLOW_FOR;
         }
-        if free == 0 || slow.waiting >= share {
+        if !is_free {
             return Err(Busy);
         }
         slow.waiting += 1;
         let turn = Arc::clone(&slow.turn);
         held.free -= 1;
+        held.taken.insert(whose.1.clone(), taken + 1);
         drop(held);
         Ok(Self { places: Arc::clone(places), whose, turn })
     }
@@ -253,6 +260,12 @@ impl Drop for Place {
     fn drop(&mut self) {
         let mut held = self.places.lock();
         held.free += 1;
+        if let Entry::Occupied(mut taken) = held.taken.entry(self.whose.1.clone()) {
+            *taken.get_mut() -= 1;
+            if *taken.get() == 0 {
+                taken.remove();
+            }
+        }
         if let Some(slow) = held.slow.get_mut(&self.whose) {
             slow.waiting -= 1;
         }

@@ -142,7 +142,10 @@ impl Connection {
         no_more_requests(http.as_mut());
         tokio::select! {
             ended = http => ended.into(),
-            () = self.activity.rests(GOODBYE, None) => Ended::Unfinished,
+            () = self.activity.rests(GOODBYE, None) => {
+                // Half a request, or a peer that doesn't answer the goodbye of HTTP/2.
+                if self.http2 { Ended::InGoodOrder } else { Ended::Unfinished }
+            }
             () = cut => Ended::InGoodOrder,
         }
     }
