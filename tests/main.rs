@@ -3,6 +3,9 @@
 
 mod arguments; //    what an agent may do depends on what it says
 mod handshake; //    who gets past the first door, and for how long
+mod workload_api; // an identity that an agent gives, renews and takes away
+mod spire; //        the same from a real SPIRE
+mod federation; //   callers of other trust domains
 mod tokens; //       on whose behalf, and proven how
 mod decoding; //     what is refused before anybody is asked
 mod methods; //      every method of every version, and the package that is asked

@@ -21,12 +21,13 @@ pub struct X509Svid {
 }
 
 /// The authorities of each trust domain that is served: a leaf is verified against its own domain's, and no other.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct TrustBundles(BTreeMap<String, Arc<TrustBundle>>);
 
 /// One trust domain's authorities, ready to verify with.
 #[derive(Debug)]
 pub struct TrustBundle {
+    authorities: Vec<CertificateDer<'static>>,
     pub(crate) roots: Arc<RootCertStore>,
     pub(crate) clients: Arc<dyn ClientCertVerifier>,
 }
@@ -42,12 +43,41 @@ pub struct Identity {
     pub generation: u64,
 }
 
-/// Provides the current [`Identity`] and tells when it changes. Files do today; the SPIFFE Workload API fits the same hole.
+/// Provides the current [`Identity`] and tells when it changes.
 pub trait IdentitySource: Send + Sync + fmt::Debug {
     /// The current generation.
     fn current(&self) -> Arc<Identity>;
     /// Changes with every swap; the value is the generation.
     fn changes(&self) -> watch::Receiver<u64>;
+    /// Whether what it provides is what there is.
+    fn status(&self) -> SourceStatus {
+        SourceStatus::Connected
+    }
+}
+
+/// A source that never changes: for a connection that is to show the identity of one snapshot, whatever has come since.
+#[derive(Debug)]
+pub struct OneGeneration(pub Arc<Identity>);
+
+impl IdentitySource for OneGeneration {
+    fn current(&self) -> Arc<Identity> {
+        Arc::clone(&self.0)
+    }
+
+    fn changes(&self) -> watch::Receiver<u64> {
+        watch::Sender::new(self.0.generation).subscribe()
+    }
+}
+
+/// What a source knows of where its material comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SourceStatus {
+    /// The material is the latest.
+    Connected,
+    /// It can't be asked; the last good material is used until it expires.
+    Away,
+    /// It said that this workload has no identity any more.
+    Withdrawn,
 }
 
 /// A source as it is shared between listeners, connectors and caches.
@@ -86,6 +116,9 @@ pub enum IdentityError {
     /// Our own certificate breaks the SVID rules.
     #[error("the certificate is not an X.509-SVID")]
     Svid(#[from] SvidError),
+    /// The SPIFFE Workload API gives no SVID.
+    #[error("the SPIFFE Workload API gives no SVID")]
+    WorkloadApi(#[source] spiffe::WorkloadApiError),
     /// The bundle holds something that can't be an authority.
     #[error("the trust bundle holds no usable authority")]
     Bundle,
@@ -111,6 +144,17 @@ impl X509Svid {
         let chain = certificates(chain, "certificate")?;
         let key =
             PrivateKeyDer::from_pem_slice(key).map_err(|_| IdentityError::Pem { what: "private key" })?;
+        Self::from_der(chain, key)
+    }
+
+    /// Takes over a certificate chain (leaf first) and its key.
+    ///
+    /// # Errors
+    /// [`IdentityError`] as [`Self::from_pem`].
+    pub fn from_der(
+        chain: Vec<CertificateDer<'static>>,
+        key: PrivateKeyDer<'static>,
+    ) -> Result<Self, IdentityError> {
         let leaf = chain.first().ok_or(IdentityError::Pem { what: "certificate" })?;
         let peer = peer(leaf)?;
         let provider = rustls::crypto::aws_lc_rs::default_provider();
@@ -128,6 +172,29 @@ impl X509Svid {
     }
 }
 
+impl Identity {
+    /// Whether another generation holds the same.
+    pub(crate) fn same_material(&self, other: &Self) -> bool {
+        self.svid.peer == other.svid.peer && self.bundles == other.bundles
+    }
+
+    /// The generation after the one that was taken away: nobody is believed, so nothing is served and nothing called.
+    pub(crate) fn withdrawn(&self, generation: u64) -> Self {
+        Self { svid: self.svid.clone(), bundles: TrustBundles::default(), generation }
+    }
+
+    /// Whether it was taken away.
+    pub fn is_withdrawn(&self) -> bool {
+        self.bundles.is_empty()
+    }
+}
+
+impl PartialEq for TrustBundle {
+    fn eq(&self, other: &Self) -> bool {
+        self.authorities == other.authorities
+    }
+}
+
 impl fmt::Debug for X509Svid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "X509Svid({})", self.peer.id)
@@ -140,8 +207,22 @@ impl TrustBundles {
     /// # Errors
     /// [`IdentityError::Bundle`] if there is none that can be used.
     pub fn from_pem(domain: &TrustDomain, authorities: &[u8]) -> Result<Self, IdentityError> {
+        let mut bundles = Self::default();
+        bundles.insert(domain, certificates(authorities, "trust bundle")?)?;
+        Ok(bundles)
+    }
+
+    /// Adds a domain's bundle, or replaces it.
+    ///
+    /// # Errors
+    /// [`IdentityError::Bundle`] if an authority can't be used, or there is none.
+    pub fn insert(
+        &mut self,
+        domain: &TrustDomain,
+        authorities: Vec<CertificateDer<'static>>,
+    ) -> Result<(), IdentityError> {
         let mut roots = RootCertStore::empty();
-        for authority in certificates(authorities, "trust bundle")? {
+        for authority in authorities.iter().cloned() {
             roots.add(authority).map_err(|_| IdentityError::Bundle)?;
         }
         let roots = Arc::new(roots);
@@ -149,7 +230,23 @@ impl TrustBundles {
         let clients = WebPkiClientVerifier::builder_with_provider(Arc::clone(&roots), provider)
             .build()
             .map_err(|_| IdentityError::Bundle)?;
-        Ok(Self(BTreeMap::from([(domain.as_str().to_owned(), Arc::new(TrustBundle { roots, clients }))])))
+        self.0.insert(domain.as_str().to_owned(), Arc::new(TrustBundle { authorities, roots, clients }));
+        Ok(())
+    }
+
+    /// Whether nobody is believed.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Leaves out the domains that are not wanted.
+    pub fn retain(&mut self, wanted: impl Fn(&str) -> bool) {
+        self.0.retain(|domain, _| wanted(domain));
+    }
+
+    /// Takes over another's bundles, in the place of its own for the same domains.
+    pub fn add(&mut self, others: &Self) {
+        self.0.extend(others.0.iter().map(|(domain, bundle)| (domain.clone(), Arc::clone(bundle))));
     }
 
     pub(crate) fn of(&self, domain: &str) -> Option<&Arc<TrustBundle>> {

@@ -3,17 +3,26 @@
 
 use spiffe::{SpiffeId, SpiffeIdError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
+use x509_parser::prelude::{ASN1Time, FromDer, GeneralName, X509Certificate};
 
 /// A workload as its X.509-SVID names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Peer {
     /// The workload's SPIFFE ID; its path is never empty.
     pub id: SpiffeId,
-    /// The end of the SVID's validity.
+    /// The beginning of the SVID's validity.
+    pub not_before: SystemTime,
+    /// Its end.
     pub not_after: SystemTime,
     /// SHA-256 of the leaf's DER: what `cnf.x5t#S256` is compared with (RFC 8705 §3.1).
     pub thumbprint: [u8; 32],
+}
+
+impl Peer {
+    /// When the last quarter of the SVID's life begins: it should have been renewed by then.
+    pub fn last_quarter(&self) -> SystemTime {
+        self.not_after - self.not_after.duration_since(self.not_before).unwrap_or_default() / 4
+    }
 }
 
 /// Why a certificate is no X.509-SVID of a workload.
@@ -68,7 +77,13 @@ pub fn peer(leaf_der: &[u8]) -> Result<Peer, SvidError> {
         Some(u) if !(u.value.server_auth && u.value.client_auth) => return Err(SvidError::ExtendedKeyUsage),
         _ => {}
     }
-    Ok(Peer { id: workload_id(&leaf)?, not_after: not_after(&leaf), thumbprint: thumbprint(leaf_der) })
+    let validity = leaf.validity();
+    Ok(Peer {
+        id: workload_id(&leaf)?,
+        not_before: time(&validity.not_before),
+        not_after: time(&validity.not_after),
+        thumbprint: thumbprint(leaf_der),
+    })
 }
 
 fn workload_id(leaf: &X509Certificate<'_>) -> Result<SpiffeId, SvidError> {
@@ -83,8 +98,8 @@ fn workload_id(leaf: &X509Certificate<'_>) -> Result<SpiffeId, SvidError> {
     if id.path().is_empty() { Err(SvidError::NoPath) } else { Ok(id) }
 }
 
-fn not_after(leaf: &X509Certificate<'_>) -> SystemTime {
-    UNIX_EPOCH + Duration::from_secs(u64::try_from(leaf.validity().not_after.timestamp()).unwrap_or(0))
+fn time(time: &ASN1Time) -> SystemTime {
+    UNIX_EPOCH + Duration::from_secs(u64::try_from(time.timestamp()).unwrap_or(0))
 }
 
 fn thumbprint(der: &[u8]) -> [u8; 32] {

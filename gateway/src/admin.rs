@@ -7,6 +7,7 @@ use crate::config::Admin;
 use crate::metrics::Sampled;
 use crate::state::Gateway;
 use bytes::Bytes;
+use certs::SourceStatus;
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::Full;
@@ -130,6 +131,7 @@ impl Desk {
             audit_waiting: self.gateway.audit.waiting(),
             audit_lost: self.gateway.audit.lost(),
             svid_expiry: self.gateway.state().identity.svid.peer().not_after,
+            identity_source_up: self.gateway.source.status() == SourceStatus::Connected,
         };
         match self.gateway.metrics.text(&sampled) {
             Ok(text) => response(StatusCode::OK, METRICS, text),
@@ -146,7 +148,9 @@ impl Gateway {
     fn not_ready(&self) -> Vec<String> {
         let (state, now) = (self.state(), self.clock.now());
         let mut missing = Vec::new();
-        if now >= state.identity.svid.peer().not_after {
+        let (svid, away) = (state.identity.svid.peer(), self.source.status() != SourceStatus::Connected);
+        let unsure = away && now >= svid.last_quarter(); // By now it should have been renewed, and nobody is there to do it.
+        if now >= svid.not_after || state.identity.is_withdrawn() || unsure {
             missing.push("identity".to_owned());
         }
         missing.extend(state.issuers.without_keys().map(|issuer| format!("issuer {issuer}")));

@@ -58,6 +58,19 @@ Edit .sallyport/policies/**.rego while it runs: each change is checked and used 
         after_help = "Example:\n  sallyport svid agent/other --out other/     cert.pem, key.pem and bundle.pem for spiffe://dev.sallyport/agent/other"
     )]
     Svid(Svid),
+    /// Serve the development trust domain to SPIFFE libraries (`sallyport up` does it too).
+    #[command(after_help = "\
+Example:
+  sallyport workload-api
+  export SPIFFE_ENDPOINT_SOCKET=unix:$PWD/.sallyport/workload-api.sock
+
+Who gets which SVID stands in .sallyport/workloads.yaml, by user and program; edit it while it runs:
+  - {spiffe_id: spiffe://dev.sallyport/agent/demo, uid: 1000}
+  - {spiffe_id: spiffe://dev.sallyport/agent/cron, uid: 1000, path: /usr/bin/python3.11}
+  - {spiffe_id: spiffe://dev.sallyport/mcp/own, uid: 1000, hosts: [localhost, 127.0.0.1]}
+
+For one machine. In production the Workload API is SPIRE's, or another implementation's.")]
+    WorkloadApi(WorkloadApi),
     /// Try policies: check them, evaluate a query, run Rego tests.
     #[command(subcommand)]
     Policy(Policy),
@@ -121,6 +134,23 @@ pub struct Svid {
     /// The folder of `sallyport up`.
     #[arg(long, default_value = ".sallyport")]
     pub dir: PathBuf,
+}
+
+/// `workload-api`.
+#[derive(Debug, Args)]
+pub struct WorkloadApi {
+    /// Folder of the trust domain; made if it isn't there.
+    #[arg(long, default_value = ".sallyport")]
+    pub dir: PathBuf,
+    /// The socket; `workload-api.sock` in the folder without it.
+    #[arg(long)]
+    pub socket: Option<PathBuf>,
+    /// The list of workloads; `workloads.yaml` in the folder without it.
+    #[arg(long)]
+    pub entries: Option<PathBuf>,
+    /// How long an SVID lives, in seconds; it is renewed at half of that.
+    #[arg(long, default_value_t = 3600, value_parser = clap::value_parser!(u64).range(2..=86_400))]
+    pub ttl_seconds: u64,
 }
 
 /// `policy`.

@@ -43,8 +43,6 @@ pub struct Listener {
     pub gateway: Arc<Gateway>,
     /// Counts what a stopping gateway waits for.
     pub in_flight: Arc<InFlight>,
-    /// Told when connections are to be cut, whatever is under way on them.
-    pub cut: watch::Receiver<bool>,
 }
 
 /// Serves a listener until `stop` says so; connections that are open then go on. Returns when it no longer accepts.
@@ -52,7 +50,7 @@ pub struct Listener {
 /// # Errors
 /// [`std::io::Error`] before anything is accepted: the socket can't be used.
 pub async fn serve(listener: Listener, stop: watch::Receiver<bool>) -> std::io::Result<()> {
-    let Listener { tcp, tls, gateway, in_flight, cut } = listener;
+    let Listener { tcp, tls, gateway, in_flight } = listener;
     let address = tcp.local_addr()?.to_string();
     tcp.set_nonblocking(true)?;
     let mut fds = Fds::new();
@@ -64,7 +62,6 @@ pub async fn serve(listener: Listener, stop: watch::Receiver<bool>) -> std::io::
         audit: gateway.audit.clone(),
         gateway,
         in_flight,
-        cut,
     };
     let mut service = Service::new("sallyport".into(), door);
     let unbuffered = L4BufferSettings::unbuffered(); // TLS above it has buffers of its own.
@@ -81,7 +78,6 @@ struct Door {
     audit: Audit,
     gateway: Arc<Gateway>,
     in_flight: Arc<InFlight>,
-    cut: watch::Receiver<bool>,
 }
 
 #[async_trait]
@@ -139,7 +135,7 @@ impl Door {
         let Ok(handshake) = Handshake::new(chain) else { return }; // The verifier lets no other ones through.
         let _counted = InFlight::one_more(&self.in_flight);
         let connection = Connection::new(&self.gateway, handshake, ip, http2, &self.in_flight, stop);
-        let mut cut = self.cut.clone();
+        let mut cut = self.gateway.cut.subscribe();
         connection
             .serve(tls, async move {
                 let _ = cut.wait_for(|cut| *cut).await; // What is under way is dropped with it, and leaves its record.

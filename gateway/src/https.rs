@@ -3,7 +3,7 @@
 
 use crate::config::HttpsServer;
 use bytes::Bytes;
-use certs::{Clock, SharedSource};
+use certs::{Clock, Identity, OneGeneration, SharedSource, SpiffeId};
 use http::{Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper_util::rt::TokioIo;
@@ -22,6 +22,8 @@ use url::Url;
 #[derive(Clone, Debug)]
 pub struct Https {
     tls: Arc<ClientConfig>,
+    /// The workload that the server is, where it is known by that.
+    workload: Option<(SpiffeId, Clock)>,
 }
 
 /// Why a call gave no body.
@@ -76,7 +78,23 @@ impl Https {
             }
             HttpsServer::System => by_host_name(rustls_native_certs::load_native_certs().certs),
         };
-        Ok(Self { tls: Arc::new(tls) })
+        let workload = match server {
+            HttpsServer::SpiffeId(id) => Some((id.clone(), clock.clone())),
+            HttpsServer::CaFile(_) | HttpsServer::System => None,
+        };
+        Ok(Self { tls: Arc::new(tls), workload })
+    }
+
+    /// The same client with the identity of one snapshot, whatever has come since: for answers that are bound to the
+    /// certificate that was shown. Servers that are known by their host name are shown none.
+    ///
+    /// # Errors
+    /// Only if the crypto library lacks TLS 1.3.
+    pub fn showing(&self, identity: &Arc<Identity>) -> Result<Self, HttpsError> {
+        let Some((id, clock)) = &self.workload else { return Ok(self.clone()) };
+        let source: SharedSource = Arc::new(OneGeneration(Arc::clone(identity)));
+        let tls = certs::tls::client_config(source, id.clone(), clock.clone())?;
+        Ok(Self { tls: Arc::new(tls), workload: self.workload.clone() })
     }
 
     /// GET, 200 expected.

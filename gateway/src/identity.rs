@@ -29,6 +29,9 @@ pub enum IdentityError {
     /// The SVID ran out while the connection was open.
     #[error("the caller's SVID has expired since the handshake")]
     Expired,
+    /// The gateway's own SVID ran out, and nobody has renewed it.
+    #[error("the gateway's own SVID has expired")]
+    OwnExpired,
     /// The trust bundle has changed, and the chain no longer leads to it.
     #[error("the caller's chain no longer verifies")]
     Withdrawn(#[source] PeerError),
@@ -39,6 +42,9 @@ pub enum IdentityError {
 /// # Errors
 /// [`IdentityError`]; the connection ends with the answer.
 pub fn caller(handshake: &Handshake, ours: &Identity, now: SystemTime) -> Result<Caller, IdentityError> {
+    if now >= ours.svid.peer().not_after {
+        return Err(IdentityError::OwnExpired);
+    }
     if now >= handshake.named.not_after {
         return Err(IdentityError::Expired);
     }

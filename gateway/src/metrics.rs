@@ -38,6 +38,7 @@ pub struct Metrics {
     audit_waiting: IntGauge,
     audit_lost: Mutex<IntCounter>,
     svid_expiry: Gauge,
+    identity_source_up: IntGauge,
 }
 
 /// What is read when somebody asks, rather than kept up to date.
@@ -51,6 +52,8 @@ pub struct Sampled {
     pub audit_lost: u64,
     /// When the gateway's own SVID ends.
     pub svid_expiry: SystemTime,
+    /// Whether the SVID's source answers.
+    pub identity_source_up: bool,
 }
 
 /// Permits and denials of one package.
@@ -177,6 +180,10 @@ impl Metrics {
                 "svid_expiry_timestamp_seconds",
                 "When the gateway's own SVID ends, in seconds since 1970.",
             )))?,
+            identity_source_up: all.gauge(
+                "identity_source_up",
+                "1 while the source of the SVID answers; at 0 the last good one is used until it ends.",
+            )?,
             registry: all.registry,
             names: all.names,
         };
@@ -201,6 +208,7 @@ impl Metrics {
         drop(lost);
         let expiry = sampled.svid_expiry.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         self.svid_expiry.set(expiry.as_secs_f64());
+        self.identity_source_up.set(sampled.identity_source_up.into());
         TextEncoder::new().encode_to_string(&self.registry.gather())
     }
 
@@ -372,6 +380,7 @@ mod tests {
             audit_waiting: 0,
             audit_lost: 3,
             svid_expiry: SystemTime::UNIX_EPOCH,
+            identity_source_up: true,
         };
         metrics.text(&sampled).unwrap()
     }

@@ -25,13 +25,14 @@ pub async fn follow_identity(gateway: Arc<Gateway>, source: SharedSource) {
         if identity.generation == gateway.state().identity.generation {
             continue;
         }
-        gateway.audit.event(
-            "identity_swapped",
-            &format!("generation {}", identity.generation),
-            gateway.clock.now(),
-        );
-        gateway.metrics.reload("identity", "swapped");
+        let (kind, outcome) = match identity.is_withdrawn() {
+            true => ("identity_withdrawn", "withdrawn"),
+            false => ("identity_swapped", "swapped"),
+        };
+        gateway.audit.event(kind, &format!("generation {}", identity.generation), gateway.clock.now());
+        gateway.metrics.reload("identity", outcome);
         gateway.swap(|state| state.identity = Arc::clone(&identity));
+        gateway.cut.send_replace(identity.is_withdrawn()); // Who has no name can't go on talking under it.
     }
 }
 

@@ -175,7 +175,12 @@ impl Refusal {
     /// All the caller learns. `door`: the call opens a session; `id`: it is a request that is waited for.
     fn told(&self, door: bool, id: bool) -> Told {
         match self {
-            Self::Identity(_) => Told::new(StatusCode::FORBIDDEN, UNAUTHENTICATED, "identity_not_valid"),
+            Self::Identity(IdentityError::Expired | IdentityError::Withdrawn(_)) => {
+                Told::new(StatusCode::FORBIDDEN, UNAUTHENTICATED, "identity_not_valid")
+            }
+            Self::Identity(IdentityError::OwnExpired) => {
+                Told::new(StatusCode::SERVICE_UNAVAILABLE, UNAVAILABLE, "gateway_identity_expired")
+            }
             Self::Route(RouteError::NotFound) => Told::new(StatusCode::NOT_FOUND, -32601, "not_found"),
             Self::Token(error) => token(error),
             Self::Decode(error) => decode(error),

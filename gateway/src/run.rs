@@ -6,6 +6,7 @@ use crate::authorize::Lane;
 use crate::config::{Admin, Config};
 use crate::engine::{self, InFlight};
 use crate::exchange;
+use crate::federation;
 use crate::https::HttpsError;
 use crate::jwks::KeyStore;
 use crate::listener;
@@ -17,7 +18,6 @@ use crate::token::Issuers;
 use crate::traces::{Traces, TracesError};
 use crate::upstream::Pool;
 use arc_swap::ArcSwap;
-use certs::files::FileSource;
 use certs::{Clock, IdentityError, SharedSource};
 use policy::{Budget, PolicySet, SourceFile};
 use std::net::{SocketAddr, TcpListener};
@@ -32,7 +32,6 @@ pub struct Running {
     address: SocketAddr,
     gateway: Arc<Gateway>,
     stop: watch::Sender<bool>,
-    cut: watch::Sender<bool>,
     in_flight: Arc<InFlight>,
     accepting: JoinHandle<std::io::Result<()>>,
     admin: Option<admin::Serving>,
@@ -101,9 +100,6 @@ pub enum StartError {
     Tls(#[from] rustls::Error),
 }
 
-/// How often identity files are looked at.
-const IDENTITY_INTERVAL: Duration = Duration::from_millis(500);
-
 /// How long connections that are cut may take to leave their records.
 const CUT_MAX: Duration = Duration::from_secs(5);
 
@@ -116,9 +112,7 @@ pub async fn start(config: Config, tcp: Option<TcpListener>, clock: Clock) -> Re
     let bind = || TcpListener::bind(listen).map_err(|source| StartError::Listen { address: listen, source });
     let tcp = tcp.map_or_else(bind, Ok)?;
     let address = tcp.local_addr().map_err(|source| StartError::Listen { address: listen, source })?;
-    let files = FileSource::open(config.identity.clone())?;
-    files.spawn_watch(IDENTITY_INTERVAL);
-    let source: SharedSource = files;
+    let source = federation::identity(&config.identity, &config.trust_domains, &clock).await?;
     let key_ring = config.sessions.as_ref().map(|(path, _)| path.clone());
     let (policy_dir, policy_budget) = (config.policy_dir.clone(), config.policy_budget);
     let folder = |source| StartError::PolicyFolder { path: policy_dir.display().to_string(), source };
@@ -127,7 +121,6 @@ pub async fn start(config: Config, tcp: Option<TcpListener>, clock: Clock) -> Re
     let gateway = Arc::new(assemble(config, &sources, &source, clock.clone())?);
     gateway.audit.event("started", &gateway.url, clock.now());
     let (stop, stopped) = watch::channel(false);
-    let cut = watch::Sender::new(false);
     let in_flight = Arc::<InFlight>::default();
     let listen_admin = |config: Admin| {
         let address = config.listen;
@@ -136,13 +129,8 @@ pub async fn start(config: Config, tcp: Option<TcpListener>, clock: Clock) -> Re
     };
     let admin = admin.map(listen_admin).transpose()?;
     let tls = listener::tls(Arc::clone(&source), clock)?;
-    let served = engine::Listener {
-        tcp,
-        tls,
-        gateway: Arc::clone(&gateway),
-        in_flight: Arc::clone(&in_flight),
-        cut: cut.subscribe(),
-    };
+    let served =
+        engine::Listener { tcp, tls, gateway: Arc::clone(&gateway), in_flight: Arc::clone(&in_flight) };
     let accepting = tokio::spawn(engine::serve(served, stopped));
     let issuers = Arc::clone(&gateway.state().issuers);
     let sweeping = Arc::clone(&gateway);
@@ -159,7 +147,7 @@ pub async fn start(config: Config, tcp: Option<TcpListener>, clock: Clock) -> Re
             "sessions.key_ring is not set: sessions end when this gateway does, and no replica shares them"
         );
     }
-    Ok(Running { address, gateway, stop, cut, in_flight, accepting, admin, followers })
+    Ok(Running { address, gateway, stop, in_flight, accepting, admin, followers })
 }
 
 fn assemble(
@@ -213,6 +201,8 @@ fn assemble(
         metrics,
         traces: traces.transpose()?.map(Arc::new),
         reloads: watch::Sender::new(0),
+        source: Arc::clone(source),
+        cut: watch::Sender::new(false),
         clock,
     })
 }
@@ -256,7 +246,7 @@ impl Running {
         let drained = self.in_flight.drained();
         if tokio::time::timeout(self.gateway.limits.drain_timeout, drained).await.is_err() {
             tracing::warn!("requests were still in flight when the drain timeout ended");
-            self.cut.send_replace(true);
+            self.gateway.cut.send_replace(true);
             let _ = tokio::time::timeout(CUT_MAX, self.in_flight.drained()).await; // For their records.
         }
         self.followers.iter().for_each(JoinHandle::abort);

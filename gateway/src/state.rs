@@ -11,7 +11,7 @@ use crate::token::Issuers;
 use crate::traces::Traces;
 use crate::upstream::Pool;
 use arc_swap::ArcSwap;
-use certs::{Clock, Identity};
+use certs::{Clock, Identity, SharedSource};
 use policy::PolicySet;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -33,6 +33,10 @@ pub struct Gateway {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) traces: Option<Arc<Traces>>,
     pub(crate) reloads: watch::Sender<u64>,
+    /// Where the identity comes from.
+    pub(crate) source: SharedSource,
+    /// True cuts connections, whatever is under way on them.
+    pub(crate) cut: watch::Sender<bool>,
 }
 
 /// One snapshot: what a request uses from its first stage to its last.

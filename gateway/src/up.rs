@@ -10,6 +10,7 @@ use crate::config::{self, Problem};
 use crate::run::{self, Running, StartError};
 use crate::token_service::listener::{self as service_listener, ServiceError};
 use crate::token_service::{self, ServiceKeys, Settings, TokenService};
+use crate::workload_api::{self, WorkloadApi, WorkloadApiError};
 use certs::development::Domain;
 use certs::files::FileSource;
 use certs::{Clock, IdentityError, SharedSource, TrustDomain};
@@ -79,6 +80,9 @@ pub enum UpError {
     /// The token service.
     #[error("the token service can't be started")]
     Service(#[from] ServiceError),
+    /// The Workload API.
+    #[error("the SPIFFE Workload API can't be served")]
+    WorkloadApi(#[from] WorkloadApiError),
     /// The MCP server.
     #[error("the S3 server can't be started")]
     Child(#[from] ChildError),
@@ -115,7 +119,10 @@ pub async fn up(dir: PathBuf, listen: SocketAddr, clock: Clock) -> Result<Up, Up
     let service = Arc::new(TokenService::new(keys.clone(), &dir.key("actor")?, settings, clock.clone())?);
     dir.write("credentials.jwks.json", service.credential_jwks().to_string().as_bytes(), 0o644)?;
     let source = watched(&dir, Workload::TokenService)?;
-    let mut tasks = vec![service_listener::serve(service, service_socket, source, clock.clone())?];
+    let mut tasks = vec![
+        service_listener::serve(service, service_socket, source, clock.clone())?,
+        serve_workload_api(&dir, &WorkloadApiAt::usual(&dir), clock.clone())?,
+    ];
     let s3 = McpS3::start(&dir, &domain, &token_service::issuer(&origin)).await?;
 
     dir.key_ring("sessions.keys")?;
@@ -147,6 +154,41 @@ impl Up {
         self.s3.stop().await;
         self.tasks.iter().for_each(JoinHandle::abort);
     }
+}
+
+/// Where the Workload API is, and what it goes by.
+#[derive(Clone, Debug)]
+pub struct WorkloadApiAt {
+    /// Its socket.
+    pub socket: PathBuf,
+    /// The list of workloads.
+    pub entries: PathBuf,
+    /// How long an SVID lives.
+    pub ttl: Duration,
+}
+
+impl WorkloadApiAt {
+    /// In the state folder.
+    pub fn usual(dir: &Dir) -> Self {
+        Self {
+            socket: dir.path("workload-api.sock"),
+            entries: dir.path("workloads.yaml"),
+            ttl: certs::development::SVID_TTL,
+        }
+    }
+}
+
+/// Serves the development trust domain to every SPIFFE library on this machine. The first time, it writes a list in which
+/// whoever starts it is the demo agent.
+///
+/// # Errors
+/// [`UpError`].
+pub fn serve_workload_api(dir: &Dir, at: &WorkloadApiAt, clock: Clock) -> Result<JoinHandle<()>, UpError> {
+    let name = TrustDomain::new(TRUST_DOMAIN).map_err(|e| IdentityError::Svid(e.into()))?;
+    let domain = Domain::open(&dir.path("ca"), &name, &clock)?;
+    dir.write_once("workloads.yaml", starter::workloads(&domain).as_bytes())?;
+    let (key, entries, ttl) = (dir.key("jwt-svids")?, at.entries.clone(), at.ttl);
+    Ok(workload_api::serve(WorkloadApi { domain, key, entries, ttl, clock }, &at.socket)?)
 }
 
 fn open_domain(dir: &Dir, clock: &Clock) -> Result<Domain, UpError> {

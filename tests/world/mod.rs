@@ -14,11 +14,14 @@ pub mod components;
 pub mod process;
 pub mod frames;
 pub mod remote_s3;
+pub mod spire;
 pub mod watchers;
+pub mod workload_api;
 
 pub use agent::Agent;
 pub use reply::Reply;
 pub use server::{Answer, McpServer, Received};
+pub use workload_api::WorkloadApi;
 
 use certs::development::{Domain, paths_in};
 use certs::files::{FileSource, Paths};
@@ -31,7 +34,7 @@ use gateway::token_service::{
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{SocketAddr, TcpListener};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tempfile::TempDir;
@@ -56,6 +59,10 @@ pub struct Plan {
     pub server_requests: &'static str,
     pub server_is_up: bool,
     pub s3: Option<remote_s3::Endpoint>,
+    /// The gateway's SVID comes from the Workload API and lives so long; else from files.
+    pub workload_api: Option<Duration>,
+    /// What stands under `trust_domains`.
+    pub trust_domains: String,
 }
 
 impl Default for Plan {
@@ -74,6 +81,8 @@ impl Default for Plan {
             server_requests: "",
             server_is_up: true,
             s3: None,
+            workload_api: None,
+            trust_domains: "{}".into(),
         }
     }
 }
@@ -86,6 +95,7 @@ pub struct World {
     pub url: String,
     pub keys: ServiceKeys,
     pub origin: String,
+    pub workload_api: Option<WorkloadApi>,
     dir: TempDir,
     _s3: Option<remote_s3::Server>,
 }
@@ -136,6 +146,7 @@ impl World {
             .unwrap();
 
         source(&dir, &domain, &clock, "gateway");
+        let workload_api = plan.workload_api.map(|ttl| WorkloadApi::start(dir.path(), &clock, ttl));
         for (name, text) in &plan.policy {
             write_policy(&dir, name, text);
         }
@@ -144,13 +155,13 @@ impl World {
         std::fs::create_dir_all(dir.path().join("policies")).unwrap();
         std::fs::write(
             dir.path().join("sallyport.yaml"),
-            config(&plan, &url, &origin, ledger.address, s3.as_ref().map(|s| s.address)),
+            config(&plan, dir.path(), &url, &origin, ledger.address, s3.as_ref().map(|s| s.address)),
         )
         .unwrap();
         let config = gateway::config::load(&dir.path().join("sallyport.yaml"))
             .unwrap_or_else(|problems| panic!("{problems:?}"));
         let gateway = run::start(config, Some(socket), clock.clone()).await.unwrap();
-        Self { domain, clock, ledger, gateway, url, keys, origin, dir, _s3: s3 }
+        Self { domain, clock, ledger, gateway, url, keys, origin, workload_api, dir, _s3: s3 }
     }
 
     /// The usual agent: workload `agent/clerk`, acting for alice.
@@ -183,12 +194,17 @@ impl World {
 
     /// The same with something changed.
     pub fn token_with(&self, presenter: &str, change: impl FnOnce(&mut SubjectClaims<'_>)) -> String {
-        let (issuer, id) = (users_issuer(&self.origin), self.id(presenter));
+        self.token_for(&self.id(presenter), change)
+    }
+
+    /// The same for a workload of any trust domain.
+    pub fn token_for(&self, presenter: &SpiffeId, change: impl FnOnce(&mut SubjectClaims<'_>)) -> String {
+        let issuer = users_issuer(&self.origin);
         let scopes = BTreeSet::from(["bookkeeping".to_owned()]);
         let mut claims = SubjectClaims {
             issuer: &issuer,
             subject: "alice",
-            presenter: &id,
+            presenter,
             audience: &self.url,
             scopes: &scopes,
             ttl: Duration::from_secs(600),
@@ -304,7 +320,14 @@ fn settings(domain: &Domain, url: &str, origin: &str) -> Settings {
     }
 }
 
-fn config(plan: &Plan, url: &str, origin: &str, ledger: SocketAddr, s3: Option<SocketAddr>) -> String {
+fn config(
+    plan: &Plan,
+    dir: &Path,
+    url: &str,
+    origin: &str,
+    ledger: SocketAddr,
+    s3: Option<SocketAddr>,
+) -> String {
     let s3 = s3.map_or(String::new(), |at| {
         format!("  s3: {{url: \"https://{at}/mcp\", spiffe_id: \"spiffe://{DOMAIN}/mcp/s3\"}}")
     });
@@ -313,10 +336,19 @@ fn config(plan: &Plan, url: &str, origin: &str, ledger: SocketAddr, s3: Option<S
     let server_requests = plan.server_requests;
     let (admin, telemetry) = (plan.admin, &plan.telemetry);
     let policy_options = plan.policy_options;
+    let identity = match &plan.workload_api {
+        Some(_) => format!("{{workload_api: \"unix:{}\"}}", dir.join(workload_api::SOCKET).display()),
+        None => {
+            "{certificate: gateway/cert.pem, private_key: gateway/key.pem, trust_bundle: gateway/bundle.pem}"
+                .into()
+        }
+    };
+    let trust_domains = &plan.trust_domains;
     format!(
         "listen: 127.0.0.1:0
 url: {url}
-identity: {{certificate: gateway/cert.pem, private_key: gateway/key.pem, trust_bundle: gateway/bundle.pem}}
+identity: {identity}
+trust_domains: {trust_domains}
 issuers:
   - issuer: {origin}/oauth/users
     types: [at+jwt]

@@ -174,7 +174,7 @@ fn full(text: String) -> BoxBody<Bytes, std::io::Error> {
 }
 
 /// The usual answers: tools post and balance, every call succeeds.
-fn usual(received: &Received) -> Answer {
+pub fn usual(received: &Received) -> Answer {
     if received.method != http::Method::POST {
         return Answer::Raw(
             Response::builder().status(StatusCode::METHOD_NOT_ALLOWED).body(String::new()).unwrap(),

@@ -8,6 +8,9 @@ use anyhow::{Context, bail};
 use crate::component;
 use crate::run;
 
+/// How long the load on a world with SPIRE goes on, over ten renewals; in CI it is one.
+const SPIRE_LOAD_SECONDS: &str = "300";
+
 /// What the test runner counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Tally {
@@ -21,13 +24,15 @@ pub(crate) fn interop(name: &str) -> anyhow::Result<()> {
         "s3" => (Some(component::start("s3")?), "s3_endpoint"),
         "clients" => (None, "real_client"),
         "sight" => (None, "sight::"),
-        _ => bail!("no such component: {name}; there are s3, clients and sight"),
+        "spire" => (None, "spire::"),
+        _ => bail!("no such component: {name}; there are s3, clients, sight and spire"),
     };
     run::succeed(Command::new("cargo").args(["build", "--workspace", "--bins"]))?; // The stories start them.
     let mut command = Command::new("cargo");
     command
         .args(["test", "--workspace", "--test", "stories", "--", filter, "--nocapture"])
-        .env("SALLYPORT_COMPONENTS", "required");
+        .env("SALLYPORT_COMPONENTS", "required")
+        .env("SALLYPORT_SPIRE_SECONDS", SPIRE_LOAD_SECONDS);
     if let Some(component) = &component {
         command.envs(component.environment.iter().cloned());
     }

@@ -1,12 +1,12 @@
 //! What the commands do. Here a person reads the errors, so here they are gathered with `anyhow`.
 
-use super::{Audit, Cli, Command, Policy, Svid, Token, Up, audit, hints, policy};
+use super::{Audit, Cli, Command, Policy, Svid, Token, Up, WorkloadApi, audit, hints, policy};
 use crate::config::{self, file::ConfigFile};
 use crate::reload::{listed, read_sources};
 use crate::run;
 use crate::token_service::{SubjectClaims, subject_token, users_issuer};
-use crate::up::state::Addresses;
-use crate::up::{self, TRUST_DOMAIN};
+use crate::up::state::{Addresses, Dir};
+use crate::up::{self, TRUST_DOMAIN, WorkloadApiAt};
 use ::policy::{Budget, PolicySet};
 use anyhow::{Context, anyhow, bail};
 use certs::development::Domain;
@@ -28,6 +28,7 @@ pub fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Check(args) => check(&args.config),
         Command::Token(args) => token(&args),
         Command::Svid(args) => svid(&args),
+        Command::WorkloadApi(args) => runtime()?.block_on(workload_api(args)),
         Command::Policy(Policy::Test(args)) => policy::test(&args),
         Command::Policy(Policy::Eval(args)) => policy::eval(&args),
         Command::Audit(Audit::Verify(args)) => audit::check(&args),
@@ -66,6 +67,22 @@ async fn serve(path: &Path) -> anyhow::Result<ExitCode> {
     println!("listening on https://{}", running.address());
     stop.asked().await;
     running.stop().await;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn workload_api(args: WorkloadApi) -> anyhow::Result<ExitCode> {
+    let mut stop = Stop::new()?;
+    let dir = Dir::open(args.dir)?;
+    let usual = WorkloadApiAt::usual(&dir);
+    let at = WorkloadApiAt {
+        socket: args.socket.unwrap_or(usual.socket),
+        entries: args.entries.unwrap_or(usual.entries),
+        ttl: Duration::from_secs(args.ttl_seconds),
+    };
+    let serving = up::serve_workload_api(&dir, &at, Clock::system())?;
+    println!("SPIFFE_ENDPOINT_SOCKET=unix:{}", std::path::absolute(&at.socket)?.display());
+    stop.asked().await;
+    serving.abort();
     Ok(ExitCode::SUCCESS)
 }
 

@@ -39,6 +39,7 @@ pub fn write_agent_env(
     line("SALLYPORT_CERT", &svid.certificate.display().to_string());
     line("SALLYPORT_KEY", &svid.private_key.display().to_string());
     line("SALLYPORT_TOKEN", token.expose());
+    line("SPIFFE_ENDPOINT_SOCKET", &format!("unix:{}", dir.path("workload-api.sock").display()));
     dir.write("agent.env", text.as_bytes(), 0o600)
 }
 
@@ -87,6 +88,7 @@ The same from Python (pip install mcp==2.3.0):
 {python}
 
 Policies: {policies}  (edit them while it runs)
+SVIDs:    {workloads}  says who gets which from the SPIFFE Workload API
 Audit:    {audit}
 Metrics:  {metrics}
 Stop with Ctrl-C.
@@ -96,6 +98,7 @@ Stop with Ctrl-C.
         denied = call("private/salary.csv"),
         python = PYTHON,
         policies = dir.path("policies").display(),
+        workloads = dir.path("workloads.yaml").display(),
         metrics = admin.map_or_else(|| "off".into(), |at| format!("http://{at}/metrics  (and /readyz)")),
         audit = dir.path("audit.jsonl").display(),
     )

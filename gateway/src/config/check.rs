@@ -1,15 +1,15 @@
 //! From the configuration as written to the configuration as run, with every mistake at once.
 
+mod identity;
 mod sight;
 
 use super::file::{
-    ConfigFile, HttpsFile, IdentityFile, IssuerFile, JwksFile, LimitsFile, PresenterFile, ServerFile,
-    ServerRequestFile, SubjectFile, TokenServiceFile,
+    ConfigFile, HttpsFile, IssuerFile, JwksFile, LimitsFile, PresenterFile, ServerFile, ServerRequestFile,
+    SubjectFile, TokenServiceFile,
 };
 use super::{Config, HttpsServer, Issuer, Jwks, Limits, Presenter, Problem, Problems, Server, TokenService};
 use crate::session::KeyRing;
 use certs::SpiffeId;
-use certs::files::Paths;
 use protocol::mcp::ServerRequest;
 use rustls::pki_types::pem::PemObject;
 use std::collections::BTreeSet;
@@ -66,6 +66,7 @@ impl Checker<'_> {
         let listen = self.problems.parse("listen", &file.listen, "write address and port, as 127.0.0.1:8443");
         let url = self.https("url", &file.url);
         let identity = self.identity(&file.identity);
+        let trust_domains = self.trust_domains(&file);
         let issuers = file
             .issuers
             .iter()
@@ -100,7 +101,8 @@ impl Checker<'_> {
         Some(Config {
             listen: listen?,
             url: url?.as_str().trim_end_matches('/').to_owned(),
-            identity,
+            identity: identity?,
+            trust_domains: trust_domains?,
             issuers: issuers.into_iter().collect::<Option<_>>()?,
             token_service: token_service?,
             servers: servers.into_iter().collect::<Option<_>>()?,
@@ -128,15 +130,6 @@ impl Checker<'_> {
                     "add one under `issuers`, or write `subject: optional`",
                 );
             }
-        }
-    }
-
-    fn identity(&mut self, file: &IdentityFile) -> Paths {
-        self.private("identity.private_key", &file.private_key);
-        Paths {
-            certificate: self.existing("identity.certificate", &file.certificate),
-            private_key: self.base.join(&file.private_key),
-            trust_bundle: self.existing("identity.trust_bundle", &file.trust_bundle),
         }
     }
 

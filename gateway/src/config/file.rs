@@ -17,6 +17,9 @@ pub struct ConfigFile {
     pub url: String,
     /// The gateway's own SVID and the trust bundle.
     pub identity: IdentityFile,
+    /// Trust domains beside the gateway's own whose workloads may call, by name (SPIFFE Federation). Default: none.
+    #[serde(default)]
+    pub trust_domains: BTreeMap<String, TrustDomainFile>,
     /// Who issues the subject tokens that callers present.
     #[serde(default)]
     pub issuers: Vec<IssuerFile>,
@@ -46,16 +49,45 @@ pub struct ConfigFile {
     pub origins: Vec<String>,
 }
 
-/// An X.509-SVID in PEM files, read again whenever they change.
+/// An X.509-SVID: three PEM files, read again whenever they change, or the SPIFFE Workload API.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct IdentityFile {
     /// Certificate chain, leaf first.
-    pub certificate: PathBuf,
+    pub certificate: Option<PathBuf>,
     /// The leaf's PKCS #8 key; nobody but its owner may be able to read it (mode 0600).
-    pub private_key: PathBuf,
+    pub private_key: Option<PathBuf>,
     /// The authorities of the trust domain.
-    pub trust_bundle: PathBuf,
+    pub trust_bundle: Option<PathBuf>,
+    /// The SPIFFE Workload API in place of files: `unix:/path/to/agent.sock`, or `env` for what the environment variable
+    /// `SPIFFE_ENDPOINT_SOCKET` says.
+    pub workload_api: Option<String>,
+    /// How long to wait for the first SVID, as `60s`. Default `60s`.
+    pub workload_api_wait: Option<String>,
+}
+
+/// A trust domain whose workloads may call, beside the gateway's own.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TrustDomainFile {
+    /// Its bundle in a file, read again whenever it changes: the SPIFFE bundle format, or PEM.
+    pub bundle_file: Option<PathBuf>,
+    /// Its bundle endpoint (profile `https_spiffe`), asked as often as the bundle's refresh hint says. `bundle_file` is then
+    /// what the endpoint's first certificate is verified with.
+    pub bundle_endpoint: Option<BundleEndpointFile>,
+    /// Its bundle comes from the Workload API, with the gateway's own.
+    #[serde(default)]
+    pub workload_api: bool,
+}
+
+/// A SPIFFE bundle endpoint, authenticated by SPIFFE.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BundleEndpointFile {
+    /// Its URL (https).
+    pub url: String,
+    /// The SPIFFE ID that it must prove.
+    pub spiffe_id: String,
 }
 
 /// An issuer of subject tokens (RFC 9068 or any JWT access token).

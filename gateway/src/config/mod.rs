@@ -9,8 +9,8 @@ pub use file::AuditMode;
 pub use problems::{Problem, Problems};
 
 use crate::session::KeyRing;
-use certs::SpiffeId;
 use certs::files::Paths;
+use certs::{SpiffeId, TrustDomain};
 use http::{HeaderValue, Uri};
 use protocol::mcp::ServerRequest;
 use std::collections::{BTreeMap, BTreeSet};
@@ -28,8 +28,10 @@ pub struct Config {
     pub listen: SocketAddr,
     /// The gateway's own URL, without a trailing slash.
     pub url: String,
-    /// The files of its SVID.
-    pub identity: Paths,
+    /// Where its SVID comes from.
+    pub identity: IdentityFrom,
+    /// Trust domains that are served beside its own, and where their bundles come from.
+    pub trust_domains: BTreeMap<TrustDomain, BundleFrom>,
     /// Issuers of subject tokens.
     pub issuers: Vec<Issuer>,
     /// Where credentials come from.
@@ -56,6 +58,38 @@ pub struct Config {
     pub limits: Limits,
     /// Accepted values of `Origin`.
     pub origins: BTreeSet<String>,
+}
+
+/// Where an SVID comes from.
+#[derive(Clone, Debug)]
+pub enum IdentityFrom {
+    /// PEM files.
+    Files(Paths),
+    /// The SPIFFE Workload API.
+    WorkloadApi {
+        /// `unix:/path` or `tcp:address:port`.
+        endpoint: String,
+        /// How long to wait for the first SVID.
+        wait: Duration,
+    },
+}
+
+/// Where another trust domain's bundle comes from.
+#[derive(Clone, Debug)]
+pub enum BundleFrom {
+    /// A file, which is watched.
+    File(PathBuf),
+    /// A SPIFFE bundle endpoint, and the file with the bundle that its first answer is verified with.
+    Endpoint {
+        /// Its URL (https).
+        url: Url,
+        /// Whom it must prove to be.
+        spiffe_id: SpiffeId,
+        /// The bundle to begin with, where the endpoint is of that domain itself.
+        begin: Option<PathBuf>,
+    },
+    /// The Workload API.
+    WorkloadApi,
 }
 
 /// An issuer of subject tokens.

@@ -127,7 +127,7 @@ impl Connection {
         no_more_requests: impl FnOnce(Pin<&mut C>),
         cut: impl Future<Output = ()>,
     ) -> Ended {
-        let mut http = pin!(http);
+        let (mut http, mut cut) = (pin!(http), pin!(cut));
         let limits = &self.gateway.limits;
         let lasts = self.handshake.lasts(limits.connection_age_max, self.gateway.clock.now());
         let until = tokio::time::Instant::now() + lasts;
@@ -135,6 +135,7 @@ impl Connection {
         tokio::select! {
             biased;
             ended = http.as_mut() => return ended.into(),
+            () = cut.as_mut() => return Ended::InGoodOrder,
             () = self.activity.rests(limits.idle_timeout, Some(until)) => {}
             _ = stopping.wait_for(|stops| *stops) => {}
             _ = ending.wait_for(|ends| *ends) => {}

@@ -111,7 +111,8 @@ impl Client {
         let (began, mut hit) = (Instant::now(), true);
         let fresh = async || {
             hit = false;
-            let token = self.exchange(&asked, subject.map(|s| s.token()), now).await?;
+            let https = self.https.showing(grant.identity).map_err(ExchangeError::Service)?;
+            let token = self.exchange(&https, &asked, subject.map(|s| s.token()), now).await?;
             self.checked(token, &asked, subject.map(|s| s.claims()), now).await
         };
         let given = self.cache.get(key, now, fresh).await;
@@ -127,6 +128,7 @@ impl Client {
 
     async fn exchange(
         &self,
+        https: &Https,
         asked: &Asked,
         subject: Option<&Secret>,
         now: SystemTime,
@@ -143,11 +145,8 @@ impl Client {
             .append_pair("audience", &asked.audience)
             .append_pair("scope", &asked.scopes.iter().map(String::as_str).collect::<Vec<_>>().join(" "))
             .finish();
-        let answer = self
-            .https
-            .post_form(&self.endpoint, form, self.timeout, ANSWER_BYTES_MAX)
-            .await
-            .map_err(refused)?;
+        let answer =
+            https.post_form(&self.endpoint, form, self.timeout, ANSWER_BYTES_MAX).await.map_err(refused)?;
         let issued: Issued = serde_json::from_slice(&answer).map_err(ExchangeError::Answer)?;
         Ok(Secret::new(issued.access_token))
     }

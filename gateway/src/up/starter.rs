@@ -36,6 +36,17 @@ pub fn write(dir: &Dir) -> Result<(), UpError> {
     Ok(())
 }
 
+/// The first list of workloads: whoever runs `up` is the demo agent.
+pub fn workloads(domain: &Domain) -> String {
+    format!(
+        "# Which process is which workload: by user (`uid`), by program (`path`), or both. Read again whenever it changes.\n\
+         - {{spiffe_id: spiffe://{}/{}, uid: {}}}\n",
+        domain.name(),
+        Workload::DemoAgent.path(),
+        rustix::process::getuid().as_raw(),
+    )
+}
+
 /// What a subject's scopes open at the S3 server: to read, and to hold a session while doing so.
 pub fn grants() -> BTreeMap<String, BTreeSet<String>> {
     let scopes = |all: &[&str]| all.iter().map(|s| (*s).to_owned()).collect::<BTreeSet<_>>();

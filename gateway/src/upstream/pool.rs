@@ -6,7 +6,7 @@ use super::{UpstreamError, deadline};
 use crate::config::{Limits, Server};
 use crate::metrics::{Counted, Metrics};
 use bytes::Bytes;
-use certs::{Clock, Identity, IdentitySource, SharedSource, SpiffeId};
+use certs::{Clock, Identity, OneGeneration, SharedSource, SpiffeId};
 use http::{Request, Response};
 use http_body_util::Full;
 use hyper::body::{Body, Frame, Incoming};
@@ -21,7 +21,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime};
 use tokio::net::TcpStream;
-use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -285,19 +284,5 @@ impl Lease {
         if idle.len() < shared.idle_max && connection.driver.is_some() {
             idle.push_back(connection);
         }
-    }
-}
-
-/// A source that never changes: a connection shows the identity of the snapshot that it was opened for.
-#[derive(Debug)]
-struct OneGeneration(Arc<Identity>);
-
-impl IdentitySource for OneGeneration {
-    fn current(&self) -> Arc<Identity> {
-        Arc::clone(&self.0)
-    }
-
-    fn changes(&self) -> watch::Receiver<u64> {
-        watch::Sender::new(self.0.generation).subscribe()
     }
 }

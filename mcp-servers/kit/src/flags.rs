@@ -1,10 +1,14 @@
 //! The flags that every server has.
 
-use certs::SpiffeId;
-use certs::files::Paths;
+use certs::files::{FileSource, Paths};
+use certs::workload_api::WorkloadApiSource;
+use certs::{IdentityError, SharedSource, SpiffeId};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
+
+/// How often the identity files are looked at.
+const WATCH_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Where a server listens, who it is, and whom and what it believes.
 #[derive(Clone, Debug, clap::Args)]
@@ -13,14 +17,26 @@ pub struct Flags {
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0", help_heading = "Door")]
     pub listen: SocketAddr,
     /// This server's X.509-SVID: PEM, leaf first. Renewed files are taken up within a second
-    #[arg(long, value_name = "FILE", help_heading = "Door")]
-    pub certificate: PathBuf,
+    #[arg(long, value_name = "FILE", required_unless_present = "workload_api", help_heading = "Door")]
+    pub certificate: Option<PathBuf>,
     /// Its PKCS #8 key: PEM
-    #[arg(long, value_name = "FILE", help_heading = "Door")]
-    pub private_key: PathBuf,
+    #[arg(long, value_name = "FILE", required_unless_present = "workload_api", help_heading = "Door")]
+    pub private_key: Option<PathBuf>,
     /// The authorities of the trust domain: PEM
-    #[arg(long, value_name = "FILE", help_heading = "Door")]
-    pub trust_bundle: PathBuf,
+    #[arg(long, value_name = "FILE", required_unless_present = "workload_api", help_heading = "Door")]
+    pub trust_bundle: Option<PathBuf>,
+    /// The SPIFFE Workload API in place of the three files, as unix:/path/to/agent.sock
+    #[arg(
+        long,
+        value_name = "ENDPOINT",
+        value_parser = endpoint,
+        conflicts_with_all = ["certificate", "private_key", "trust_bundle"],
+        help_heading = "Door"
+    )]
+    pub workload_api: Option<String>,
+    /// Time for the first SVID to come from there
+    #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = seconds, help_heading = "Door")]
+    pub workload_api_wait: Duration,
     /// The gateway's SPIFFE ID: the only client that is let in
     #[arg(long, value_name = "SPIFFE_ID", value_parser = spiffe_id, help_heading = "Door")]
     pub gateway: SpiffeId,
@@ -91,14 +107,29 @@ impl Default for Limits {
 }
 
 impl Flags {
-    /// The three identity files.
-    pub fn paths(&self) -> Paths {
-        Paths {
-            certificate: self.certificate.clone(),
-            private_key: self.private_key.clone(),
-            trust_bundle: self.trust_bundle.clone(),
+    /// The server's identity, followed as long as it is used.
+    ///
+    /// # Errors
+    /// [`IdentityError`] if there is none.
+    pub async fn identity(&self) -> Result<SharedSource, IdentityError> {
+        if let Some(endpoint) = &self.workload_api {
+            return Ok(WorkloadApiSource::spawn(endpoint, self.workload_api_wait).await?);
         }
+        let file = |path: &Option<PathBuf>| path.clone().unwrap_or_default(); // The flags above require them.
+        let files = FileSource::open(Paths {
+            certificate: file(&self.certificate),
+            private_key: file(&self.private_key),
+            trust_bundle: file(&self.trust_bundle),
+        })?;
+        files.spawn_watch(WATCH_INTERVAL);
+        Ok(files)
     }
+}
+
+fn endpoint(text: &str) -> Result<String, String> {
+    certs::workload_api::check_endpoint(text)
+        .map(|()| text.to_owned())
+        .map_err(|_| "write unix:/path/to/agent.sock".into())
 }
 
 fn spiffe_id(text: &str) -> Result<SpiffeId, String> {
@@ -153,6 +184,19 @@ mod tests {
     fn the_limits_of_the_command_line_are_those_of_the_code() {
         let flags = parse("spiffe://d.test/gateway").unwrap().flags;
         assert_eq!(format!("{:?}", flags.limits), format!("{:?}", Limits::default()));
+    }
+
+    #[test]
+    fn an_identity_comes_from_three_files_or_from_the_workload_api() {
+        let with = |identity: &[&str]| {
+            let others =
+                ["--gateway", "spiffe://d.test/gateway", "--issuer", "i", "--audience", "x", "--jwks", "j"];
+            Command::try_parse_from(["mcp-x"].iter().chain(identity).chain(&others)).is_ok()
+        };
+        let files = ["--certificate", "c", "--private-key", "k", "--trust-bundle", "b"];
+        assert!(with(&files) && with(&["--workload-api", "unix:/a.sock"]));
+        assert!(!with(&files[..4]) && !with(&["--workload-api", "/a.sock"]));
+        assert!(!with(&[&files[..], &["--workload-api", "unix:/a.sock"]].concat()));
     }
 
     #[test]

@@ -8,9 +8,8 @@ use crate::logging;
 use crate::operation::RESERVED;
 use crate::request::{Connection, Frame};
 use crate::session::Sessions;
-use certs::files::FileSource;
 use certs::tls::Accept;
-use certs::{Clock, IdentityError, SharedSource};
+use certs::{Clock, IdentityError};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -70,8 +69,6 @@ pub enum ServeError {
 
 /// The longest request head, in bytes.
 const HEAD_BYTES_MAX: usize = 64 * 1024;
-/// How often the identity files are looked at.
-const WATCH_INTERVAL: Duration = Duration::from_secs(1);
 /// After a failed accept (no file descriptors), so that the loop doesn't spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// For the streams that are ended when the drain is over.
@@ -136,9 +133,7 @@ impl<H: ServerHandler + Clone> Server<H> {
         if let Some(reserved) = RESERVED.into_iter().find(|tool| handler.get_tool(tool).is_some()) {
             return Err(ServeError::ReservedTool(reserved));
         }
-        let files = FileSource::open(flags.paths())?;
-        files.spawn_watch(WATCH_INTERVAL);
-        let source: SharedSource = files;
+        let source = flags.identity().await?;
         let accept = Accept::Ids(vec![flags.gateway.clone()]);
         let tls = certs::tls::server_config(Arc::clone(&source), accept, &["http/1.1"], clock.clone())?;
         let listen = |source| ServeError::Listen { address: flags.listen, source };

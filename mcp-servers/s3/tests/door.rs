@@ -12,7 +12,7 @@ use mcp_s3::{Objects, Store};
 use serde_json::{Map, Value, json};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::UNIX_EPOCH;
+use std::time::{Duration, UNIX_EPOCH};
 use tokens::SigningKey;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -61,9 +61,11 @@ async fn world() -> World {
     let flags = Flags {
         end_with_stdin: false,
         listen: ([127, 0, 0, 1], 0).into(),
-        certificate: own.certificate,
-        private_key: own.private_key,
-        trust_bundle: own.trust_bundle,
+        certificate: Some(own.certificate),
+        private_key: Some(own.private_key),
+        trust_bundle: Some(own.trust_bundle),
+        workload_api: None,
+        workload_api_wait: Duration::ZERO,
         gateway: SpiffeId::new(GATEWAY).unwrap(),
         issuer: "https://issuer.test".into(),
         audience: "s3".into(),

@@ -23,9 +23,11 @@ fn desk() -> Desk {
     let flags = Flags {
         end_with_stdin: false,
         listen: ([127, 0, 0, 1], 0).into(),
-        certificate: "c".into(),
-        private_key: "k".into(),
-        trust_bundle: "b".into(),
+        certificate: Some("c".into()),
+        private_key: Some("k".into()),
+        trust_bundle: Some("b".into()),
+        workload_api: None,
+        workload_api_wait: Duration::ZERO,
         gateway: SpiffeId::new("spiffe://d.test/gateway").unwrap(),
         issuer: "https://issuer.test".into(),
         audience: "s3".into(),
@@ -35,6 +37,7 @@ fn desk() -> Desk {
     };
     let peer = Peer {
         id: flags.gateway.clone(),
+        not_before: UNIX_EPOCH,
         not_after: UNIX_EPOCH + Duration::from_secs(NOW + 3600),
         thumbprint: [7; 32],
     };

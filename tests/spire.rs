@@ -1,0 +1,125 @@
+//! The same world with identities from a real SPIRE: the gateway and mcp-s3 are processes that its agent attests.
+
+use serde_json::json;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+use world::process::Process;
+use world::spire::{Programs, Spire, Workload};
+use world::{Agent, DOMAIN, Plan, World, components, policies};
+
+/// An SVID's life; it is renewed at half of that.
+const TTL: Duration = Duration::from_secs(60);
+const KEY: &str = "public/hello.txt";
+
+/// Everything: the world (token service, authority), SPIRE, the S3 server and the gateway.
+struct Cluster {
+    gateway: Process,
+    world: World,
+    spire: Spire,
+    s3: S3,
+}
+
+struct S3(Child);
+
+impl Drop for S3 {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl S3 {
+    /// Starts it over a folder, with its SVID from the agent. Gives where it listens.
+    fn start(program: &Path, world: &World, endpoint: &str) -> (Self, String) {
+        let buckets = world.path("buckets");
+        std::fs::create_dir_all(buckets.join("demo/public")).unwrap();
+        std::fs::write(buckets.join("demo").join(KEY), "hello").unwrap();
+        let mut child = Command::new(program)
+            .args(["--workload-api", endpoint, "--issuer", &format!("{}/oauth", world.origin)])
+            .args([
+                "--gateway",
+                &world.id("gateway").to_string(),
+                "--audience",
+                &world.id("mcp/s3").to_string(),
+            ])
+            .arg("--jwks")
+            .arg(world.path("credentials.jwks.json"))
+            .arg("--root")
+            .arg(buckets)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let url = line.trim().strip_prefix("listening on ").unwrap_or_else(|| panic!("{line:?}"));
+        (Self(child), format!("{url}/mcp"))
+    }
+}
+
+impl Cluster {
+    async fn start() -> Option<Self> {
+        let programs = Programs::installed()?;
+        let reads = "package tools.s3\n\nvisible := true\n\nallow if input.call.arguments.key == \"public/hello.txt\"\n";
+        let policy = vec![("protocol.rego", policies::protocol()), ("tools/s3.rego", reads.to_owned())];
+        let world = World::with(Plan { policy, ..Plan::default() }).await;
+        let (sallyport, s3) = (components::program("sallyport"), components::program("mcp-s3"));
+        let workloads =
+            [Workload { path: "gateway", program: &sallyport }, Workload { path: "mcp/s3", program: &s3 }];
+        let spire = Spire::start(&programs, &world.path("spire"), &world.path("ca"), TTL, &workloads);
+        let (s3, url) = S3::start(&s3, &world, &spire.endpoint());
+        let gateway = world.process("best_effort", |config| {
+            let own = config.lines().find(|line| line.starts_with("identity: ")).unwrap().to_owned();
+            config.replace(&own, &format!("identity: {{workload_api: \"{}\"}}", spire.endpoint())).replace(
+                "servers:\n",
+                &format!("servers:\n  s3: {{url: \"{url}\", spiffe_id: \"spiffe://{DOMAIN}/mcp/s3\"}}\n"),
+            )
+        });
+        Some(Self { gateway, world, spire, s3 })
+    }
+
+    /// An agent that calls by the host name in the gateway's SVID, on a connection of its own.
+    fn clerk(&self) -> Agent {
+        self.world.clerk().to(&self.gateway.url.replace("127.0.0.1", "localhost")).at("/mcp/s3")
+    }
+
+    async fn reads(&self, clerk: &Agent) {
+        let reply = clerk.call("get_object", json!({"bucket": "demo", "key": KEY})).await;
+        assert!(reply.result().contains("hello"), "{}", reply.text);
+    }
+}
+
+/// How long the load goes on: long enough for one renewal, unless somebody wants more.
+fn load_time() -> Duration {
+    let seconds = std::env::var("SALLYPORT_SPIRE_SECONDS").ok().and_then(|text| text.parse().ok());
+    Duration::from_secs(seconds.unwrap_or(40))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn spire_renews_the_svids_under_load_and_no_call_fails() {
+    let Some(mut cluster) = Cluster::start().await else { return };
+    let (began, kept, mut calls) = (Instant::now(), cluster.clerk(), 0);
+    while began.elapsed() < load_time() {
+        cluster.reads(&kept).await;
+        cluster.reads(&cluster.clerk()).await;
+        calls += 2;
+    }
+    let refused = kept.call("get_object", json!({"bucket": "demo", "key": "public/other.txt"})).await;
+    assert_eq!(refused.refused_because(), "not_allowed");
+    tokio::task::block_in_place(|| cluster.gateway.says("identity swapped"));
+    println!("spire: {calls} calls in {} s, 0 failed", began.elapsed().as_secs());
+    let _s3 = &cluster.s3;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn spires_agent_may_be_away_for_a_while() {
+    let Some(mut cluster) = Cluster::start().await else { return };
+    cluster.reads(&cluster.clerk()).await;
+    cluster.spire.agent_goes();
+    tokio::task::block_in_place(|| cluster.gateway.says("the SPIFFE Workload API is away"));
+    cluster.reads(&cluster.clerk()).await;
+    cluster.spire.agent_comes(None);
+    tokio::task::block_in_place(|| cluster.gateway.says("the SPIFFE Workload API answers again"));
+    cluster.reads(&cluster.clerk()).await;
+}

@@ -1,0 +1,65 @@
+//! The agent that gives the gateway its SVID: the development trust domain's Workload API, which can go away and come back.
+
+use crate::DOMAIN;
+use certs::development::Domain;
+use certs::{Clock, TrustDomain};
+use gateway::workload_api;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use tokens::SigningKey;
+use tokio::task::JoinHandle;
+
+pub const SOCKET: &str = "agent.sock";
+
+pub struct WorkloadApi {
+    folder: PathBuf,
+    clock: Clock,
+    ttl: Duration,
+    serving: Option<JoinHandle<()>>,
+}
+
+impl WorkloadApi {
+    /// Serves the trust domain whose authority is in the folder; this process is the gateway.
+    pub fn start(folder: &Path, clock: &Clock, ttl: Duration) -> Self {
+        let mut api = Self { folder: folder.into(), clock: clock.clone(), ttl, serving: None };
+        api.knows_the_gateway();
+        api.comes();
+        api
+    }
+
+    pub fn socket(&self) -> PathBuf {
+        self.folder.join(SOCKET)
+    }
+
+    pub fn knows_the_gateway(&self) {
+        let uid = rustix::process::getuid().as_raw();
+        self.knows(&format!("- {{spiffe_id: spiffe://{DOMAIN}/gateway, uid: {uid}, hosts: [127.0.0.1]}}"));
+    }
+
+    pub fn knows_nobody(&self) {
+        self.knows("[]");
+    }
+
+    fn knows(&self, list: &str) {
+        certs::files::write(&self.folder.join("workloads.yaml"), list.as_bytes(), 0o644).unwrap();
+    }
+
+    pub async fn goes(&mut self) {
+        if let Some(serving) = self.serving.take() {
+            serving.abort();
+            let _ = serving.await;
+        }
+    }
+
+    pub fn comes(&mut self) {
+        let name = TrustDomain::new(DOMAIN).unwrap();
+        let api = workload_api::WorkloadApi {
+            domain: Domain::open(&self.folder.join("ca"), &name, &self.clock).unwrap(),
+            key: SigningKey::generate().unwrap(),
+            entries: self.folder.join("workloads.yaml"),
+            ttl: self.ttl,
+            clock: self.clock.clone(),
+        };
+        self.serving = Some(workload_api::serve(api, &self.socket()).unwrap());
+    }
+}
