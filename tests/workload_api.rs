@@ -1,7 +1,9 @@
 //! An identity that an agent gives, renews, and takes away: the SPIFFE Workload API.
 
 use serde_json::json;
+use spiffe::{WorkloadApiClient, WorkloadApiError, X509Source};
 use std::time::Duration;
+use world::components::{self, Sallyport};
 use world::{Plan, World};
 
 const HALF_HOUR: Duration = Duration::from_secs(1800);
@@ -87,4 +89,41 @@ async fn an_identity_that_is_withdrawn_ends_at_once() {
     until(async || world.probe().not_ready().await.0 == 200).await;
     world.ledger.answers(world::server::usual);
     assert_eq!(world.clerk().post_entry(2).await.result(), "posted");
+}
+
+const DEMO: &str = "spiffe://dev.sallyport/agent/demo";
+
+#[tokio::test]
+async fn a_rust_workload_gets_its_svids_from_sallyport_up_as_long_as_the_list_names_it() {
+    let up = Sallyport::up();
+    let endpoint = &up.env["SPIFFE_ENDPOINT_SOCKET"];
+    let source = X509Source::builder().endpoint(endpoint).build().await.unwrap();
+    assert_eq!(source.svid().unwrap().spiffe_id().to_string(), DEMO);
+    let agent = WorkloadApiClient::connect_to(endpoint).await.unwrap();
+    let svid = agent.fetch_jwt_svid(["sallyport"], None).await.unwrap();
+    assert_eq!(
+        (svid.spiffe_id().to_string().as_str(), svid.audience()),
+        (DEMO, &["sallyport".to_owned()][..])
+    );
+    let bundles = agent.fetch_jwt_bundles().await.unwrap();
+    let (_, bundle) = bundles.iter().next().unwrap();
+    assert!(bundle.find_jwt_authority(svid.key_id()).is_some(), "its key is published");
+
+    let list = std::fs::read_to_string(up.path("workloads.yaml")).unwrap();
+    let others = list.replace("uid: ", "uid: 1");
+    certs::files::write(&up.path("workloads.yaml"), others.as_bytes(), 0o644).unwrap();
+    until(async || agent.fetch_x509_svid().await.is_err()).await;
+    let refused = agent.fetch_jwt_svid(["sallyport"], None).await.unwrap_err();
+    assert!(matches!(refused, WorkloadApiError::NoIdentityIssued), "{refused}");
+}
+
+#[test]
+fn a_python_workload_gets_its_svids_from_sallyport_up() {
+    let Some(python) = components::python() else { return };
+    let up = Sallyport::up();
+    let output = up.run(&python, &["tests/clients/python/spiffe_client.py", "sallyport"]);
+    let said: serde_json::Value =
+        serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{output:?}"));
+    let expected = json!({"x509": DEMO, "authorities": 1, "jwt": DEMO, "another_audience_is_refused": true});
+    assert_eq!(said, expected);
 }

@@ -1,12 +1,14 @@
 //! The development trust domain as a SPIFFE Workload API on a Unix socket: any SPIFFE library gets its SVIDs there
 //! (SPIFFE Workload API standard). Who asks is proven by the kernel, as user and program; who that is, a list says.
 
+mod authority;
 mod entries;
 mod messages;
 mod service;
 
 pub use entries::{EntriesError, Entry, Peer, parse};
 
+use authority::Mended;
 use certs::Clock;
 use certs::development::Domain;
 use hyper::server::conn::http2;
@@ -100,8 +102,9 @@ async fn connection(service: Arc<Service>, stream: UnixStream) {
     let Ok(peer) = peer else { return };
     let peer = Arc::new(peer);
     let answer = service_fn(move |request| Arc::clone(&service).answer(Arc::clone(&peer), request));
-    let served =
-        http2::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), answer).await;
+    let served = http2::Builder::new(TokioExecutor::new())
+        .serve_connection(TokioIo::new(Mended::new(stream)), answer)
+        .await;
     if let Err(error) = served {
         tracing::debug!(%error, "a connection to the Workload API ended with an error");
     }
