@@ -67,6 +67,12 @@ impl Process {
         }
     }
 
+    /// Whether it has said something.
+    pub fn has_said(&mut self, words: &str) -> bool {
+        self.said.extend(self.lines.try_iter());
+        self.said.iter().any(|line| line.contains(words))
+    }
+
     /// From now on its files can be so long and no longer; None takes that back.
     pub fn file_bytes_max(&self, most: Option<u64>) {
         let usual = getrlimit(Resource::Fsize);
