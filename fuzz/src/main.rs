@@ -23,6 +23,8 @@ static TARGET: LazyLock<fn(&[u8]) -> bool> = LazyLock::new(|| {
         "events" => properties::events,
         "token" => token,
         "peer" => peer,
+        "bundle" => bundle,
+        "spiffe_id" => spiffe_id,
         _ => panic!("FUZZ_TARGET names no target: {name:?}"),
     }
 });
@@ -53,5 +55,27 @@ fn token(bytes: &[u8]) -> bool {
 fn peer(der: &[u8]) -> bool {
     let Ok(peer) = certs::peer::peer(der) else { return false };
     assert!(peer.id.to_string().starts_with("spiffe://") && peer.id.path().len() > 1);
+    true
+}
+
+/// Another trust domain's bundle, as its endpoint may send it.
+fn bundle(document: &[u8]) -> bool {
+    let Ok(published) = certs::bundle::read(document) else { return false };
+    assert!(!published.authorities.is_empty());
+    true
+}
+
+/// A SPIFFE ID (SPIFFE-ID standard §2).
+fn spiffe_id(bytes: &[u8]) -> bool {
+    let Ok(text) = std::str::from_utf8(bytes) else { return false };
+    let Ok(id) = certs::SpiffeId::new(text) else { return false };
+    assert_eq!(id.to_string(), text); // There is one way to write it, so that names can be compared as text.
+    let domain = id.trust_domain_name();
+    let is_name = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'-' | b'_');
+    assert!(!domain.is_empty() && domain.len() <= 255 && domain.bytes().all(is_name));
+    for segment in id.path().split('/').skip(1) {
+        assert!(!segment.is_empty() && segment != "." && segment != "..");
+        assert!(segment.bytes().all(|byte| is_name(byte) || byte.is_ascii_uppercase()));
+    }
     true
 }

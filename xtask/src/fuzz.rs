@@ -10,7 +10,8 @@ use anyhow::{Context, bail};
 use crate::run;
 
 /// Every decoder of bytes from outside; `fuzz/src/main.rs` says what each one is.
-const TARGETS: [&str; 8] = ["json", "call", "headers", "list", "answer", "events", "token", "peer"];
+const TARGETS: [&str; 10] =
+    ["json", "call", "headers", "list", "answer", "events", "token", "peer", "bundle", "spiffe_id"];
 
 /// How long a target runs unless it is said.
 const SECONDS: u32 = 60;
