@@ -236,6 +236,11 @@ impl World {
         self.domain.bundle().to_owned()
     }
 
+    /// The SVID of a workload that the world has started with.
+    pub fn source(&self, path: &str) -> SharedSource {
+        FileSource::open(paths_in(&self.path(path))).unwrap()
+    }
+
     /// Where the gateway's own SVID is.
     pub fn gateway_svid(&self) -> Paths {
         paths_in(&self.dir.path().join("gateway"))
