@@ -14,6 +14,7 @@ pub mod components;
 pub mod process;
 pub mod frames;
 pub mod remote_s3;
+pub mod services;
 pub mod watchers;
 
 pub use agent::Agent;

@@ -21,7 +21,9 @@ pub(crate) fn interop(name: &str) -> anyhow::Result<()> {
         "s3" => (Some(component::start("s3")?), "s3_endpoint"),
         "clients" => (None, "real_client"),
         "sight" => (None, "sight::"),
-        _ => bail!("no such component: {name}; there are s3, clients and sight"),
+        "oidc-provider" => (None, "exchange_oidc_provider::"),
+        "keycloak" => (None, "exchange_keycloak::"),
+        _ => bail!("no such component: {name}; there are s3, clients, sight, oidc-provider and keycloak"),
     };
     run::succeed(Command::new("cargo").args(["build", "--workspace", "--bins"]))?; // The stories start them.
     let mut command = Command::new("cargo");
