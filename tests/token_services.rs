@@ -324,3 +324,48 @@ async fn without_a_subject_the_gateway_has_a_credential_of_its_own_where_that_is
         assert!(!said.contains(secret) && !format!("{records:?}").contains(secret));
     }
 }
+
+/// What is wrong with the world's configuration, with more lines of `token_service`.
+fn mistakes(world: &World, options: &str) -> Vec<String> {
+    let usual = std::fs::read_to_string(world.path("sallyport.yaml")).unwrap();
+    let config = usual.replace("actor_key: actor.key", &format!("actor_key: actor.key\n  {options}"));
+    let path = world.path("changed.yaml");
+    std::fs::write(&path, config).unwrap();
+    let found = gateway::config::load(&path).err().unwrap_or_default();
+    found.into_iter().map(|problem| problem.path).collect()
+}
+
+#[tokio::test]
+async fn what_a_token_service_cannot_be_is_said_before_the_start() {
+    let world = World::start().await;
+    let write = |name: &str, text: &str, mode| {
+        ::certs::files::write(&world.path(name), text.as_bytes(), mode).unwrap();
+    };
+    write("secret", "between us\n", 0o600);
+    write("open", "between us\n", 0o644);
+    write("lines", "between\nus\n", 0o600);
+    for (options, mistake) in [
+        ("client: {id: gateway, secret_file: secret}", None),
+        ("client: {id: gateway, secret_file: open}", Some("token_service.client.secret_file")),
+        ("client: {id: gateway, secret_file: lines}", Some("token_service.client.secret_file")),
+        ("client: {id: gateway, secret_file: gone}", Some("token_service.client.secret_file")),
+        ("client: {id: gateway, key_file: actor.key}", None),
+        ("client: {id: gateway, key_file: secret}", Some("token_service.client.key_file")),
+        ("client: {id: gateway, key_file: actor.key, secret_file: secret}", Some("token_service.client")),
+        ("client: {id: gateway}", None),
+        ("client: {id: \"\"}", Some("token_service.client.id")),
+        ("without_subject: client_credentials\n  client: {id: gateway}\n  actor: recorded", None),
+        (
+            "without_subject: client_credentials\n  client: {id: gateway}",
+            Some("token_service.without_subject"),
+        ),
+        ("without_subject: client_credentials\n  actor: recorded", Some("token_service.without_subject")),
+        ("refusals_kept: 1m", None),
+        ("refusals_kept: 61s", Some("token_service.refusals_kept")),
+        ("breaker: {failures_max: 1, open: 100ms}", None),
+        ("breaker: {failures_max: 0}", Some("token_service.breaker.failures_max")),
+        ("breaker: {open: 0s}", Some("token_service.breaker.open")),
+    ] {
+        assert_eq!(mistakes(&world, options), Vec::from_iter(mistake), "{options}");
+    }
+}

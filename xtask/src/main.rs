@@ -33,8 +33,8 @@ usage: cargo xtask CHORE
   schema [--check]   write the JSON Schemas of the configuration and of a policy's input as the code gives them, or
                      check that they are that
 
-interop and with need what `scripts/setup clients s3 sight oidc-provider keycloak` installs, bench what `scripts/setup bench` does,
-manifests --check what `scripts/setup checks` does.
+interop and with need what `scripts/setup clients s3 sight oidc-provider keycloak` installs, bench what `scripts/setup
+bench` does, manifests --check what `scripts/setup checks` does.
 
 examples:
   cargo xtask tidy

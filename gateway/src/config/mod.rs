@@ -172,7 +172,7 @@ pub enum ServiceClient {
         /// `client_id`.
         id: String,
         /// Signs it.
-        key: SigningKey,
+        key: Box<SigningKey>,
     },
 }
 

@@ -220,7 +220,7 @@ mod tests {
     fn a_client_assertion_is_for_the_service_alone_and_never_the_same() {
         let key = SigningKey::generate().unwrap();
         let keys = Keys::from_jwks(SigningKey::jwks([&key]).to_string().as_bytes()).unwrap();
-        let client = ServiceClient::Key { id: "gw".into(), key };
+        let client = ServiceClient::Key { id: "gw".into(), key: Box::new(key) };
         let manner = manner(client, WithoutSubject::Exchange, Target::Audience);
         let asked = asked(Some("alices"));
         let claims = || {

@@ -162,12 +162,13 @@ impl Inner {
         }
         let answer = self.asked(asked).await;
         match &answer {
+            Ok(_) | Err(ExchangeError::Refused { .. }) => self.breaker.answered(),
             Err(ExchangeError::Service(_) | ExchangeError::Answer(_)) => {
                 if self.breaker.failed(Instant::now()) {
                     tracing::warn!("the token service failed too often: it is left alone for a while");
                 }
             }
-            Ok(_) | Err(_) => self.breaker.answered(),
+            Err(_) => {} // It was not asked.
         }
         self.issuer.checked(answer?, asked, self.manner.own(asked)).await
     }

@@ -55,7 +55,8 @@ impl Checker<'_> {
             (None, None) => Some(ServiceClient::Svid { id: Some(id) }),
             (Some(file), None) => Some(ServiceClient::Secret { id, secret: self.secret(file)? }),
             (None, Some(file)) => {
-                Some(ServiceClient::Key { id, key: self.signing_key("token_service.client.key_file", file)? })
+                let key = self.signing_key("token_service.client.key_file", file)?;
+                Some(ServiceClient::Key { id, key: Box::new(key) })
             }
             (Some(_), Some(_)) => {
                 self.problems.add(
