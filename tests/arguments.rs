@@ -85,7 +85,7 @@ async fn a_scope_that_the_person_lacks_is_not_minted() {
     let none = std::collections::BTreeSet::from(["gardening".to_owned()]);
     let token = world.token_with("agent/clerk", |claims| claims.scopes = Box::leak(Box::new(none)));
     let reply = world.agent("agent/clerk").with_token(&token).post_entry(1).await;
-    assert_eq!((reply.status, reply.refused_because().as_str()), (502, "credential_refused"));
+    assert_eq!((reply.status, reply.refused_because().as_str()), (502, "scope_refused"));
     assert!(world.ledger.received().is_empty());
     assert!(world.only_record()["cause"].as_str().unwrap().contains("invalid_scope"));
 }

@@ -14,6 +14,9 @@ mod inputs; //       policy sees what its reference says
 mod lists; //        listed if and only if callable
 mod sessions; //     whose a session is
 mod exchange; //     what is minted, for whom, and for no one else
+mod token_services; // those that are not ours
+mod exchange_oidc_provider; // oidc-provider as the token service
+mod exchange_keycloak; // Keycloak as the token service
 mod upstreams; //    what goes out, what comes back, and how both end
 mod server_requests; // what a server asks of its clients
 mod limits; //       how much of everything, and what happens at one more

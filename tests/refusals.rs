@@ -191,7 +191,7 @@ fn cases(era: &str, session_of_another: &str) -> Vec<Case> {
         case("books_are_closed", 200, -32003, post(BOOKS_CLOSED)),
         case("insufficient_scope", 403, -32003, call("sign_off", json!({}))),
         case("policy_budget", 200, -32003, call("endless", json!({}))),
-        case("credential_refused", 502, -32004, call("open_vault", json!({}))),
+        case("scope_refused", 502, -32004, call("open_vault", json!({}))),
         case("upstream_failed", 502, -32004, post(FAILS)),
         case("server_request_refused", 200, -32003, post(REQUIRES_INPUT)),
         case("too_deep", 400, -32600, call(ENTRY, deep)),

@@ -95,6 +95,11 @@ pub fn client_config(
     Ok(config)
 }
 
+/// Our SVID for a server that asks for a certificate and proves itself otherwise, the present one at each handshake.
+pub fn own_certificate(source: SharedSource) -> Arc<dyn ResolvesClientCert> {
+    Arc::new(OwnCertificate(source))
+}
+
 /// Judges a chain (leaf first) against the bundle of its own trust domain, at a time: in the handshake, and again on
 /// each request after a bundle has changed.
 ///

@@ -168,6 +168,7 @@ impl Record {
     /// Notes the credential: for whom and for what, never itself.
     pub fn credential(&mut self, credential: Arc<Credential>) -> Arc<Credential> {
         self.facts.credential = Some(Minted {
+            actor_recorded: credential.actor_recorded,
             audience: credential.audience.clone(),
             jti: credential.id.clone(),
             scopes: credential.scopes.clone(),

@@ -2,8 +2,11 @@
 //! In: a permit and the subject token. Out: a [`Credential`] for one audience with the least scopes, made by a token
 //! service (RFC 8693). The caller's own token ends here.
 
+pub mod breaker;
 pub mod cache;
 pub mod client;
+mod asking;
+mod issued;
 
 pub use client::Client;
 
@@ -41,6 +44,35 @@ pub struct Credential {
     pub(crate) scopes: BTreeSet<String>,
     pub(crate) expires_at: SystemTime,
     pub(crate) id: Option<String>,
+    /// Whether it says nothing of the workload that called, so that only the audit does.
+    pub(crate) actor_recorded: bool,
+}
+
+/// The scopes that a credential is asked for with. Never none.
+#[derive(Clone, Copy, Debug)]
+pub enum Scopes<'a> {
+    /// Sorted: the obligation's, or those configured for the operation.
+    Listed(&'a [String]),
+    /// `<server>:<operation>`.
+    Default {
+        /// The server's name.
+        server: &'a str,
+        /// The tool, or the family of methods.
+        operation: &'a str,
+    },
+}
+
+/// What a token service refuses, as far as it matters to the caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// A person has to do something first: sign in again, consent.
+    Interaction,
+    /// The scopes.
+    Scope,
+    /// The audience (RFC 8693 §2.2.2).
+    Audience,
+    /// All of it.
+    Grant,
 }
 
 /// Why there is no credential.
@@ -52,14 +84,25 @@ pub enum ExchangeError {
     /// It refused (RFC 6749 §5.2).
     #[error("the token service refused: {code}")]
     Refused {
+        /// What of it.
+        why: Refused,
         /// `invalid_grant`, `invalid_scope`, `invalid_target` and so on.
         code: String,
     },
+    /// It failed too often, and is left alone for a while.
+    #[error("the token service has failed too often and is left alone for a while")]
+    Open,
+    /// The exchange ended without an outcome.
+    #[error("the exchange was given up")]
+    Lost,
     /// Its answer isn't of the form of RFC 8693 §2.2.1.
     #[error("the token service's answer can't be read")]
     Answer(#[source] serde_json::Error),
-    /// What it issued can't stand in a header.
-    #[error("the issued token has characters that no token has")]
+    /// What it issued is no access token, or has to be shown in another way than as a bearer token.
+    #[error("the issued token is of another kind")]
+    Kind,
+    /// What it issued, or what proves who we are, can't stand in a header.
+    #[error("a token has characters that no token has")]
     Header,
     /// Its keys can't be had.
     #[error("the token service's keys can't be had")]
@@ -76,8 +119,8 @@ pub enum ExchangeError {
     /// It is bound to another certificate than ours.
     #[error("the issued token is bound to another certificate")]
     Bound,
-    /// The actor assertion could not be signed.
-    #[error("the actor assertion could not be signed")]
+    /// An assertion of ours could not be signed.
+    #[error("an assertion of the gateway could not be signed")]
     Actor(#[from] SigningError),
 }
 
@@ -97,20 +140,44 @@ impl Grant<'_> {
         self.permit.audience().unwrap_or(&self.server.audience)
     }
 
-    /// What it allows: the obligation's scopes, else the configured ones of the tool, else `<server>:<operation>`. Never none.
-    pub(crate) fn scopes(&self) -> BTreeSet<String> {
-        let configured = |operation: &str| {
-            let default = || vec![format!("{}:{operation}", self.server.name)];
-            self.server.scopes.get(operation).cloned().unwrap_or_else(default)
-        };
+    /// What it allows: the obligation's scopes, else the configured ones of the tool, else `<server>:<operation>`.
+    pub(crate) fn scopes(&self) -> Scopes<'_> {
         let method = self.question.call.method;
-        let scopes = match (self.permit.scopes(), &self.question.call.target) {
-            (Some(scopes), _) if !scopes.is_empty() => scopes.to_vec(),
-            (_, Target::Tool { name }) => configured(name),
-            _ if method.starts_with("resources/") => configured("resources"),
-            _ if method.starts_with("prompts/") => configured("prompts"),
-            _ => configured("protocol"),
+        let operation = match (self.permit.scopes(), &self.question.call.target) {
+            (Some(scopes), _) if !scopes.is_empty() => return Scopes::Listed(scopes),
+            (_, Target::Tool { name }) => name,
+            _ if method.starts_with("resources/") => "resources",
+            _ if method.starts_with("prompts/") => "prompts",
+            _ => "protocol",
         };
-        scopes.into_iter().collect()
+        match self.server.scopes.get(operation) {
+            Some(scopes) => Scopes::Listed(scopes),
+            None => Scopes::Default { server: &self.server.name, operation },
+        }
+    }
+}
+
+impl Scopes<'_> {
+    fn owned(self) -> BTreeSet<String> {
+        match self {
+            Self::Listed(scopes) => scopes.iter().cloned().collect(),
+            Self::Default { server, operation } => BTreeSet::from([format!("{server}:{operation}")]),
+        }
+    }
+}
+
+impl Refused {
+    /// What an error code is about: those of RFC 6749 §5.2, RFC 8693 §2.2.2, OpenID Connect Core §3.1.2.6 and RFC 9470 §3.
+    fn of(code: &str) -> Self {
+        match code {
+            "interaction_required"
+            | "consent_required"
+            | "login_required"
+            | "account_selection_required"
+            | "insufficient_user_authentication" => Self::Interaction,
+            "invalid_scope" | "insufficient_scope" => Self::Scope,
+            "invalid_target" => Self::Audience,
+            _ => Self::Grant,
+        }
     }
 }

@@ -3,8 +3,8 @@
 
 use crate::config::HttpsServer;
 use bytes::Bytes;
-use certs::{Clock, Identity, OneGeneration, SharedSource, SpiffeId};
-use http::{Method, Request, Response, StatusCode, header};
+use certs::{Clock, Identity, OneGeneration, SharedSource};
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
@@ -22,8 +22,6 @@ use url::Url;
 #[derive(Clone, Debug)]
 pub struct Https {
     tls: Arc<ClientConfig>,
-    /// The workload that the server is, where it is known by that.
-    workload: Option<(SpiffeId, Clock)>,
 }
 
 /// Why a call gave no body.
@@ -66,7 +64,37 @@ impl Https {
     /// # Errors
     /// [`HttpsError::Authorities`] if the file can't be used.
     pub fn new(server: &HttpsServer, source: &SharedSource, clock: &Clock) -> Result<Self, HttpsError> {
-        let tls = match server {
+        Ok(Self { tls: Arc::new(Self::tls(server, source, clock)?) })
+    }
+
+    /// The same, which also shows our SVID to a server that proves itself by its host name, if that asks.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn showing_our_svid(
+        server: &HttpsServer,
+        source: &SharedSource,
+        clock: &Clock,
+    ) -> Result<Self, HttpsError> {
+        let mut tls = Self::tls(server, source, clock)?;
+        tls.client_auth_cert_resolver = certs::tls::own_certificate(Arc::clone(source));
+        Ok(Self { tls: Arc::new(tls) })
+    }
+
+    /// The same client with the certificate of one snapshot, whatever has come since: for answers that are bound to the
+    /// one that was shown. Servers that are shown none are shown none.
+    pub fn showing(&self, identity: &Arc<Identity>) -> Self {
+        if !self.tls.client_auth_cert_resolver.has_certs() {
+            return self.clone();
+        }
+        let mut tls = ClientConfig::clone(&self.tls);
+        tls.client_auth_cert_resolver =
+            certs::tls::own_certificate(Arc::new(OneGeneration(Arc::clone(identity))));
+        Self { tls: Arc::new(tls) }
+    }
+
+    fn tls(server: &HttpsServer, source: &SharedSource, clock: &Clock) -> Result<ClientConfig, HttpsError> {
+        Ok(match server {
             HttpsServer::SpiffeId(id) => {
                 certs::tls::client_config(Arc::clone(source), id.clone(), clock.clone())?
             }
@@ -77,24 +105,7 @@ impl Https {
                 by_host_name(authorities.map_err(|_| unusable())?)
             }
             HttpsServer::System => by_host_name(rustls_native_certs::load_native_certs().certs),
-        };
-        let workload = match server {
-            HttpsServer::SpiffeId(id) => Some((id.clone(), clock.clone())),
-            HttpsServer::CaFile(_) | HttpsServer::System => None,
-        };
-        Ok(Self { tls: Arc::new(tls), workload })
-    }
-
-    /// The same client with the identity of one snapshot, whatever has come since: for answers that are bound to the
-    /// certificate that was shown. Servers that are known by their host name are shown none.
-    ///
-    /// # Errors
-    /// Only if the crypto library lacks TLS 1.3.
-    pub fn showing(&self, identity: &Arc<Identity>) -> Result<Self, HttpsError> {
-        let Some((id, clock)) = &self.workload else { return Ok(self.clone()) };
-        let source: SharedSource = Arc::new(OneGeneration(Arc::clone(identity)));
-        let tls = certs::tls::client_config(source, id.clone(), clock.clone())?;
-        Ok(Self { tls: Arc::new(tls), workload: self.workload.clone() })
+        })
     }
 
     /// GET, 200 expected.
@@ -102,10 +113,10 @@ impl Https {
     /// # Errors
     /// [`HttpsError`]; every one may be tried again.
     pub async fn get(&self, url: &Url, timeout: Duration, bytes_max: usize) -> Result<Vec<u8>, HttpsError> {
-        self.call(Method::GET, url, None, timeout, bytes_max).await
+        self.call(request(Method::GET, url, None), url, timeout, bytes_max).await
     }
 
-    /// POST of a form, 200 expected.
+    /// POST of a form, with an `Authorization` if there is one, 200 expected.
     ///
     /// # Errors
     /// [`HttpsError`]; after [`HttpsError::Connect`] nothing was sent.
@@ -113,32 +124,35 @@ impl Https {
         &self,
         url: &Url,
         form: String,
+        authorization: Option<HeaderValue>,
         timeout: Duration,
         bytes_max: usize,
     ) -> Result<Vec<u8>, HttpsError> {
-        self.call(Method::POST, url, Some(form), timeout, bytes_max).await
+        let mut request = request(Method::POST, url, Some(form));
+        if let Some(authorization) = authorization {
+            request.headers_mut().insert(header::AUTHORIZATION, authorization);
+        }
+        self.call(request, url, timeout, bytes_max).await
     }
 
     async fn call(
         &self,
-        method: Method,
+        request: Request<Full<Bytes>>,
         url: &Url,
-        form: Option<String>,
         timeout: Duration,
         bytes_max: usize,
     ) -> Result<Vec<u8>, HttpsError> {
-        let exchange = self.exchange(method, url, form, bytes_max);
+        let exchange = self.exchange(request, url, bytes_max);
         tokio::time::timeout(timeout, exchange).await.map_err(|_| HttpsError::Timeout)?
     }
 
     async fn exchange(
         &self,
-        method: Method,
+        request: Request<Full<Bytes>>,
         url: &Url,
-        form: Option<String>,
         bytes_max: usize,
     ) -> Result<Vec<u8>, HttpsError> {
-        let answer = converse(self.connect(url).await?, request(method, url, form), bytes_max).await?;
+        let answer = converse(self.connect(url).await?, request, bytes_max).await?;
         let (status, body) = (answer.status(), answer.into_body());
         if status == StatusCode::OK { Ok(body.to_vec()) } else { Err(HttpsError::Status { status, body }) }
     }

@@ -26,7 +26,7 @@ pub struct Metrics {
     denials: Capped<IntCounter>,
     refusals: IntCounterVec,
     handshakes_refused: IntCounterVec,
-    exchanges: IntCounterVec,
+    exchanges: [IntCounter; 4],
     exchange_duration: Histogram,
     dials: IntCounterVec,
     reloads: IntCounterVec,
@@ -76,6 +76,19 @@ pub enum ExchangeOutcome {
     Failed,
 }
 
+impl ExchangeOutcome {
+    const ALL: [Self; 4] = [Self::Hit, Self::Fetched, Self::Refused, Self::Failed];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Hit => "hit",
+            Self::Fetched => "fetched",
+            Self::Refused => "refused",
+            Self::Failed => "failed",
+        }
+    }
+}
+
 /// Stages take microseconds, or as long as somebody else's server.
 const STAGE_BUCKETS: [f64; 18] = [
     5e-6, 1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0,
@@ -110,6 +123,11 @@ impl Metrics {
             &["stage"],
             &STAGE_BUCKETS,
         )?;
+        let exchanges = all.counters(
+            "exchanges_total",
+            "Credentials for permitted calls: found in the cache, and exchanges by how they ended.",
+            &["outcome"],
+        )?;
         let build = opts("build_info", "Always 1; the label says what is running.");
         let build = all.add(IntGaugeVec::new(build, &["version"]))?;
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
@@ -141,11 +159,7 @@ impl Metrics {
                 "Connections that were closed before they could carry a request.",
                 &["reason"],
             )?,
-            exchanges: all.counters(
-                "exchanges_total",
-                "Credentials asked for permitted calls, by where they came from.",
-                &["outcome"],
-            )?,
+            exchanges: ExchangeOutcome::ALL.map(|outcome| exchanges.with_label_values(&[outcome.name()])),
             exchange_duration: all.histogram(
                 "exchange_duration_seconds",
                 "Time of the token exchanges that were not answered from the cache.",
@@ -252,18 +266,22 @@ impl Metrics {
         self.handshakes_refused.with_label_values(&[reason]).inc();
     }
 
-    /// A credential was asked for.
+    /// The token service was asked for a credential, or should have been.
     pub(crate) fn exchange(&self, outcome: ExchangeOutcome, took: Duration) {
-        let label = match outcome {
-            ExchangeOutcome::Hit => "hit",
-            ExchangeOutcome::Fetched => "fetched",
-            ExchangeOutcome::Refused => "refused",
-            ExchangeOutcome::Failed => "failed",
-        };
-        self.exchanges.with_label_values(&[label]).inc();
-        if outcome != ExchangeOutcome::Hit {
-            self.exchange_duration.observe(took.as_secs_f64());
+        self.remembered(outcome);
+        self.exchange_duration.observe(took.as_secs_f64());
+    }
+
+    /// A credential was needed, and the cache had it or the refusal of it.
+    pub(crate) fn remembered(&self, outcome: ExchangeOutcome) {
+        let [hit, fetched, refused, failed] = &self.exchanges;
+        match outcome {
+            ExchangeOutcome::Hit => hit,
+            ExchangeOutcome::Fetched => fetched,
+            ExchangeOutcome::Refused => refused,
+            ExchangeOutcome::Failed => failed,
         }
+        .inc();
     }
 
     pub(crate) fn dial(&self, connected: bool) {

@@ -6,7 +6,7 @@ use crate::audit::{AuditError, Outcome, Record};
 use crate::authorize::AuthorizeError;
 use crate::config::problems::chain;
 use crate::decode::{BodyError, DecodeError};
-use crate::exchange::ExchangeError;
+use crate::exchange::{ExchangeError, Refused};
 use crate::identity::IdentityError;
 use crate::observed::{Observed, Stage};
 use crate::request::Arrival;
@@ -44,7 +44,7 @@ pub enum Refusal {
     Authorize(#[from] AuthorizeError),
     /// Stage 6.
     #[error("no credential")]
-    Exchange(#[from] ExchangeError),
+    Exchange(#[from] std::sync::Arc<ExchangeError>),
     /// Between stages 6 and 8, where no call may go on without a record.
     #[error("no record of the permit")]
     Audit(#[from] AuditError),
@@ -338,20 +338,30 @@ fn session(error: &SessionError) -> Told {
 
 fn exchange(error: &ExchangeError) -> Told {
     match error {
-        ExchangeError::Refused { .. } => {
-            Told::new(StatusCode::BAD_GATEWAY, UNAVAILABLE, "credential_refused")
+        ExchangeError::Refused { why, .. } => {
+            let reason = match why {
+                Refused::Interaction => "interaction_required",
+                Refused::Scope => "scope_refused",
+                Refused::Audience => "audience_refused",
+                Refused::Grant => "credential_refused",
+            };
+            Told::new(StatusCode::BAD_GATEWAY, UNAVAILABLE, reason)
         }
         ExchangeError::Service(crate::https::HttpsError::Timeout) => {
             Told::new(StatusCode::GATEWAY_TIMEOUT, UNAVAILABLE, "token_service_timeout")
         }
         ExchangeError::Service(_)
+        | ExchangeError::Open
+        | ExchangeError::Lost
         | ExchangeError::Answer(_)
         | ExchangeError::Header
         | ExchangeError::Keys(_)
         | ExchangeError::Actor(_) => Told::new(StatusCode::BAD_GATEWAY, UNAVAILABLE, "token_service_failed"),
-        ExchangeError::Token(_) | ExchangeError::Scopes | ExchangeError::Parties | ExchangeError::Bound => {
-            Told::new(StatusCode::BAD_GATEWAY, UNAVAILABLE, "credential_not_accepted")
-        }
+        ExchangeError::Token(_)
+        | ExchangeError::Kind
+        | ExchangeError::Scopes
+        | ExchangeError::Parties
+        | ExchangeError::Bound => Told::new(StatusCode::BAD_GATEWAY, UNAVAILABLE, "credential_not_accepted"),
     }
 }
 

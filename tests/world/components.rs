@@ -59,6 +59,34 @@ pub fn node() -> Option<PathBuf> {
     None
 }
 
+/// That oidc-provider is installed.
+pub fn oidc_provider() -> Option<Installed> {
+    let folder = root().join("tests/clients/oidc-provider/node_modules");
+    if crate::services::stamped(&folder) {
+        return Some(Installed(folder));
+    }
+    missing("oidc-provider", "scripts/setup oidc-provider");
+    None
+}
+
+/// Keycloak's folder.
+pub fn keycloak() -> Option<Installed> {
+    let folder = cache()?.join("keycloak");
+    if crate::services::stamped(&folder) {
+        return Some(Installed(folder));
+    }
+    // Java is not everybody's to install: setup says so, and that the story is not told.
+    if cache()?.join("keycloak.skipped").exists() {
+        eprintln!("\n*** SKIPPED: Keycloak is missing, and scripts/setup may not install Java here.\n");
+    } else {
+        missing("Keycloak", "scripts/setup keycloak");
+    }
+    None
+}
+
+/// The folder of something that scripts/setup has installed.
+pub struct Installed(pub PathBuf);
+
 /// The project's folder.
 pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_path_buf()

@@ -14,6 +14,7 @@ pub mod components;
 pub mod process;
 pub mod frames;
 pub mod remote_s3;
+pub mod services;
 pub mod spire;
 pub mod watchers;
 pub mod workload_api;
@@ -250,6 +251,11 @@ impl World {
 
     pub fn trust_bundle(&self) -> String {
         self.domain.bundle().to_owned()
+    }
+
+    /// The SVID of a workload that the world has started with.
+    pub fn source(&self, path: &str) -> SharedSource {
+        FileSource::open(paths_in(&self.path(path))).unwrap()
     }
 
     /// Where the gateway's own SVID is.

@@ -48,6 +48,8 @@ pub(super) struct Subject {
 /// For whom and for what a credential was made.
 #[derive(Debug)]
 pub(super) struct Minted {
+    /// That it says nothing of the caller.
+    pub(super) actor_recorded: bool,
     pub(super) audience: String,
     pub(super) jti: Option<String>,
     pub(super) scopes: BTreeSet<String>,
@@ -144,6 +146,7 @@ impl Subject {
 impl Minted {
     fn write(&self, out: &mut Vec<u8>) {
         object(out, |out| {
+            text(out, "actor", self.actor_recorded.then_some("recorded"));
             text(out, "audience", Some(&self.audience));
             member(out, "jti", |out| string_or_null(out, self.jti.as_deref()));
             member(out, "scopes", |out| strings(out, &self.scopes));
@@ -213,7 +216,12 @@ mod tests {
             reason: text(),
             package: text(),
             policy: text(),
-            credential: Some(Minted { audience: odd.into(), jti: text(), scopes: [odd.into()].into() }),
+            credential: Some(Minted {
+                actor_recorded: true,
+                audience: odd.into(),
+                jti: text(),
+                scopes: [odd.into()].into(),
+            }),
             permit: Some(0),
             status: Some(200),
             bytes: Some(1 << 52),

@@ -2,12 +2,13 @@
 
 mod identity;
 mod sight;
+mod token_service;
 
 use super::file::{
     ConfigFile, HttpsFile, IssuerFile, JwksFile, LimitsFile, PresenterFile, ServerFile, ServerRequestFile,
-    SubjectFile, TokenServiceFile,
+    SubjectFile,
 };
-use super::{Config, HttpsServer, Issuer, Jwks, Limits, Presenter, Problem, Problems, Server, TokenService};
+use super::{Config, HttpsServer, Issuer, Jwks, Limits, Presenter, Problem, Problems, Server};
 use crate::session::KeyRing;
 use certs::SpiffeId;
 use protocol::mcp::ServerRequest;
@@ -204,27 +205,6 @@ impl Checker<'_> {
         }
     }
 
-    fn token_service(&mut self, file: &TokenServiceFile) -> Option<TokenService> {
-        let token_endpoint = self.https("token_service.token_endpoint", &file.token_endpoint);
-        let jwks = self.jwks("token_service.jwks", &file.jwks);
-        let server = self.https_server("token_service.server", &file.server);
-        let actor_key = self.signing_key("token_service.actor_key", &file.actor_key);
-        let timeout = self.problems.duration(
-            "token_service.timeout",
-            file.timeout.as_deref(),
-            Duration::from_secs(5),
-            Duration::from_millis(100)..=Duration::from_secs(60),
-        );
-        Some(TokenService {
-            issuer: file.issuer.clone(),
-            token_endpoint: token_endpoint?,
-            jwks: jwks?,
-            server: server?,
-            actor_key: actor_key?,
-            timeout,
-        })
-    }
-
     fn server(&mut self, name: &str, file: &ServerFile) -> Option<Server> {
         let path = format!("servers.{name}");
         if !is_server_name(name) {
@@ -257,7 +237,7 @@ impl Checker<'_> {
             audiences: file.audiences.iter().cloned().chain([audience.clone()]).collect(),
             audience,
             subject_required: file.subject == SubjectFile::Required,
-            scopes: file.scopes.clone(),
+            scopes: file.scopes.iter().map(|(tool, scopes)| (tool.clone(), sorted(scopes))).collect(),
             case_variants_in_arguments: file.case_variants_in_arguments,
             server_requests: file.server_requests.iter().map(|request| server_request(*request)).collect(),
         })
@@ -321,6 +301,11 @@ impl Checker<'_> {
             .unwrap_or(bytes);
         self.problems.take(path, SigningKey::from_pkcs8(&der), "give a PKCS #8 file with a P-256 key: `openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256`")
     }
+}
+
+/// Sorted, and none twice: one way to write a set.
+fn sorted(words: &[String]) -> Vec<String> {
+    words.iter().cloned().collect::<BTreeSet<_>>().into_iter().collect()
 }
 
 fn server_request(file: ServerRequestFile) -> ServerRequest {

@@ -5,7 +5,9 @@ pub mod file;
 pub mod problems;
 
 pub use check::load;
-pub use file::AuditMode;
+pub use file::{
+    ActorFile as ActorMode, AuditMode, TargetFile as Target, WithoutSubjectFile as WithoutSubject,
+};
 pub use problems::{Problem, Problems};
 
 use crate::session::KeyRing;
@@ -18,7 +20,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-use tokens::SigningKey;
+use tokens::{Secret, SigningKey};
 use url::Url;
 
 /// A gateway.
@@ -170,6 +172,51 @@ pub struct TokenService {
     pub actor_key: SigningKey,
     /// How long an exchange may take.
     pub timeout: Duration,
+    /// How the gateway proves who it is there.
+    pub client: ServiceClient,
+    /// Whether what it issues must name the actor.
+    pub actor: ActorMode,
+    /// What is asked without a subject token.
+    pub without_subject: WithoutSubject,
+    /// The parameter that says whom a credential is for.
+    pub target: Target,
+    /// How long a refusal is remembered.
+    pub refusals_kept: Duration,
+    /// When it is asked no more for a while.
+    pub breaker: Breaker,
+}
+
+/// How the gateway proves to a token service who it is. On a server with a SPIFFE ID it shows its SVID besides.
+#[derive(Debug)]
+pub enum ServiceClient {
+    /// By its SVID, and the name that it goes by if it has one (RFC 8705 §2.1).
+    Svid {
+        /// `client_id`.
+        id: Option<String>,
+    },
+    /// By a secret (RFC 6749 §2.3.1).
+    Secret {
+        /// `client_id`.
+        id: String,
+        /// What only the two know.
+        secret: Secret,
+    },
+    /// By an assertion that it signs (RFC 7523 §2.2).
+    Key {
+        /// `client_id`.
+        id: String,
+        /// Signs it.
+        key: Box<SigningKey>,
+    },
+}
+
+/// When a server that fails is asked no more for a while.
+#[derive(Clone, Copy, Debug)]
+pub struct Breaker {
+    /// Failures in a row.
+    pub failures_max: usize,
+    /// How long it is left alone then.
+    pub open: Duration,
 }
 
 /// An MCP server behind the gateway.

@@ -1,58 +1,46 @@
 //! Asks a token service for credentials (RFC 8693), and checks what comes back before it is used.
 
-use super::cache::{Cache, Key};
-use super::{Credential, ExchangeError, Grant};
-use crate::config::TokenService;
+use super::asking::{Asked, Manner};
+use super::breaker::Breaker;
+use super::cache::{Cache, Found, Key, Outcome};
+use super::issued::{Issued, Issuer};
+use super::{Credential, ExchangeError, Grant, Refused};
+use crate::config::{ServiceClient, TokenService};
 use crate::https::{Https, HttpsError};
 use crate::jwks::KeyStore;
 use crate::metrics::{ExchangeOutcome, Metrics};
 use crate::token::SubjectToken;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use certs::{Clock, SharedSource};
+use certs::{Clock, Identity, SharedSource};
 use serde::Deserialize;
-use serde_json::{Map, Value, json};
-use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
-use tokens::{Claims, Expect, Secret, SigningKey};
+use std::time::{Duration, Instant, SystemTime};
 use url::Url;
-use url::form_urlencoded::Serializer;
 
-/// `grant_type` of a token exchange (RFC 8693 §2.1).
-pub const GRANT_TYPE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
-/// Token type of an access token (RFC 8693 §3).
-pub const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
-/// Token type of any JWT (RFC 8693 §3).
-pub const JWT: &str = "urn:ietf:params:oauth:token-type:jwt";
-/// `typ` of the assertions about actors that the gateway signs.
-pub const ACTOR_TYPE: &str = "sallyport-actor+jwt";
+pub use super::asking::{ACCESS_TOKEN, ACTOR_TYPE, GRANT_TYPE, JWT, caller_issuer};
+
 /// `typ` of a JWT access token (RFC 9068 §2.1).
 pub const ACCESS_TOKEN_TYPE: &str = "at+jwt";
-/// How long an actor assertion lives.
-const ACTOR_TTL: Duration = Duration::from_secs(60);
 /// The longest answer that is read.
 const ANSWER_BYTES_MAX: usize = 64 * 1024;
-/// Clock difference to the token service that is put up with.
-const LEEWAY: Duration = Duration::from_secs(30);
+/// How long after a connection failed the second and last one is tried.
+const RETRY_AFTER: Duration = Duration::from_millis(50);
 
 /// A client of one token service.
+#[derive(Clone, Debug)]
+pub struct Client(Arc<Inner>);
+
 #[derive(Debug)]
-pub struct Client {
+struct Inner {
     endpoint: Url,
-    issuer: String,
     https: Https,
-    keys: KeyStore,
-    actor_key: SigningKey,
     timeout: Duration,
+    manner: Manner,
+    issuer: Issuer,
+    breaker: Breaker,
     cache: Cache,
     metrics: Arc<Metrics>,
-}
-
-/// RFC 8693 §2.2.1.
-#[derive(Deserialize)]
-struct Issued {
-    access_token: String,
 }
 
 /// RFC 6749 §5.2.
@@ -73,164 +61,160 @@ impl Client {
         credentials_max: usize,
         metrics: Arc<Metrics>,
     ) -> Result<Self, HttpsError> {
-        Ok(Self {
-            https: Https::new(&service.server, source, clock)?,
+        let (https, client) = match &service.client {
+            ServiceClient::Svid { id } => {
+                (Https::showing_our_svid(&service.server, source, clock)?, id.clone())
+            }
+            ServiceClient::Secret { id, .. } | ServiceClient::Key { id, .. } => {
+                (Https::new(&service.server, source, clock)?, Some(id.clone()))
+            }
+        };
+        let issuer = Issuer {
+            name: service.issuer.clone(),
             keys: KeyStore::new(&service.jwks, source, clock)?,
-            endpoint: service.token_endpoint,
+            actor: service.actor,
+            client,
+        };
+        let manner = Manner {
             issuer: service.issuer,
             actor_key: service.actor_key,
+            client: service.client,
+            target: service.target,
+            without_subject: service.without_subject,
+        };
+        Ok(Self(Arc::new(Inner {
+            https,
+            endpoint: service.token_endpoint,
             timeout: service.timeout,
-            cache: Cache::new(credentials_max),
+            manner,
+            issuer,
+            breaker: Breaker::new(service.breaker),
+            cache: Cache::new(credentials_max, service.refusals_kept),
             metrics,
-        })
+        })))
     }
 
     /// The credential for a permitted call, from the cache or from the token service.
     ///
     /// # Errors
-    /// [`ExchangeError`]; nothing has gone upstream.
-    pub async fn credential(
-        &self,
-        grant: &Grant<'_>,
-        now: SystemTime,
-    ) -> Result<Arc<Credential>, ExchangeError> {
-        let asked = Asked {
-            caller: grant.question.caller.spiffe_id().to_owned(),
-            audience: grant.audience().to_owned(),
-            scopes: grant.scopes(),
-            binding: URL_SAFE_NO_PAD.encode(grant.identity.svid.peer().thumbprint),
-        };
+    /// [`ExchangeError`]; nothing has gone upstream. All who waited for the same exchange hear the same.
+    pub async fn credential(&self, grant: &Grant<'_>, now: SystemTime) -> Outcome {
         let subject = grant.question.subject;
         let key = Key::new(
             subject.map(SubjectToken::digest),
-            &asked.caller,
-            &asked.audience,
-            &asked.scopes,
-            &asked.binding,
+            grant.question.caller.spiffe_id(),
+            grant.audience(),
+            &grant.scopes(),
+            &grant.identity.svid.peer().thumbprint,
         );
-        let (began, mut hit) = (Instant::now(), true);
-        let fresh = async || {
-            hit = false;
-            let https = self.https.showing(grant.identity).map_err(ExchangeError::Service)?;
-            let token = self.exchange(&https, &asked, subject.map(|s| s.token()), now).await?;
-            self.checked(token, &asked, subject.map(|s| s.claims()), now).await
+        let inner = &self.0;
+        let fresh = || {
+            let (inner, asked, identity) = (Arc::clone(inner), asked(grant, now), Arc::clone(grant.identity));
+            async move { inner.fetched(&asked, &identity).await }
         };
-        let given = self.cache.get(key, now, fresh).await;
-        let outcome = match &given {
-            Ok(_) if hit => ExchangeOutcome::Hit,
+        match inner.cache.find(key, now) {
+            Found::Kept(credential) => {
+                inner.metrics.remembered(ExchangeOutcome::Hit);
+                Ok(credential)
+            }
+            Found::Aging(credential, slot) => {
+                slot.begin(now, fresh); // The old one is served meanwhile.
+                inner.metrics.remembered(ExchangeOutcome::Hit);
+                Ok(credential)
+            }
+            Found::Refused(error) => {
+                inner.metrics.remembered(ExchangeOutcome::Refused);
+                Err(error)
+            }
+            Found::Nothing(slot) => Box::pin(slot.awaited(now, fresh)).await, // Boxed: seldom, and large.
+        }
+    }
+}
+
+fn asked(grant: &Grant<'_>, now: SystemTime) -> Asked {
+    Asked {
+        caller: grant.question.caller.spiffe_id().to_owned(),
+        subject: grant.question.subject.map(|s| (s.token().clone(), s.claims().clone())),
+        audience: grant.audience().to_owned(),
+        scopes: grant.scopes().owned(),
+        binding: URL_SAFE_NO_PAD.encode(grant.identity.svid.peer().thumbprint),
+        at: now,
+    }
+}
+
+impl Inner {
+    /// One exchange, counted and timed.
+    async fn fetched(&self, asked: &Asked, identity: &Arc<Identity>) -> Result<Credential, ExchangeError> {
+        let began = Instant::now();
+        let fetched = self.exchanged(asked, identity).await;
+        let outcome = match &fetched {
             Ok(_) => ExchangeOutcome::Fetched,
             Err(ExchangeError::Refused { .. }) => ExchangeOutcome::Refused,
             Err(_) => ExchangeOutcome::Failed,
         };
         self.metrics.exchange(outcome, began.elapsed());
-        given
+        fetched
     }
 
-    async fn exchange(
-        &self,
-        https: &Https,
-        asked: &Asked,
-        subject: Option<&Secret>,
-        now: SystemTime,
-    ) -> Result<Secret, ExchangeError> {
-        let actor = self.actor_assertion(&asked.caller, now)?;
-        let (subject_token, subject_type) = subject.map_or((&actor, JWT), |token| (token, ACCESS_TOKEN));
-        let form = Serializer::new(String::new())
-            .append_pair("grant_type", GRANT_TYPE)
-            .append_pair("subject_token", subject_token.expose())
-            .append_pair("subject_token_type", subject_type)
-            .append_pair("actor_token", actor.expose())
-            .append_pair("actor_token_type", JWT)
-            .append_pair("requested_token_type", ACCESS_TOKEN)
-            .append_pair("audience", &asked.audience)
-            .append_pair("scope", &asked.scopes.iter().map(String::as_str).collect::<Vec<_>>().join(" "))
-            .finish();
-        let answer =
-            https.post_form(&self.endpoint, form, self.timeout, ANSWER_BYTES_MAX).await.map_err(refused)?;
-        let issued: Issued = serde_json::from_slice(&answer).map_err(ExchangeError::Answer)?;
-        Ok(Secret::new(issued.access_token))
-    }
-
-    /// Our word for who calls: `sub` the caller, for the token service alone, a minute at most.
-    fn actor_assertion(&self, caller: &str, now: SystemTime) -> Result<Secret, ExchangeError> {
-        let at = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-        let claims = json!({
-            "iss": caller_issuer(&self.actor_key),
-            "sub": caller,
-            "aud": self.issuer,
-            "iat": at,
-            "exp": at + ACTOR_TTL.as_secs(),
-            "jti": tokens::sign::token_id()?,
-        });
-        let claims: Map<String, Value> = claims.as_object().cloned().unwrap_or_default();
-        Ok(self.actor_key.sign(ACTOR_TYPE, &claims)?)
-    }
-
-    async fn checked(
-        &self,
-        token: Secret,
-        asked: &Asked,
-        subject: Option<&Claims>,
-        now: SystemTime,
-    ) -> Result<Credential, ExchangeError> {
-        let expect = Expect {
-            issuer: self.issuer.clone(),
-            audiences: vec![asked.audience.clone()],
-            types: vec![],
-            leeway: LEEWAY,
-        };
-        let claims = match tokens::verify(token.expose(), self.keys.current().await?.as_ref(), &expect, now) {
-            Err(tokens::TokenError::UnknownKey { .. }) => {
-                tokens::verify(token.expose(), self.keys.refreshed().await?.as_ref(), &expect, now)?
+    async fn exchanged(&self, asked: &Asked, identity: &Arc<Identity>) -> Result<Credential, ExchangeError> {
+        if !self.breaker.admits(Instant::now()) {
+            return Err(ExchangeError::Open);
+        }
+        let answer = self.asked(asked, identity).await;
+        match &answer {
+            Ok(_) | Err(ExchangeError::Refused { .. }) => self.breaker.answered(),
+            Err(ExchangeError::Service(_) | ExchangeError::Answer(_)) => {
+                if self.breaker.failed(Instant::now()) {
+                    tracing::warn!("the token service failed too often: it is left alone for a while");
+                }
             }
-            verdict => verdict?,
-        };
-        if claims.aud != [asked.audience.as_str()] {
-            return Err(tokens::TokenError::Audience.into()); // One audience: a second one could use it too.
+            Err(_) => {} // It was not asked.
         }
-        if claims.scopes.is_empty() || !claims.scopes.is_subset(&asked.scopes) {
-            return Err(ExchangeError::Scopes);
+        self.issuer.checked(answer?, asked, self.manner.own(asked)).await
+    }
+
+    async fn asked(&self, asked: &Asked, identity: &Arc<Identity>) -> Result<Issued, ExchangeError> {
+        let https = self.https.showing(identity); // What is issued is bound to the certificate that is shown.
+        let began = Instant::now();
+        let mut again = true;
+        loop {
+            let request = self.manner.request(asked)?;
+            let left = self.timeout.saturating_sub(began.elapsed());
+            let posted =
+                https.post_form(&self.endpoint, request.form, request.authorization, left, ANSWER_BYTES_MAX);
+            match posted.await {
+                Ok(answer) => return Issued::read(&answer),
+                // Nothing was sent. After anything else it may have been heard.
+                Err(HttpsError::Connect(_)) if again && began.elapsed() + RETRY_AFTER < self.timeout => {
+                    again = false;
+                    tokio::time::sleep(RETRY_AFTER).await;
+                }
+                Err(error) => return Err(refused(error)),
+            }
         }
-        let parties = match subject {
-            Some(subject) => claims.sub == subject.sub && claims.actors.first() == Some(&asked.caller),
-            None => claims.sub == asked.caller,
-        };
-        if !parties {
-            return Err(ExchangeError::Parties);
-        }
-        if claims.x5t_s256.as_ref().is_some_and(|print| *print != asked.binding) {
-            return Err(ExchangeError::Bound);
-        }
-        Ok(Credential {
-            bearer: Credential::bearer(&token)?,
-            audience: asked.audience.clone(),
-            scopes: claims.scopes,
-            expires_at: UNIX_EPOCH + Duration::from_secs(claims.exp),
-            id: claims.jti,
-        })
     }
 }
 
-struct Asked {
-    caller: String,
-    audience: String,
-    scopes: BTreeSet<String>,
-    binding: String,
-}
-
-/// The assertions' `iss`: the key's own name, since they are verified with that key and no other.
-pub fn caller_issuer(key: &SigningKey) -> String {
-    format!("urn:sallyport:actor:{}", key.kid())
-}
-
+/// A refusal, where the answer is one (RFC 6749 §5.2): not that the service has too much to do, or has failed.
 fn refused(error: HttpsError) -> ExchangeError {
-    match &error {
-        HttpsError::Status { status, body } if status.is_client_error() => {
-            match serde_json::from_slice::<Refusal>(body) {
-                Ok(refusal) => ExchangeError::Refused { code: refusal.error },
-                Err(_) => ExchangeError::Service(error),
-            }
+    let HttpsError::Status { status, body } = &error else { return ExchangeError::Service(error) };
+    if !status.is_client_error() || status.as_u16() == 429 {
+        return ExchangeError::Service(error);
+    }
+    match serde_json::from_slice::<Refusal>(body).map(|refusal| refusal.error) {
+        Ok(code) if !["temporarily_unavailable", "server_error", "slow_down"].contains(&code.as_str()) => {
+            ExchangeError::Refused { why: Refused::of(&code), code: printable(&code) }
         }
         _ => ExchangeError::Service(error),
+    }
+}
+
+/// A code as it may stand in a record: the service chose it.
+fn printable(code: &str) -> String {
+    let known = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
+    if code.len() <= 64 && code.chars().all(known) {
+        code.to_owned()
+    } else {
+        "(a code of no known form)".into()
     }
 }
