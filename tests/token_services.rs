@@ -101,6 +101,9 @@ fn form(received: &Received) -> BTreeMap<String, String> {
     url.query_pairs().into_owned().collect()
 }
 
+/// What a story changes in the claims, and in the answer around the token.
+type Change = fn(&mut Value, &mut Value);
+
 fn without_act(claims: &mut Value, _: &mut Value) {
     claims.as_object_mut().unwrap().remove("act");
 }
@@ -131,7 +134,7 @@ async fn an_actor_that_is_not_named_is_recorded_where_that_is_written() {
 #[tokio::test]
 async fn where_actors_are_recorded_all_else_is_checked_as_ever() {
     let there = Elsewhere::with("  actor: recorded\n  refusals_kept: 0s").await;
-    let cases: [(&str, fn(&mut Value, &mut Value)); 9] = [
+    let cases: [(&str, Change); 9] = [
         ("another actor", act_of_another),
         ("another subject", |claims, _| claims["sub"] = json!("mallory")),
         ("another audience", |claims, _| claims["aud"] = json!("spiffe://bank.test/mcp/s3")),
