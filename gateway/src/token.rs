@@ -11,6 +11,7 @@ use crate::config::Presenter;
 use crate::digest::Digest;
 use crate::identity::Caller;
 use crate::jwks::JwksError;
+use crate::revocation::Revoked;
 use crate::route::ServerRoute;
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
@@ -52,6 +53,9 @@ pub enum TokenError {
     /// It names another presenter than the caller.
     #[error("the token is another workload's to present")]
     Presenter,
+    /// It is revoked, or its subject, or a workload that handed it on.
+    #[error(transparent)]
+    Revoked(#[from] Revoked),
 }
 
 /// Reads and verifies the caller's token.
@@ -117,6 +121,11 @@ impl SubjectToken {
     /// What it says.
     pub fn claims(&self) -> &Claims {
         self.authentic.claims()
+    }
+
+    /// The same, for whoever outlives the request.
+    pub(crate) fn said(&self) -> Arc<Authentic> {
+        Arc::clone(&self.authentic)
     }
 
     /// Itself, for the token service and nobody else.

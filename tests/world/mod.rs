@@ -142,6 +142,7 @@ impl World {
         let key = gateway::session::KeyRing::generate().unwrap();
         certs::files::write(&dir.path().join("sessions.keys"), key.as_bytes(), 0o600).unwrap();
         std::fs::create_dir_all(dir.path().join("policies")).unwrap();
+        std::fs::write(dir.path().join("revoked.jsonl"), "").unwrap();
         std::fs::write(
             dir.path().join("sallyport.yaml"),
             config(&plan, &url, &origin, ledger.address, s3.as_ref().map(|s| s.address)),
@@ -253,6 +254,17 @@ impl World {
         reloads.changed().await.unwrap();
     }
 
+    /// Runs `sallyport revoke` on the gateway's list, and waits until the gateway has looked at it.
+    pub async fn revoke(&self, arguments: &[&str]) {
+        let mut reloads = self.gateway.reloads();
+        reloads.mark_unchanged();
+        let mut command = std::process::Command::new(components::program("sallyport"));
+        command.args(["revoke", "--file"]).arg(self.path("revoked.jsonl")).args(arguments);
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        reloads.changed().await.unwrap();
+    }
+
     /// Every line of the audit file.
     pub fn audit(&self) -> Vec<Value> {
         self.gateway.flush_audit();
@@ -340,6 +352,7 @@ servers:
 policy: {{dir: policies{policy_options}}}
 audit: {{file: audit.jsonl, mode: {audit}}}
 sessions: {{key_ring: sessions.keys}}
+revocations: {{file: revoked.jsonl}}
 admin: {admin}
 telemetry: {telemetry}
 limits: {limits}

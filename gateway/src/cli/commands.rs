@@ -1,6 +1,6 @@
 //! What the commands do. Here a person reads the errors, so here they are gathered with `anyhow`.
 
-use super::{Audit, Cli, Command, Policy, Svid, Token, Up, audit, hints, policy};
+use super::{Audit, Cli, Command, Policy, Svid, Token, Up, audit, hints, policy, revoke};
 use crate::config::{self, file::ConfigFile};
 use crate::reload::{listed, read_sources};
 use crate::run;
@@ -28,6 +28,7 @@ pub fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Check(args) => check(&args.config),
         Command::Token(args) => token(&args),
         Command::Svid(args) => svid(&args),
+        Command::Revoke(args) => revoke::revoke(&args),
         Command::Policy(Policy::Test(args)) => policy::test(&args),
         Command::Policy(Policy::Eval(args)) => policy::eval(&args),
         Command::Audit(Audit::Verify(args)) => audit::check(&args),

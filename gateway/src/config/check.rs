@@ -1,5 +1,6 @@
 //! From the configuration as written to the configuration as run, with every mistake at once.
 
+mod revocations;
 mod sight;
 
 use super::file::{
@@ -97,6 +98,7 @@ impl Checker<'_> {
         self.any_subject(&file);
         let sessions = file.sessions.key_ring.as_deref().map(|path| self.key_ring(path));
         let limits = limits(self.problems, &file.limits);
+        let revocations = self.revocations(&file.revocations, limits.revocations_max);
         Some(Config {
             listen: listen?,
             url: url?.as_str().trim_end_matches('/').to_owned(),
@@ -109,6 +111,7 @@ impl Checker<'_> {
             policy_quick_budget,
             audit_file: self.base.join(&file.audit.file),
             sessions: sessions.flatten(),
+            revocations,
             audit_mode: file.audit.mode,
             admin: admin?,
             traces: traces?,
@@ -372,6 +375,8 @@ fn limits(problems: &mut Problems, file: &LimitsFile) -> Limits {
     let tokens_max = number("tokens_max", file.tokens_max, 10_000, 0..=10_000_000);
     let sessions_per_owner_max =
         number("sessions_per_owner_max", file.sessions_per_owner_max, 1000, 1..=10_000_000);
+    let revocations_max = number("revocations_max", file.revocations_max, 100_000, 1..=10_000_000);
+    let actors_max = number("actors_max", file.actors_max, 4, 1..=8);
     let decisions_cached_max =
         number("decisions_cached_max", file.decisions_cached_max, 65_536, 0..=10_000_000);
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
@@ -401,6 +406,8 @@ fn limits(problems: &mut Problems, file: &LimitsFile) -> Limits {
         credentials_max,
         tokens_max,
         sessions_per_owner_max,
+        revocations_max,
+        actors_max,
         decisions_cached_max,
         slow_decisions_max,
         slow_queue_max,

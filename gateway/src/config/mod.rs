@@ -8,6 +8,7 @@ pub use check::load;
 pub use file::AuditMode;
 pub use problems::{Problem, Problems};
 
+use crate::revocation::Revocations;
 use crate::session::KeyRing;
 use certs::SpiffeId;
 use certs::files::Paths;
@@ -46,6 +47,8 @@ pub struct Config {
     pub audit_file: PathBuf,
     /// The file with the keys of session ids, and what was in it.
     pub sessions: Option<(PathBuf, KeyRing)>,
+    /// The file of revocations, and what was in it.
+    pub revocations: Option<(PathBuf, Revocations)>,
     /// What becomes of calls while records can't be written.
     pub audit_mode: AuditMode,
     /// The admin listener; none if it is off.
@@ -211,6 +214,8 @@ pub struct Limits {
     pub credentials_max: usize,
     pub tokens_max: usize,
     pub sessions_per_owner_max: usize,
+    pub revocations_max: usize,
+    pub actors_max: usize,
     pub decisions_cached_max: usize,
     pub slow_decisions_max: usize,
     pub slow_queue_max: usize,
