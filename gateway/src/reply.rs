@@ -290,6 +290,7 @@ fn token(error: &TokenError) -> Told {
         | TokenError::Invalid(_)
         | TokenError::Bound
         | TokenError::Presenter
+        | TokenError::Chain(_)
         | TokenError::Revoked(_) => ", error=\"invalid_token\"",
         TokenError::Keys(_) => {
             return Told::new(StatusCode::SERVICE_UNAVAILABLE, UNAVAILABLE, "issuer_unavailable");

@@ -9,7 +9,7 @@ use crate::revocation::{Basis, Hold};
 use crate::route::Door;
 use crate::state::Gateway;
 use crate::upstream::Answer;
-use crate::{authorize, decode, exchange, identity, metadata, reply, route, session, token};
+use crate::{authorize, decode, delegation, exchange, identity, metadata, reply, route, session, token};
 use http::{HeaderMap, Method, Uri};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -63,6 +63,8 @@ async fn forward(
     observed.token(&server);
     let subject =
         record.subject(token::subject(&arrival.headers, &caller, &server, &state.issuers, now).await?);
+    delegation::chain(&caller, subject.as_ref(), gateway.limits.actors_max)
+        .map_err(token::TokenError::from)?;
     state.revocations.token(subject.as_ref(), now).map_err(token::TokenError::from)?;
     observed.begins(Stage::Decode);
     let call = record.call(server.name(), decode::call(arrival, &server, &gateway.origins, &gateway.limits)?);

@@ -8,6 +8,7 @@ pub mod issuers;
 pub use issuers::Issuers;
 
 use crate::config::Presenter;
+use crate::delegation::ChainError;
 use crate::digest::Digest;
 use crate::identity::Caller;
 use crate::jwks::JwksError;
@@ -53,6 +54,9 @@ pub enum TokenError {
     /// It names another presenter than the caller.
     #[error("the token is another workload's to present")]
     Presenter,
+    /// Its chain of actors is too deep or goes in circles.
+    #[error("the chain of actors is not accepted")]
+    Chain(#[from] ChainError),
     /// It is revoked, or its subject, or a workload that handed it on.
     #[error(transparent)]
     Revoked(#[from] Revoked),
@@ -109,6 +113,8 @@ fn presented_by(claims: &Claims, presenter: &Presenter, caller: &Caller) -> Resu
     }
     match presenter {
         Presenter::Any => Ok(()),
+        Presenter::Audience if claims.aud == [caller.spiffe_id()] => Ok(()),
+        Presenter::Audience => Err(TokenError::Presenter),
         Presenter::Claim { name, map } => {
             let named = claims.all.get(name).and_then(|v| v.as_str()).ok_or(TokenError::Presenter)?;
             let named = if map.is_empty() { Some(named) } else { map.get(named).map(String::as_str) };

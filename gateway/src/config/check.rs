@@ -166,14 +166,17 @@ impl Checker<'_> {
         for (value, id) in &file.map {
             self.spiffe_id(&format!("{path}.map.{value}"), id);
         }
-        match (&file.claim, file.any) {
-            (Some(name), false) => Some(Presenter::Claim { name: name.clone(), map: file.map.clone() }),
-            (None, true) if file.map.is_empty() => Some(Presenter::Any),
+        match (&file.claim, file.audience, file.any) {
+            (Some(name), false, false) => {
+                Some(Presenter::Claim { name: name.clone(), map: file.map.clone() })
+            }
+            (None, true, false) if file.map.is_empty() => Some(Presenter::Audience),
+            (None, false, true) if file.map.is_empty() => Some(Presenter::Any),
             _ => {
                 self.problems.add(
                     path,
-                    "says neither or both of `claim` and `any`",
-                    "write `claim: client_id`, or `any: true` alone",
+                    "says none or several of `claim`, `audience` and `any`",
+                    "write `claim: client_id`, or `audience: true` or `any: true` alone",
                 );
                 None
             }

@@ -115,6 +115,10 @@ pub struct PresenterFile {
     /// From the claim's value to a SPIFFE ID. A value that isn't in it names nobody. Without a map the value is the SPIFFE ID.
     #[serde(default)]
     pub map: BTreeMap<String, String>,
+    /// `true`: the workload whose SPIFFE ID is the token's one audience. So the token service's credentials for agents are
+    /// presented, with which they call onward.
+    #[serde(default)]
+    pub audience: bool,
     /// `true`: whoever holds a token may present it. Say so only for issuers whose tokens can't be bound.
     #[serde(default)]
     pub any: bool,

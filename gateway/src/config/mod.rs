@@ -120,6 +120,8 @@ pub enum Presenter {
         /// From its value to a SPIFFE ID.
         map: BTreeMap<String, String>,
     },
+    /// The workload that it is for: a credential that was made for an agent, which calls onward with it.
+    Audience,
     /// Whoever holds it.
     Any,
 }

@@ -3,6 +3,7 @@
 use super::cache::{Cache, Key};
 use super::{Credential, ExchangeError, Grant};
 use crate::config::TokenService;
+use crate::delegation;
 use crate::https::{Https, HttpsError};
 use crate::jwks::KeyStore;
 use crate::metrics::{ExchangeOutcome, Metrics};
@@ -15,7 +16,7 @@ use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
-use tokens::{Claims, Expect, Secret, SigningKey};
+use tokens::{Expect, Secret, SigningKey};
 use url::Url;
 use url::form_urlencoded::Serializer;
 
@@ -112,7 +113,7 @@ impl Client {
         let fresh = async || {
             hit = false;
             let token = self.exchange(&asked, subject.map(|s| s.token()), now).await?;
-            self.checked(token, &asked, subject.map(|s| s.claims()), now).await
+            self.checked(token, &asked, subject, now).await
         };
         let given = self.cache.get(key, now, fresh).await;
         let outcome = match &given {
@@ -171,7 +172,7 @@ impl Client {
         &self,
         token: Secret,
         asked: &Asked,
-        subject: Option<&Claims>,
+        subject: Option<&SubjectToken>,
         now: SystemTime,
     ) -> Result<Credential, ExchangeError> {
         let expect = Expect {
@@ -192,8 +193,11 @@ impl Client {
         if claims.scopes.is_empty() || !claims.scopes.is_subset(&asked.scopes) {
             return Err(ExchangeError::Scopes);
         }
+        if subject.is_some_and(|s| !delegation::narrowed(&claims, &asked.caller, s.claims())) {
+            return Err(ExchangeError::Scopes);
+        }
         let parties = match subject {
-            Some(subject) => claims.sub == subject.sub && claims.actors.first() == Some(&asked.caller),
+            Some(s) => delegation::carried_on(&claims, &asked.caller, s.claims(), s.actors()),
             None => claims.sub == asked.caller,
         };
         if !parties {
