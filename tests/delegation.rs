@@ -42,11 +42,11 @@ allow if {{
     Plan { policy, agents: &["orchestrator", "deployer"], ..Plan::default() }
 }
 
-/// The usual plan with another policy file.
-fn plan_with(name: &'static str, text: String) -> Plan {
+/// The usual plan with other policy files.
+fn plan_with(files: Vec<(&'static str, String)>) -> Plan {
     let mut plan = plan();
-    plan.policy.retain(|(other, _)| *other != name);
-    plan.policy.push((name, text));
+    plan.policy.retain(|(name, _)| files.iter().all(|(other, _)| name != other));
+    plan.policy.extend(files);
     plan
 }
 
@@ -169,10 +169,8 @@ async fn a_chain_is_as_deep_as_it_may_be_and_no_deeper() {
 async fn an_agent_gets_no_scope_that_it_was_not_given() {
     let narrow = ask("orchestrator", &["orchestrator:ask", "deployer:ask", "ledger:read_balance"]);
     let deployer = ask("deployer", &["deployer:ask", "ledger:read_balance"]);
-    let mut plan = plan_with("tools/orchestrator/ask.rego", narrow);
-    plan.policy.retain(|(name, _)| *name != "tools/deployer/ask.rego");
-    plan.policy.push(("tools/deployer/ask.rego", deployer));
-    let (world, said) = three_hops(plan).await;
+    let files = vec![("tools/orchestrator/ask.rego", narrow), ("tools/deployer/ask.rego", deployer)];
+    let (world, said) = three_hops(plan_with(files)).await;
     assert_eq!(said, "502 credential_refused", "though the person's own token would open it");
     let record = refused(&world, DEPLOYER);
     assert_eq!(record["decision"], "permit");
@@ -182,11 +180,11 @@ async fn an_agent_gets_no_scope_that_it_was_not_given() {
 #[tokio::test]
 async fn a_circle_ends_where_an_agent_would_be_called_twice_by_the_same() {
     let scopes = ["orchestrator:ask", "deployer:ask"];
-    let mut plan = plan_with("tools/orchestrator/ask.rego", ask("orchestrator", &scopes));
-    plan.policy.retain(|(name, _)| *name != "tools/deployer/ask.rego");
-    plan.policy.push(("tools/deployer/ask.rego", ask("deployer", &scopes)));
-    plan.limits = "{actors_max: 8}";
-    let world = World::with(plan).await;
+    let plan = plan_with(vec![
+        ("tools/orchestrator/ask.rego", ask("orchestrator", &scopes)),
+        ("tools/deployer/ask.rego", ask("deployer", &scopes)),
+    ]);
+    let world = World::with(Plan { limits: "{actors_max: 8}", ..plan }).await;
     calls_onward(&world, "orchestrator", "/mcp/deployer", "ask");
     calls_onward(&world, "deployer", "/mcp/orchestrator", "ask");
     let said = told(&world.clerk().at("/mcp/orchestrator"), "ask").await;
@@ -203,10 +201,9 @@ async fn the_same_agent_may_come_twice_called_by_different_ones() {
     let again = format!(
         "package tools.ledger.post_entry\n\nallow if input.actors == [\"{DEPLOYER}\", \"{ORCHESTRATOR}\", \"{CLERK}\"]\n\nvisible := true\n"
     );
-    let mut plan = plan_with("tools/ledger/post_entry.rego", again);
-    plan.policy.retain(|(name, _)| *name != "tools/deployer/ask.rego");
-    plan.policy.push(("tools/deployer/ask.rego", ask("deployer", &all)));
-    let world = World::with(plan).await;
+    let files =
+        vec![("tools/ledger/post_entry.rego", again), ("tools/deployer/ask.rego", ask("deployer", &all))];
+    let world = World::with(plan_with(files)).await;
     let calls = vec![("/mcp/deployer", "ask"), ("/mcp/ledger", "post_entry")];
     calls_in_turn(&world, "orchestrator", calls, str::to_owned);
     calls_onward(&world, "deployer", "/mcp/orchestrator", "ask");
@@ -276,4 +273,25 @@ async fn nobody_is_sent_to_the_issuer_of_credentials_for_a_token() {
     let metadata = "/.well-known/oauth-protected-resource/mcp/ledger";
     let document = send(world.clerk().request(reqwest::Method::GET, metadata)).await.json();
     assert_eq!(document["authorization_servers"], json!([format!("{}/oauth/users", world.origin)]));
+}
+
+#[tokio::test]
+async fn a_configuration_that_would_not_see_its_chains_is_a_mistake() {
+    let world = World::with(plan()).await;
+    let path = world.path("sallyport.yaml");
+    let good = std::fs::read_to_string(&path).unwrap();
+    let problems = |text: String| {
+        std::fs::write(&path, text).unwrap();
+        let problems = gateway::config::load(&path).err().unwrap_or_default();
+        problems.into_iter().map(|problem| problem.path).collect::<Vec<_>>()
+    };
+    assert!(problems(good.clone()).is_empty());
+    assert_eq!(problems(good.replace("delegates: true", "delegates: false")), ["issuers.1.delegates"]);
+    assert_eq!(problems(good.replace("limits: {}", "limits: {actors_max: 9}")), ["limits.actors_max"]);
+    let both = good.replace("{audience: true}", "{audience: true, any: true}");
+    assert_eq!(problems(both), ["issuers.1.presenter"]);
+    std::fs::write(world.path("revoked.jsonl"), "nonsense").unwrap();
+    assert_eq!(problems(good.clone()), ["revocations.file"]);
+    std::fs::remove_file(world.path("revoked.jsonl")).unwrap();
+    assert_eq!(problems(good), ["revocations.file"]);
 }

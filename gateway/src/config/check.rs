@@ -1,5 +1,6 @@
 //! From the configuration as written to the configuration as run, with every mistake at once.
 
+mod delegation;
 mod revocations;
 mod sight;
 
@@ -146,6 +147,7 @@ impl Checker<'_> {
     fn issuer(&mut self, path: &str, file: &IssuerFile) -> Option<Issuer> {
         let jwks = self.jwks(&format!("{path}.jwks"), &file.jwks);
         let presenter = self.presenter(&format!("{path}.presenter"), &file.presenter);
+        self.chains(path, file);
         let leeway = self.problems.duration(
             &format!("{path}.leeway"),
             file.leeway.as_deref(),

@@ -203,3 +203,6 @@ impl Form {
         if self.get(name)? == value { Ok(()) } else { Err(GrantError::Unsupported(name)) }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,6 +7,7 @@ use crate::revocation::Hold;
 use bytes::Bytes;
 use hyper::body::Incoming;
 use protocol::mcp::Watch;
+use std::pin::pin;
 use tokio::time::Instant;
 
 /// Chunks on their way to the caller. Dropped before its end, it closes the upstream's connection.
@@ -80,8 +81,11 @@ impl AnswerBody {
     /// # Errors
     /// [`UpstreamError`] if the upstream broke off, or the permit has ended or was revoked.
     pub async fn next(&mut self) -> Option<Result<Bytes, UpstreamError>> {
-        let Some(hold) = &mut self.hold else { return self.source.next().await };
-        hold.unless_revoked(self.source.next()).await.unwrap_or_else(|revoked| Some(Err(revoked.into())))
+        let next = pin!(self.source.next()); // In one place, and not in each future that it is handed to.
+        match &mut self.hold {
+            None => next.await,
+            Some(hold) => hold.unless_revoked(next).await.unwrap_or_else(|revoked| Some(Err(revoked.into()))),
+        }
     }
 
     /// Waits for something, but no longer than until what the body rests on is revoked.
