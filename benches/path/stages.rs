@@ -16,6 +16,7 @@ use gateway::listener::Handshake;
 use gateway::metrics::Metrics;
 use gateway::reload::read_sources;
 use gateway::request::Arrival;
+use gateway::revocation::Revocations;
 use gateway::route::{Door, ServerRoute, Servers};
 use gateway::token::Issuers;
 use gateway::{authorize, decode, exchange, identity, route, token};
@@ -81,7 +82,8 @@ pub(crate) async fn run(world: &World, config: &str) -> Vec<(&'static str, f64)>
     took.note("decode", MANY, async |n| drop(black_box(call(&arrivals[n])))).await;
     let calls: Vec<Call> = arrivals.iter().map(call).collect();
 
-    let question = |call| Question::new(first, &caller, subject.as_ref(), &server, call, now);
+    let none = Revocations::default();
+    let question = |call| Question::new(first, &caller, subject.as_ref(), &server, call, &none, now);
     took.note("question", MANY, async |n| drop(black_box(question(&calls[n])))).await;
     let permit = async |question: &Question<'_>| {
         authorize::permit(&parts.policy, &parts.lane, question, &parts.limits).await.unwrap()

@@ -18,7 +18,9 @@ use crate::config::{AuditMode, Limits};
 use crate::exchange::Credential;
 use crate::identity::Caller;
 use crate::request::Arrival;
+use crate::revocation;
 use crate::token::SubjectToken;
+use crate::upstream::{Answer, SESSION_ID};
 use certs::Clock;
 use facts::{Facts, Minted, Subject};
 use policy::{AuditDetail, Permit};
@@ -93,6 +95,12 @@ impl Audit {
         self.sink.append(facts.line(kind, at), false);
     }
 
+    /// Notes that another list of revocations is in use, of so many names.
+    pub fn revocations_swapped(&self, count: usize, at: SystemTime) {
+        let facts = Facts { count: u64::try_from(count).ok(), ..Facts::default() };
+        self.sink.append(facts.line("revocations_swapped", at), false);
+    }
+
     /// Waits until every record handed over so far is stored, or storing it has failed.
     pub fn flush(&self) {
         self.sink.flush();
@@ -149,8 +157,22 @@ impl Record {
         self.facts.method = Some(call.method);
         self.facts.target = Some(call.target.clone());
         self.facts.arguments = call.arguments.as_ref().map(digest::arguments);
+        self.facts.session = call.session.as_deref().map(revocation::session);
         self.rpc_id.clone_from(&call.id);
         call
+    }
+
+    /// Notes the session that an answer opened.
+    pub fn answered(&mut self, answer: &Answer) {
+        let opened = answer.headers.get(SESSION_ID).filter(|_| self.facts.session.is_none());
+        if let Some(id) = opened.and_then(|id| id.to_str().ok()) {
+            self.facts.session = Some(revocation::session(id));
+        }
+    }
+
+    /// The session's digest, where there is one.
+    pub fn in_session(&self) -> Option<&str> {
+        self.facts.session.as_deref()
     }
 
     /// Notes a permit, and how much of the arguments its obligation wants kept.

@@ -11,6 +11,7 @@ pub use list::{ListFilter, list_filter};
 use crate::config::{Limits, Server};
 use crate::identity::Caller;
 use crate::request::Arrival;
+use crate::revocation::{Revocations, Revoked};
 use crate::route::ServerRoute;
 use crate::token::SubjectToken;
 use lane::Busy;
@@ -42,7 +43,8 @@ pub struct Question<'a> {
     pub now: SystemTime,
     /// When what the decision rests on ends: the caller's SVID, or the subject's token.
     ends: SystemTime,
-    epoch: u64,
+    /// What is revoked.
+    pub revocations: &'a Revocations,
     path: Vec<&'a str>,
     scopes: Vec<&'a str>,
 }
@@ -68,6 +70,9 @@ pub enum AuthorizeError {
     /// Policy chose an audience that isn't configured for the server.
     #[error("the policy's audience is not configured for this server")]
     Audience,
+    /// The tool is revoked.
+    #[error(transparent)]
+    Revoked(#[from] Revoked),
 }
 
 /// One thing that is asked about.
@@ -90,17 +95,19 @@ impl<'a> Question<'a> {
         subject: Option<&'a SubjectToken>,
         server: &'a ServerRoute,
         call: &'a Call,
+        revocations: &'a Revocations,
         now: SystemTime,
     ) -> Self {
         let says = subject.map(|subject| (subject.claims(), subject.actors()));
         let svid = caller.not_after();
         let ends = subject.map_or(svid, |subject| subject.ends().min(svid));
-        Self::about((caller, says, subject), (server, call, arrival.ip), (now, ends))
+        Self::about((caller, says, subject), (server, call, arrival.ip), revocations, (now, ends))
     }
 
     fn about(
         (caller, says, subject): Who<'a>,
         (server, call, ip): (&'a ServerRoute, &'a Call, Option<IpAddr>),
+        revocations: &'a Revocations,
         (now, ends): (SystemTime, SystemTime),
     ) -> Self {
         let id = caller.id();
@@ -113,7 +120,7 @@ impl<'a> Question<'a> {
             ip,
             now,
             ends,
-            epoch: 0, // Nothing is revoked before it ends, today.
+            revocations,
             path: id.path().split('/').skip(1).collect(),
             scopes: says.iter().flat_map(|(claims, _)| &claims.scopes).map(String::as_str).collect(),
         }
@@ -162,7 +169,8 @@ impl<'a> Question<'a> {
         permit_ttl_max: Duration,
     ) -> policy::Question<'s, Input<'s>> {
         let entry = self.entry(one);
-        policy::Question { entry, input, now: self.now, permit_ttl_max, ends: self.ends, epoch: self.epoch }
+        let epoch = self.revocations.epoch();
+        policy::Question { entry, input, now: self.now, permit_ttl_max, ends: self.ends, epoch }
     }
 
     /// Which package answers.
@@ -187,6 +195,9 @@ pub async fn permit(
     question: &Question<'_>,
     limits: &Limits,
 ) -> Result<(Permit, Arc<Server>), AuthorizeError> {
+    if let Target::Tool { name } = &question.call.target {
+        question.revocations.tool(question.server.name(), name, question.now)?;
+    }
     let touched: Vec<One<'_>> = match &question.call.target {
         Target::Tool { name } => vec![One::Tool(name)],
         Target::Prompt { name } => vec![One::Prompt(name)],

@@ -4,6 +4,7 @@ pub mod audit;
 pub mod commands;
 pub mod hints;
 pub mod policy;
+pub mod revoke;
 
 use clap::{Args, Parser, Subcommand};
 use std::net::SocketAddr;
@@ -74,6 +75,17 @@ For one machine. In production the Workload API is SPIRE's, or another implement
     /// Try policies: check them, evaluate a query, run Rego tests.
     #[command(subcommand)]
     Policy(Policy),
+    /// Revoke a workload, a subject, a token, a session or a tool; or list what is revoked.
+    #[command(after_help = "\
+Examples:
+  sallyport revoke --file revoked.jsonl --spiffe-id spiffe://prod.example/agent/clerk
+  sallyport revoke --file revoked.jsonl --subject https://idp.example alice --until 2026-11-21T10:00:00Z
+  sallyport revoke --file revoked.jsonl --tool s3/put_object --undo
+  sallyport revoke --file revoked.jsonl            prints the list
+
+A gateway whose configuration says `revocations: {file: revoked.jsonl}` holds to it within a second, open streams
+included. The audit names sessions by the digest that --session takes.")]
+    Revoke(revoke::Revoke),
     /// Verify a file of audit records: was it changed, and where.
     #[command(subcommand)]
     Audit(Audit),

@@ -113,8 +113,8 @@ pub enum ExchangeError {
     /// What it issued allows more than was asked for, or nothing.
     #[error("the issued token's scopes are not those asked for")]
     Scopes,
-    /// What it issued is about another subject, or doesn't name the caller as its actor (RFC 8693 §4.1).
-    #[error("the issued token names another subject or actor")]
+    /// What it issued is about another subject, or its chain of actors isn't the caller and those before it (RFC 8693 §4.1).
+    #[error("the issued token names another subject or other actors")]
     Parties,
     /// It is bound to another certificate than ours.
     #[error("the issued token is bound to another certificate")]

@@ -3,6 +3,7 @@
 //! The verifier has judged the chain once; expiry and bundle are asked again on each request.
 
 use crate::listener::Handshake;
+use crate::revocation::Revoked;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use certs::tls::{PeerError, judge};
@@ -35,6 +36,9 @@ pub enum IdentityError {
     /// The trust bundle has changed, and the chain no longer leads to it.
     #[error("the caller's chain no longer verifies")]
     Withdrawn(#[source] PeerError),
+    /// It is revoked.
+    #[error(transparent)]
+    Revoked(#[from] Revoked),
 }
 
 /// Judges the connection's identity again: SVID still valid, bundle still holds (asked once for each generation of it).

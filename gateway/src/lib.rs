@@ -23,6 +23,8 @@ pub mod traces;
 pub mod admin;
 pub mod metadata;
 mod digest;
+pub mod delegation; // chains of actors; judged in stages 3 and 6
+pub mod revocation; // what is revoked before its time; asked in stages 2 to 5, and of open streams
 pub mod state;
 pub mod reload;
 pub mod federation;

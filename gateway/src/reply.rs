@@ -136,7 +136,8 @@ fn refused(
             | AuthorizeError::Audience
             | AuthorizeError::Disagree
             | AuthorizeError::Budget
-            | AuthorizeError::Busy(_) => record.denied(None, None),
+            | AuthorizeError::Busy(_)
+            | AuthorizeError::Revoked(_) => record.denied(None, None),
         }
     }
     record.refused(&told.reason, refusal.cause());
@@ -175,9 +176,9 @@ impl Refusal {
     /// All the caller learns. `door`: the call opens a session; `id`: it is a request that is waited for.
     fn told(&self, door: bool, id: bool) -> Told {
         match self {
-            Self::Identity(IdentityError::Expired | IdentityError::Withdrawn(_)) => {
-                Told::new(StatusCode::FORBIDDEN, UNAUTHENTICATED, "identity_not_valid")
-            }
+            Self::Identity(
+                IdentityError::Expired | IdentityError::Withdrawn(_) | IdentityError::Revoked(_),
+            ) => Told::new(StatusCode::FORBIDDEN, UNAUTHENTICATED, "identity_not_valid"),
             Self::Identity(IdentityError::OwnExpired) => {
                 Told::new(StatusCode::SERVICE_UNAVAILABLE, UNAVAILABLE, "gateway_identity_expired")
             }
@@ -193,7 +194,7 @@ impl Refusal {
                 let status = if id && !door { StatusCode::OK } else { StatusCode::FORBIDDEN };
                 let reason = match error {
                     AuthorizeError::Denied(denial) => denial.reason().code(),
-                    AuthorizeError::NoServer => "not_allowed",
+                    AuthorizeError::NoServer | AuthorizeError::Revoked(_) => "not_allowed",
                     AuthorizeError::Audience | AuthorizeError::Disagree => "policy_error",
                     AuthorizeError::Budget | AuthorizeError::Busy(_) => "policy_budget",
                 };
@@ -290,9 +291,12 @@ fn scopes(needed: &[String]) -> Told {
 fn token(error: &TokenError) -> Told {
     let challenge = match error {
         TokenError::Missing | TokenError::Header => "", // RFC 6750 §3.1: no error code where there was no bearer token.
-        TokenError::UnknownIssuer | TokenError::Invalid(_) | TokenError::Bound | TokenError::Presenter => {
-            ", error=\"invalid_token\""
-        }
+        TokenError::UnknownIssuer
+        | TokenError::Invalid(_)
+        | TokenError::Bound
+        | TokenError::Presenter
+        | TokenError::Chain(_)
+        | TokenError::Revoked(_) => ", error=\"invalid_token\"",
         TokenError::Keys(_) => {
             return Told::new(StatusCode::SERVICE_UNAVAILABLE, UNAVAILABLE, "issuer_unavailable");
         }
@@ -331,6 +335,7 @@ fn session(error: &SessionError) -> Told {
         | SessionError::Owner
         | SessionError::Server
         | SessionError::Ended
+        | SessionError::Revoked(_)
         | SessionError::NoSession => Told::new(StatusCode::NOT_FOUND, -32600, "session_not_found"),
         SessionError::TooMany { .. } => Told::new(StatusCode::TOO_MANY_REQUESTS, LIMIT, "too_many_sessions"),
     }
@@ -380,7 +385,8 @@ fn upstream(error: &UpstreamError) -> Told {
         | UpstreamError::MediaType
         | UpstreamError::Session(_)
         | UpstreamError::TooLong
-        | UpstreamError::PermitEnded => Told::new(StatusCode::BAD_GATEWAY, UNAVAILABLE, "upstream_failed"),
+        | UpstreamError::PermitEnded
+        | UpstreamError::Revoked(_) => Told::new(StatusCode::BAD_GATEWAY, UNAVAILABLE, "upstream_failed"),
     }
 }
 
@@ -431,10 +437,26 @@ impl ResponseBody {
             self.record.refused(UNASKED, chain(&UpstreamError::ServerRequest));
         }
         if let Some(Err(error)) = &next {
-            self.record.ended(Outcome::AnswerBroken, Some(chain(error)));
-            self.observed.ended(Outcome::AnswerBroken);
+            self.broken(error);
         }
         next
+    }
+
+    /// Waits for something to be done with a chunk, but no longer than the answer may go on.
+    ///
+    /// # Errors
+    /// [`UpstreamError::Revoked`]; it has been noted in the record.
+    pub async fn while_it_may_go_on<T>(&mut self, done: impl Future<Output = T>) -> Result<T, UpstreamError> {
+        let done = self.body.unless_revoked(done).await;
+        if let Err(error) = &done {
+            self.broken(error);
+        }
+        done
+    }
+
+    fn broken(&mut self, error: &UpstreamError) {
+        self.record.ended(Outcome::AnswerBroken, Some(chain(error)));
+        self.observed.ended(Outcome::AnswerBroken);
     }
 
     /// Notes bytes that were handed to the caller.

@@ -5,10 +5,11 @@ use crate::decode::Body;
 use crate::listener::Handshake;
 use crate::observed::{Observed, Stage};
 use crate::reply::{Refusal, Response};
+use crate::revocation::{Basis, Hold};
 use crate::route::Door;
 use crate::state::Gateway;
 use crate::upstream::Answer;
-use crate::{authorize, decode, exchange, identity, metadata, reply, route, session, token};
+use crate::{authorize, decode, delegation, exchange, identity, metadata, reply, route, session, token};
 use http::{HeaderMap, Method, Uri};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -53,6 +54,7 @@ async fn forward(
     let state = gateway.state(); // One snapshot, once the body is complete: a reload never splits a request.
     let now = gateway.clock.now();
     let caller = record.caller(identity::caller(&arrival.handshake, &state.identity, now)?);
+    state.revocations.caller(&caller, now).map_err(identity::IdentityError::from)?;
     observed.begins(Stage::Route);
     let server = match route::door(&state.servers, &gateway.url, arrival)? {
         Door::Metadata(resource) => return Ok(metadata::protected_resource(&resource, &state.issuers)),
@@ -61,10 +63,14 @@ async fn forward(
     observed.token(&server);
     let subject =
         record.subject(token::subject(&arrival.headers, &caller, &server, &state.issuers, now).await?);
+    delegation::chain(&caller, subject.as_ref(), gateway.limits.actors_max)
+        .map_err(token::TokenError::from)?;
+    state.revocations.token(subject.as_ref(), now).map_err(token::TokenError::from)?;
     observed.begins(Stage::Decode);
     let call = record.call(server.name(), decode::call(arrival, &server, &gateway.origins, &gateway.limits)?);
     observed.authorize(&call);
-    let question = authorize::Question::new(arrival, &caller, subject.as_ref(), &server, &call, now);
+    let question =
+        authorize::Question::new(arrival, &caller, subject.as_ref(), &server, &call, &state.revocations, now);
     let session = session::open(&question, arrival, &state.sessions, &gateway.sessions, &gateway.limits)?;
     let (permit, server) = record
         .permit(&call, authorize::permit(&state.policy, &gateway.lane, &question, &gateway.limits).await?);
@@ -78,8 +84,17 @@ async fn forward(
     }
     let trace = observed.upstream();
     let upstream = route::upstream(&gateway.pool, &state.identity, server);
-    let filter = authorize::list_filter(&state.policy, &gateway.lane, &question, &gateway.limits);
-    Ok(upstream.send(permit, credential, session, arrival, trace, filter).await?)
+    let filter = authorize::list_filter(
+        &state.policy,
+        &gateway.lane,
+        &question,
+        &gateway.revocations,
+        &gateway.limits,
+    );
+    let answer = upstream.send(permit, credential, session, arrival, trace, filter).await?;
+    record.answered(&answer);
+    let basis = Basis::of(&question, record.in_session());
+    Ok(answer.held(Hold::new(basis, gateway.revocations.subscribe(), gateway.clock.clone())))
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ use crate::jwks::KeyStore;
 use crate::listener;
 use crate::metrics::Metrics;
 use crate::reload::{self, listed, read_sources};
+use crate::revocation;
 use crate::session::{Counts, KeyRing};
 use crate::state::{Gateway, State};
 use crate::token::Issuers;
@@ -114,6 +115,7 @@ pub async fn start(config: Config, tcp: Option<TcpListener>, clock: Clock) -> Re
     let address = tcp.local_addr().map_err(|source| StartError::Listen { address: listen, source })?;
     let source = federation::identity(&config.identity, &config.trust_domains, &clock).await?;
     let key_ring = config.sessions.as_ref().map(|(path, _)| path.clone());
+    let revoked = config.revocations.as_ref().map(|(path, _)| path.clone());
     let (policy_dir, policy_budget) = (config.policy_dir.clone(), config.policy_budget);
     let folder = |source| StartError::PolicyFolder { path: policy_dir.display().to_string(), source };
     let sources = read_sources(&policy_dir).map_err(folder)?;
@@ -147,6 +149,9 @@ pub async fn start(config: Config, tcp: Option<TcpListener>, clock: Clock) -> Re
             "sessions.key_ring is not set: sessions end when this gateway does, and no replica shares them"
         );
     }
+    if let Some(path) = revoked {
+        followers.push(tokio::spawn(revocation::file::follow(Arc::clone(&gateway), path)));
+    }
     Ok(Running { address, gateway, stop, in_flight, accepting, admin, followers })
 }
 
@@ -171,6 +176,7 @@ fn assemble(
         Some((_, ring)) => ring,
         None => KeyRing::of_the_moment().map_err(|_| StartError::Random)?,
     };
+    let revocations = Arc::new(config.revocations.map(|(_, list)| list).unwrap_or_default());
     let metrics = Arc::new(Metrics::new()?);
     let traces = config.traces.as_ref().map(|to| Traces::new(to, source, &clock, Arc::clone(&metrics)));
     let state = State {
@@ -178,6 +184,7 @@ fn assemble(
         issuers: Arc::new(Issuers::new(issuers?, config.limits.tokens_max)),
         policy: Arc::new(policy),
         sessions: Arc::new(sessions),
+        revocations: Arc::clone(&revocations),
         servers: Arc::new(
             config.servers.into_iter().map(|(name, server)| (name, Arc::new(server))).collect(),
         ),
@@ -203,6 +210,7 @@ fn assemble(
         reloads: watch::Sender::new(0),
         source: Arc::clone(source),
         cut: watch::Sender::new(false),
+        revocations: watch::Sender::new(revocations),
         clock,
     })
 }

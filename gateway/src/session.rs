@@ -15,6 +15,7 @@ use crate::config::Limits;
 use crate::digest::{self, Digest};
 use crate::identity::Caller;
 use crate::request::Arrival;
+use crate::revocation::Revoked;
 use crate::token::SubjectToken;
 use crate::upstream::LAST_EVENT_ID;
 use http::{HeaderValue, Method};
@@ -57,6 +58,9 @@ pub enum SessionError {
     /// Its time is over.
     #[error("the session has ended")]
     Ended,
+    /// It is revoked.
+    #[error(transparent)]
+    Revoked(#[from] Revoked),
     /// `Last-Event-ID` names a stream that only a session says the owner of.
     #[error("Last-Event-ID without a session")]
     NoSession,
@@ -109,6 +113,7 @@ pub fn open<'g>(
     }
     if let Some(shown) = &call.session {
         session.known = Some(session.opened(shown)?);
+        question.revocations.session(shown, question.now)?;
     }
     Ok(Some(session))
 }

@@ -5,6 +5,7 @@ use crate::authorize::Lane;
 use crate::config::Limits;
 use crate::exchange;
 use crate::metrics::Metrics;
+use crate::revocation::Revocations;
 use crate::route::Servers;
 use crate::session::{Counts, KeyRing};
 use crate::token::Issuers;
@@ -37,6 +38,8 @@ pub struct Gateway {
     pub(crate) source: SharedSource,
     /// True cuts connections, whatever is under way on them.
     pub(crate) cut: watch::Sender<bool>,
+    /// What is revoked, for those who wait for its change: open streams.
+    pub(crate) revocations: watch::Sender<Arc<Revocations>>,
 }
 
 /// One snapshot: what a request uses from its first stage to its last.
@@ -50,6 +53,8 @@ pub struct State {
     pub policy: Arc<PolicySet>,
     /// The keys of session ids.
     pub sessions: Arc<KeyRing>,
+    /// What is revoked.
+    pub revocations: Arc<Revocations>,
     /// The servers.
     pub servers: Arc<Servers>,
 }
@@ -58,6 +63,13 @@ impl Gateway {
     /// The current snapshot.
     pub fn state(&self) -> Arc<State> {
         self.state.load_full()
+    }
+
+    /// Holds to another set of revocations from now on: in the next snapshot, and in every open stream.
+    pub(crate) fn revoke(&self, revocations: Revocations) {
+        let next = Arc::new(revocations.after(&self.state().revocations));
+        self.swap(|state| state.revocations = Arc::clone(&next));
+        self.revocations.send_replace(next);
     }
 
     /// Swaps the snapshot for one that differs in a part.

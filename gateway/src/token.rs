@@ -8,9 +8,11 @@ pub mod issuers;
 pub use issuers::Issuers;
 
 use crate::config::Presenter;
+use crate::delegation::ChainError;
 use crate::digest::Digest;
 use crate::identity::Caller;
 use crate::jwks::JwksError;
+use crate::revocation::Revoked;
 use crate::route::ServerRoute;
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
@@ -52,6 +54,12 @@ pub enum TokenError {
     /// It names another presenter than the caller.
     #[error("the token is another workload's to present")]
     Presenter,
+    /// Its chain of actors is too deep or goes in circles.
+    #[error("the chain of actors is not accepted")]
+    Chain(#[from] ChainError),
+    /// It is revoked, or its subject, or a workload that handed it on.
+    #[error(transparent)]
+    Revoked(#[from] Revoked),
 }
 
 /// Reads and verifies the caller's token.
@@ -105,6 +113,8 @@ fn presented_by(claims: &Claims, presenter: &Presenter, caller: &Caller) -> Resu
     }
     match presenter {
         Presenter::Any => Ok(()),
+        Presenter::Audience if claims.aud == [caller.spiffe_id()] => Ok(()),
+        Presenter::Audience => Err(TokenError::Presenter),
         Presenter::Claim { name, map } => {
             let named = claims.all.get(name).and_then(|v| v.as_str()).ok_or(TokenError::Presenter)?;
             let named = if map.is_empty() { Some(named) } else { map.get(named).map(String::as_str) };
@@ -117,6 +127,11 @@ impl SubjectToken {
     /// What it says.
     pub fn claims(&self) -> &Claims {
         self.authentic.claims()
+    }
+
+    /// The same, for whoever outlives the request.
+    pub(crate) fn said(&self) -> Arc<Authentic> {
+        Arc::clone(&self.authentic)
     }
 
     /// Itself, for the token service and nobody else.

@@ -19,6 +19,7 @@ pub struct TokenService {
     user_keys: Keys,
     user_key: SigningKey,
     credential_key: SigningKey,
+    credential_keys: Keys,
     actor_keys: Keys,
     actor_issuer: String,
     settings: Settings,
@@ -36,6 +37,8 @@ pub struct Settings {
     pub resources: BTreeSet<String>,
     /// Whom credentials are made for.
     pub audiences: BTreeSet<String>,
+    /// Those of them that are agents. They call onward with their credentials, so these are bound to no certificate.
+    pub agents: BTreeSet<String>,
     /// From a subject's scope to the scopes of credentials that it opens.
     pub grants: BTreeMap<String, BTreeSet<String>>,
     /// The same for workloads that act for themselves, by SPIFFE ID.
@@ -70,6 +73,7 @@ impl TokenService {
             users_issuer: users_issuer(&settings.origin),
             user_keys: Keys::from_jwks(SigningKey::jwks([&keys.users]).to_string().as_bytes())?,
             user_key: keys.users,
+            credential_keys: Keys::from_jwks(SigningKey::jwks([&keys.credentials]).to_string().as_bytes())?,
             credential_key: keys.credentials,
             actor_keys: Keys::from_jwks(SigningKey::jwks([actor_key]).to_string().as_bytes())?,
             actor_issuer: caller_issuer(actor_key),

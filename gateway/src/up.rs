@@ -113,6 +113,7 @@ pub async fn up(dir: PathBuf, listen: SocketAddr, clock: Clock) -> Result<Up, Up
         gateway: domain.id(Workload::Gateway.path())?,
         resources: [url.clone(), format!("{url}/mcp/s3")].into(),
         audiences: [domain.id(Workload::McpS3.path())?.to_string()].into(),
+        agents: Default::default(),
         grants: starter::grants(),
         workload_grants: Default::default(),
     };

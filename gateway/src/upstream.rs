@@ -13,6 +13,7 @@ use crate::authorize::ListFilter;
 use crate::config::Server;
 use crate::exchange::Credential;
 use crate::request::Arrival;
+use crate::revocation::{Hold, Revoked};
 use crate::session::{Session, Unsealable};
 use bytes::Bytes;
 use certs::Identity;
@@ -88,9 +89,12 @@ pub enum UpstreamError {
     /// The permit, the subject token or the caller's SVID ran out while the answer streamed.
     #[error("the stream's permit has ended")]
     PermitEnded,
+    /// Something that the answer rests on was revoked while it streamed.
+    #[error("the answer may not go on")]
+    Revoked(#[from] Revoked),
 }
 
-const SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
+pub(crate) const SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
 pub(crate) const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
 /// What of a request goes on. All else stays: credentials, cookies, identities that somebody claims, hop-by-hop fields.
@@ -202,6 +206,11 @@ impl<'p> Upstream<'p> {
 }
 
 impl Answer {
+    /// The same answer, which ends once anything that it rests on is revoked.
+    pub fn held(self, hold: Hold) -> Self {
+        Self { body: self.body.held(hold), ..self }
+    }
+
     /// A document of the gateway's own.
     pub fn json(document: String) -> Self {
         let mut headers = HeaderMap::new();

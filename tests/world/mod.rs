@@ -59,6 +59,8 @@ pub struct Plan {
     pub audit: &'static str,
     pub server_requests: &'static str,
     pub server_is_up: bool,
+    /// Agents behind the gateway, each a server `agent/<name>` that may call onward.
+    pub agents: &'static [&'static str],
     pub s3: Option<remote_s3::Endpoint>,
     /// The gateway's SVID comes from the Workload API and lives so long; else from files.
     pub workload_api: Option<Duration>,
@@ -81,6 +83,7 @@ impl Default for Plan {
             audit: "best_effort",
             server_requests: "",
             server_is_up: true,
+            agents: &[],
             s3: None,
             workload_api: None,
             trust_domains: "{}".into(),
@@ -92,6 +95,8 @@ pub struct World {
     pub domain: Domain,
     pub clock: Clock,
     pub ledger: McpServer,
+    /// Those of the plan, by name.
+    pub agents: BTreeMap<&'static str, McpServer>,
     pub gateway: Running,
     pub url: String,
     pub keys: ServiceKeys,
@@ -125,6 +130,12 @@ impl World {
             ledger.stop();
         }
 
+        let mut agents = BTreeMap::new();
+        for name in plan.agents {
+            let own = source(&dir, &domain, &clock, &format!("agent/{name}"));
+            agents.insert(*name, McpServer::start(own, domain.id("gateway").unwrap(), clock.clone()).await);
+        }
+
         let keys = ServiceKeys {
             users: SigningKey::generate().unwrap(),
             credentials: SigningKey::generate().unwrap(),
@@ -133,8 +144,13 @@ impl World {
         certs::files::write(&dir.path().join("actor.key"), actor.to_pkcs8(), 0o600).unwrap();
         let service_socket = TcpListener::bind("127.0.0.1:0").unwrap();
         let origin = format!("https://{}", service_socket.local_addr().unwrap());
-        let service =
-            TokenService::new(keys.clone(), &actor, settings(&domain, &url, &origin), clock.clone()).unwrap();
+        let service = TokenService::new(
+            keys.clone(),
+            &actor,
+            settings(&domain, &url, &origin, plan.agents),
+            clock.clone(),
+        )
+        .unwrap();
         std::fs::write(dir.path().join("credentials.jwks.json"), service.credential_jwks().to_string())
             .unwrap();
         let s3 = plan.s3.as_ref().map(|endpoint| {
@@ -154,15 +170,16 @@ impl World {
         let key = gateway::session::KeyRing::generate().unwrap();
         certs::files::write(&dir.path().join("sessions.keys"), key.as_bytes(), 0o600).unwrap();
         std::fs::create_dir_all(dir.path().join("policies")).unwrap();
+        std::fs::write(dir.path().join("revoked.jsonl"), "").unwrap();
         std::fs::write(
             dir.path().join("sallyport.yaml"),
-            config(&plan, dir.path(), &url, &origin, ledger.address, s3.as_ref().map(|s| s.address)),
+            config(&plan, dir.path(), &url, &origin, ledger.address, &servers(s3.as_ref(), &agents)),
         )
         .unwrap();
         let config = gateway::config::load(&dir.path().join("sallyport.yaml"))
             .unwrap_or_else(|problems| panic!("{problems:?}"));
         let gateway = run::start(config, Some(socket), clock.clone()).await.unwrap();
-        Self { domain, clock, ledger, gateway, url, keys, origin, workload_api, dir, _s3: s3 }
+        Self { domain, clock, ledger, agents, gateway, url, keys, origin, workload_api, dir, _s3: s3 }
     }
 
     /// The usual agent: workload `agent/clerk`, acting for alice.
@@ -237,7 +254,7 @@ impl World {
 
     /// Tries to serve a second token service on a socket.
     pub fn another_token_service(&self, tcp: TcpListener) -> Result<(), ServiceError> {
-        let settings = settings(&self.domain, &self.url, &self.origin);
+        let settings = settings(&self.domain, &self.url, &self.origin, &[]);
         let service =
             TokenService::new(self.keys.clone(), &self.keys.users, settings, self.clock.clone()).unwrap();
         let source: SharedSource = FileSource::open(paths_in(&self.path("token-service"))).unwrap();
@@ -275,6 +292,17 @@ impl World {
         reloads.changed().await.unwrap();
     }
 
+    /// Runs `sallyport revoke` on the gateway's list, and waits until the gateway has looked at it.
+    pub async fn revoke(&self, arguments: &[&str]) {
+        let mut reloads = self.gateway.reloads();
+        reloads.mark_unchanged();
+        let mut command = std::process::Command::new(components::program("sallyport"));
+        command.args(["revoke", "--file"]).arg(self.path("revoked.jsonl")).args(arguments);
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        reloads.changed().await.unwrap();
+    }
+
     /// Every line of the audit file.
     pub fn audit(&self) -> Vec<Value> {
         self.gateway.flush_audit();
@@ -308,7 +336,7 @@ fn write_policy(dir: &TempDir, name: &str, text: &str) {
     certs::files::write(&path, text.as_bytes(), 0o644).unwrap();
 }
 
-fn settings(domain: &Domain, url: &str, origin: &str) -> Settings {
+fn settings(domain: &Domain, url: &str, origin: &str, agents: &[&str]) -> Settings {
     let of =
         |server: &str, all: &[&str]| all.iter().map(|s| format!("{server}:{s}")).collect::<BTreeSet<_>>();
     let mut scopes = of("ledger", &["post_entry", "read_balance", "protocol", "resources", "prompts"]);
@@ -316,30 +344,46 @@ fn settings(domain: &Domain, url: &str, origin: &str) -> Settings {
         "s3",
         &["protocol", "list_objects", "get_object", "head_object", "put_object", "delete_object"],
     ));
+    scopes.extend(agents.iter().map(|agent| format!("{agent}:ask")));
+    let agents: BTreeSet<_> =
+        agents.iter().map(|agent| domain.id(&format!("agent/{agent}")).unwrap().to_string()).collect();
+    let servers = ["mcp/ledger", "mcp/s3"].map(|path| domain.id(path).unwrap().to_string());
     Settings {
         origin: origin.into(),
         gateway: domain.id("gateway").unwrap(),
         resources: [url.to_owned(), format!("{url}/mcp/ledger"), format!("{url}/mcp/s3")].into(),
-        audiences: ["mcp/ledger", "mcp/s3"].map(|path| domain.id(path).unwrap().to_string()).into(),
+        audiences: servers.into_iter().chain(agents.clone()).collect(),
+        agents,
         grants: BTreeMap::from([("bookkeeping".to_owned(), scopes.clone())]),
         workload_grants: BTreeMap::from([(domain.id("agent/robot").unwrap().to_string(), scopes)]),
     }
 }
 
-fn config(
-    plan: &Plan,
-    dir: &Path,
-    url: &str,
-    origin: &str,
-    ledger: SocketAddr,
-    s3: Option<SocketAddr>,
-) -> String {
-    let s3 = s3.map_or(String::new(), |at| {
-        format!("  s3: {{url: \"https://{at}/mcp\", spiffe_id: \"spiffe://{DOMAIN}/mcp/s3\"}}")
-    });
+/// The servers beside the ledger.
+fn servers(s3: Option<&remote_s3::Server>, agents: &BTreeMap<&str, McpServer>) -> String {
+    let line = |name: &str, kind: &str, at: SocketAddr| {
+        format!("  {name}: {{url: \"https://{at}/mcp\", spiffe_id: \"spiffe://{DOMAIN}/{kind}/{name}\"}}\n")
+    };
+    let agents = agents.iter().map(|(name, agent)| line(name, "agent", agent.address));
+    s3.map(|s3| line("s3", "mcp", s3.address)).into_iter().chain(agents).collect()
+}
+
+fn config(plan: &Plan, dir: &Path, url: &str, origin: &str, ledger: SocketAddr, servers: &str) -> String {
     let (subject, limits, presenters, audit, more_issuers) =
         (plan.subject, plan.limits, plan.presenters, plan.audit, plan.more_issuers);
     let server_requests = plan.server_requests;
+    let credentials = if plan.agents.is_empty() {
+        String::new()
+    } else {
+        format!(
+            "  - issuer: {origin}/oauth
+    types: [at+jwt]
+    leeway: 0s
+    presenter: {{audience: true}}
+    delegates: true
+    jwks: {{url: \"{origin}/oauth/jwks\", refresh: 1s, server: {{spiffe_id: \"spiffe://{DOMAIN}/token-service\"}}}}"
+        )
+    };
     let (admin, telemetry) = (plan.admin, &plan.telemetry);
     let policy_options = plan.policy_options;
     let identity = match &plan.workload_api {
@@ -362,6 +406,7 @@ issuers:
     presenter: {{claim: client_id, map: {{{presenters}}}}}
     jwks: {{url: \"{origin}/oauth/users/jwks\", refresh: 1s, server: {{spiffe_id: \"spiffe://{DOMAIN}/token-service\"}}}}
 {more_issuers}
+{credentials}
 token_service:
   issuer: {origin}/oauth
   token_endpoint: {origin}/oauth/token
@@ -374,10 +419,11 @@ servers:
     spiffe_id: spiffe://{DOMAIN}/mcp/ledger
     subject: {subject}
     server_requests: [{server_requests}]
-{s3}
+{servers}
 policy: {{dir: policies{policy_options}}}
 audit: {{file: audit.jsonl, mode: {audit}}}
 sessions: {{key_ring: sessions.keys}}
+revocations: {{file: revoked.jsonl}}
 admin: {admin}
 telemetry: {telemetry}
 limits: {limits}

@@ -20,6 +20,7 @@ pub(super) struct Facts {
     pub(super) version: Option<&'static str>,
     pub(super) server: Option<String>,
     pub(super) method: Option<&'static str>,
+    pub(super) session: Option<String>,
     pub(super) target: Option<Target>,
     pub(super) arguments: Option<String>,
     pub(super) decision: Option<&'static str>,
@@ -115,6 +116,7 @@ impl Facts {
         text(o, "reason", self.reason.as_deref());
         let seq_at = o.len();
         text(o, "server", self.server.as_deref());
+        text(o, "session", self.session.as_deref());
         number(o, "status", self.status.map(u64::from));
         if let Some(subject) = &self.subject {
             member(o, "subject", |o| subject.write(o));
@@ -210,6 +212,7 @@ mod tests {
             version: Some("2026-07-28"),
             server: text(),
             method: Some("tools/call"),
+            session: text(),
             target: Some(Target::Resource { uris: vec![odd.into(), "b".into()] }),
             arguments: text(),
             decision: Some("permit"),
@@ -243,7 +246,7 @@ mod tests {
         ] {
             let (line, read) = sealed(&full(odd));
             assert_eq!(line, [serde_json_canonicalizer::to_vec(&read).unwrap(), b"\n".to_vec()].concat());
-            assert_eq!(read.len(), 29, "a new fact belongs into this test: {read:?}");
+            assert_eq!(read.len(), 30, "a new fact belongs into this test: {read:?}");
             assert_eq!(read["path"], "/mcp/ledger", "the query of a URL stays out");
         }
     }

@@ -4,6 +4,7 @@ use super::lane::Lane;
 use super::{One, Question};
 use crate::config::Limits;
 use crate::identity::Caller;
+use crate::revocation::Revocations;
 use crate::route::ServerRoute;
 use policy::PolicySet;
 use protocol::mcp::{Call, ListKind, MessageError, ServerMessage, Version};
@@ -13,6 +14,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 use tokens::Claims;
+use tokio::sync::watch;
 
 /// What keeps a list to the items that the principal may use. It outlives the request's stages: a list may come as a stream.
 pub struct ListFilter {
@@ -21,6 +23,8 @@ pub struct ListFilter {
     asker: Box<Asker>,
     policy: Arc<PolicySet>,
     lane: Arc<Lane>,
+    /// A list may come long after the request.
+    revocations: watch::Receiver<Arc<Revocations>>,
     permit_ttl_max: Duration,
     /// What is left of the time for the decisions of one request.
     time_left: Duration,
@@ -45,6 +49,7 @@ pub fn list_filter(
     policy: &Arc<PolicySet>,
     lane: &Arc<Lane>,
     question: &Question<'_>,
+    revocations: &watch::Sender<Arc<Revocations>>,
     limits: &Limits,
 ) -> Option<ListFilter> {
     if question.call.list.is_none() && question.call.method != SESSION_STREAM {
@@ -64,6 +69,7 @@ pub fn list_filter(
         asker,
         policy: Arc::clone(policy),
         lane: Arc::clone(lane),
+        revocations: revocations.subscribe(),
         permit_ttl_max: limits.permit_ttl_max,
         time_left: limits.decisions_timeout,
     })
@@ -93,9 +99,11 @@ impl ListFilter {
     async fn shown(&mut self, items: Vec<(ListKind, String)>) -> HashSet<(&'static str, String)> {
         let asker = &self.asker;
         let subject = asker.subject.as_ref().map(|(claims, actors)| (claims, actors.as_slice()));
+        let revocations = Arc::clone(&self.revocations.borrow());
         let question = Question::about(
             (&asker.caller, subject, None),
             (&asker.server, &asker.call, asker.ip),
+            &revocations,
             (asker.now, asker.ends),
         );
         let (began, mut pace) = (Instant::now(), self.lane.pace());
@@ -110,6 +118,11 @@ impl ListFilter {
                 ListKind::Resources | ListKind::ResourceTemplates => One::Resource(&key),
                 ListKind::Prompts => One::Prompt(&key),
             };
+            if let One::Tool(tool) = one
+                && revocations.tool(asker.server.name(), tool, asker.now).is_err()
+            {
+                continue;
+            }
             let input = question.input(one, None);
             let asked = question.asked(one, &input, self.permit_ttl_max);
             if self.lane.shows(&self.policy, &asked, asker.caller.id()).await {

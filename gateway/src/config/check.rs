@@ -1,6 +1,8 @@
 //! From the configuration as written to the configuration as run, with every mistake at once.
 
+mod delegation;
 mod identity;
+mod revocations;
 mod sight;
 mod token_service;
 
@@ -99,6 +101,7 @@ impl Checker<'_> {
         self.any_subject(&file);
         let sessions = file.sessions.key_ring.as_deref().map(|path| self.key_ring(path));
         let limits = limits(self.problems, &file.limits);
+        let revocations = self.revocations(&file.revocations, limits.revocations_max);
         Some(Config {
             listen: listen?,
             url: url?.as_str().trim_end_matches('/').to_owned(),
@@ -112,6 +115,7 @@ impl Checker<'_> {
             policy_quick_budget,
             audit_file: self.base.join(&file.audit.file),
             sessions: sessions.flatten(),
+            revocations,
             audit_mode: file.audit.mode,
             admin: admin?,
             traces: traces?,
@@ -137,6 +141,7 @@ impl Checker<'_> {
     fn issuer(&mut self, path: &str, file: &IssuerFile) -> Option<Issuer> {
         let jwks = self.jwks(&format!("{path}.jwks"), &file.jwks);
         let presenter = self.presenter(&format!("{path}.presenter"), &file.presenter);
+        self.chains(path, file);
         let leeway = self.problems.duration(
             &format!("{path}.leeway"),
             file.leeway.as_deref(),
@@ -157,14 +162,17 @@ impl Checker<'_> {
         for (value, id) in &file.map {
             self.spiffe_id(&format!("{path}.map.{value}"), id);
         }
-        match (&file.claim, file.any) {
-            (Some(name), false) => Some(Presenter::Claim { name: name.clone(), map: file.map.clone() }),
-            (None, true) if file.map.is_empty() => Some(Presenter::Any),
+        match (&file.claim, file.audience, file.any) {
+            (Some(name), false, false) => {
+                Some(Presenter::Claim { name: name.clone(), map: file.map.clone() })
+            }
+            (None, true, false) if file.map.is_empty() => Some(Presenter::Audience),
+            (None, false, true) if file.map.is_empty() => Some(Presenter::Any),
             _ => {
                 self.problems.add(
                     path,
-                    "says neither or both of `claim` and `any`",
-                    "write `claim: client_id`, or `any: true` alone",
+                    "says none or several of `claim`, `audience` and `any`",
+                    "write `claim: client_id`, or `audience: true` or `any: true` alone",
                 );
                 None
             }
@@ -350,6 +358,8 @@ fn limits(problems: &mut Problems, file: &LimitsFile) -> Limits {
     let tokens_max = number("tokens_max", file.tokens_max, 10_000, 0..=10_000_000);
     let sessions_per_owner_max =
         number("sessions_per_owner_max", file.sessions_per_owner_max, 1000, 1..=10_000_000);
+    let revocations_max = number("revocations_max", file.revocations_max, 100_000, 1..=10_000_000);
+    let actors_max = number("actors_max", file.actors_max, 4, 1..=8);
     let decisions_cached_max =
         number("decisions_cached_max", file.decisions_cached_max, 65_536, 0..=10_000_000);
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
@@ -379,6 +389,8 @@ fn limits(problems: &mut Problems, file: &LimitsFile) -> Limits {
         credentials_max,
         tokens_max,
         sessions_per_owner_max,
+        revocations_max,
+        actors_max,
         decisions_cached_max,
         slow_decisions_max,
         slow_queue_max,

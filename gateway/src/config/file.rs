@@ -35,6 +35,9 @@ pub struct ConfigFile {
     /// Sessions of the MCP versions before 2026-07-28.
     #[serde(default)]
     pub sessions: SessionsFile,
+    /// What is revoked before its time. Default: nothing.
+    #[serde(default)]
+    pub revocations: RevocationsFile,
     /// Where the gateway says how it is: health, readiness, metrics.
     #[serde(default)]
     pub admin: AdminFile,
@@ -144,6 +147,10 @@ pub struct PresenterFile {
     /// From the claim's value to a SPIFFE ID. A value that isn't in it names nobody. Without a map the value is the SPIFFE ID.
     #[serde(default)]
     pub map: BTreeMap<String, String>,
+    /// `true`: the workload whose SPIFFE ID is the token's one audience. So the token service's credentials for agents are
+    /// presented, with which they call onward.
+    #[serde(default)]
+    pub audience: bool,
     /// `true`: whoever holds a token may present it. Say so only for issuers whose tokens can't be bound.
     #[serde(default)]
     pub any: bool,
@@ -338,6 +345,15 @@ pub struct SessionsFile {
     pub key_ring: Option<PathBuf>,
 }
 
+/// What is revoked before its time: workloads, subjects, tokens, sessions and tools.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RevocationsFile {
+    /// The list, as `sallyport revoke --file` writes it. It is read again when it changes; one with a mistake in it never
+    /// replaces a good one. An empty file revokes nothing.
+    pub file: Option<PathBuf>,
+}
+
 /// The admin listener: plain HTTP without any authentication, for `/healthz`, `/readyz` and `/metrics`.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -418,6 +434,11 @@ pub struct LimitsFile {
     pub tokens_max: Option<u64>,
     /// Sessions that one owner (issuer, subject and workload) has open at once through this replica. Default 1000.
     pub sessions_per_owner_max: Option<u64>,
+    /// Entries of the list of revocations. Default 100000.
+    pub revocations_max: Option<u64>,
+    /// Agents that a token may have come through, one calling the other: the entries of its chain of actors; at most 8.
+    /// Default 4.
+    pub actors_max: Option<u64>,
     /// How long a session may last, as `24h` or shorter. Default `24h`.
     pub session_ttl_max: Option<String>,
     /// Decisions that are kept for repeats of the same question, and answers for lists; 0 keeps none. Default 65536.

@@ -10,6 +10,7 @@ pub use file::{
 };
 pub use problems::{Problem, Problems};
 
+use crate::revocation::Revocations;
 use crate::session::KeyRing;
 use certs::files::Paths;
 use certs::{SpiffeId, TrustDomain};
@@ -50,6 +51,8 @@ pub struct Config {
     pub audit_file: PathBuf,
     /// The file with the keys of session ids, and what was in it.
     pub sessions: Option<(PathBuf, KeyRing)>,
+    /// The file of revocations, and what was in it.
+    pub revocations: Option<(PathBuf, Revocations)>,
     /// What becomes of calls while records can't be written.
     pub audit_mode: AuditMode,
     /// The admin listener; none if it is off.
@@ -153,6 +156,8 @@ pub enum Presenter {
         /// From its value to a SPIFFE ID.
         map: BTreeMap<String, String>,
     },
+    /// The workload that it is for: a credential that was made for an agent, which calls onward with it.
+    Audience,
     /// Whoever holds it.
     Any,
 }
@@ -292,6 +297,8 @@ pub struct Limits {
     pub credentials_max: usize,
     pub tokens_max: usize,
     pub sessions_per_owner_max: usize,
+    pub revocations_max: usize,
+    pub actors_max: usize,
     pub decisions_cached_max: usize,
     pub slow_decisions_max: usize,
     pub slow_queue_max: usize,

@@ -8,7 +8,7 @@ use crate::reply::ResponseBody;
 use bytes::Bytes;
 use hyper::body::{Body, Frame};
 use std::future::poll_fn;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
@@ -91,9 +91,10 @@ impl Pump {
                 Some(Err(_)) => return,
                 Some(Ok(chunk)) => {
                     let bytes = chunk.len();
-                    if sender.send_timeout(Some(chunk), self.write_timeout).await.is_err() {
-                        return; // The caller has gone, or takes nothing.
-                    }
+                    let taken = pin!(sender.send_timeout(Some(chunk), self.write_timeout));
+                    let Ok(Ok(())) = self.body.while_it_may_go_on(taken).await else {
+                        return; // The caller has gone, takes nothing, or may have nothing more.
+                    };
                     bytes
                 }
             };

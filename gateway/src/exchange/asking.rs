@@ -28,12 +28,21 @@ const ASSERTION_TTL: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub(super) struct Asked {
     pub(super) caller: String,
-    pub(super) subject: Option<(Secret, Claims)>,
+    pub(super) subject: Option<Presented>,
     pub(super) audience: String,
     pub(super) scopes: BTreeSet<String>,
     /// SHA-256 of our certificate, base64url.
     pub(super) binding: String,
     pub(super) at: SystemTime,
+}
+
+/// The token that the caller presented.
+#[derive(Debug)]
+pub(super) struct Presented {
+    pub(super) token: Secret,
+    pub(super) claims: Claims,
+    /// Its chain of actors, as far as its issuer is believed in that.
+    pub(super) actors: Vec<String>,
 }
 
 /// How a token service is spoken to.
@@ -66,7 +75,7 @@ impl Manner {
             form.append_pair("grant_type", "client_credentials");
         } else {
             let actor = self.actor_assertion(&asked.caller, asked.at)?;
-            let subject = asked.subject.as_ref().map_or((&actor, JWT), |(token, _)| (token, ACCESS_TOKEN));
+            let subject = asked.subject.as_ref().map_or((&actor, JWT), |s| (&s.token, ACCESS_TOKEN));
             form.append_pair("grant_type", GRANT_TYPE)
                 .append_pair("subject_token", subject.0.expose())
                 .append_pair("subject_token_type", subject.1)
@@ -158,7 +167,11 @@ mod tests {
     fn asked(subject: Option<&str>) -> Asked {
         Asked {
             caller: "spiffe://bank.test/agent/clerk".into(),
-            subject: subject.map(|token| (Secret::new(token), Claims::default())),
+            subject: subject.map(|token| Presented {
+                token: Secret::new(token),
+                claims: Claims::default(),
+                actors: vec![],
+            }),
             audience: "spiffe://bank.test/mcp/ledger".into(),
             scopes: ["b".to_owned(), "a".to_owned()].into(),
             binding: String::new(),

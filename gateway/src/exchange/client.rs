@@ -1,6 +1,6 @@
 //! Asks a token service for credentials (RFC 8693), and checks what comes back before it is used.
 
-use super::asking::{Asked, Manner};
+use super::asking::{Asked, Manner, Presented};
 use super::breaker::Breaker;
 use super::cache::{Cache, Found, Key, Outcome};
 use super::issued::{Issued, Issuer};
@@ -134,7 +134,11 @@ impl Client {
 fn asked(grant: &Grant<'_>, now: SystemTime) -> Asked {
     Asked {
         caller: grant.question.caller.spiffe_id().to_owned(),
-        subject: grant.question.subject.map(|s| (s.token().clone(), s.claims().clone())),
+        subject: grant.question.subject.map(|s| Presented {
+            token: s.token().clone(),
+            claims: s.claims().clone(),
+            actors: s.actors().to_vec(),
+        }),
         audience: grant.audience().to_owned(),
         scopes: grant.scopes().owned(),
         binding: URL_SAFE_NO_PAD.encode(grant.identity.svid.peer().thumbprint),

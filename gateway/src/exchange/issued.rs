@@ -3,6 +3,7 @@
 use super::asking::{ACCESS_TOKEN, Asked, JWT};
 use super::{Credential, ExchangeError};
 use crate::config::ActorMode;
+use crate::delegation;
 use crate::jwks::KeyStore;
 use serde::Deserialize;
 use std::time::{Duration, UNIX_EPOCH};
@@ -60,11 +61,13 @@ impl Issuer {
         if claims.aud != [asked.audience.as_str()] {
             return Err(tokens::TokenError::Audience.into()); // One audience: a second one could use it too.
         }
-        if claims.scopes.is_empty() || !claims.scopes.is_subset(&asked.scopes) {
+        let subject = asked.subject.as_ref().map(|subject| &subject.claims);
+        let wider = subject.is_some_and(|token| !delegation::narrowed(&claims, &asked.caller, token));
+        if claims.scopes.is_empty() || !claims.scopes.is_subset(&asked.scopes) || wider {
             return Err(ExchangeError::Scopes);
         }
         let named = claims.actors.first() == Some(&asked.caller);
-        if !self.parties(&claims, asked, named, own) {
+        if !self.parties(&claims, asked, own) {
             return Err(ExchangeError::Parties);
         }
         if claims.x5t_s256.as_ref().is_some_and(|print| *print != asked.binding) {
@@ -99,10 +102,11 @@ impl Issuer {
     }
 
     /// Whether it is about whom it was asked for, and by whose hands. Where `act` need not be there, a wrong one is still wrong.
-    fn parties(&self, claims: &Claims, asked: &Asked, named: bool, own: bool) -> bool {
+    fn parties(&self, claims: &Claims, asked: &Asked, own: bool) -> bool {
         let unnamed = self.actor == ActorMode::Recorded && claims.actors.is_empty();
         match &asked.subject {
-            Some((_, subject)) => claims.sub == subject.sub && (named || unnamed),
+            Some(token) if unnamed => claims.sub == token.claims.sub,
+            Some(token) => delegation::carried_on(claims, &asked.caller, &token.claims, &token.actors),
             None if own => claims.actors.is_empty() && self.is_ours(claims),
             None => claims.sub == asked.caller,
         }

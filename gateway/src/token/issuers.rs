@@ -4,7 +4,7 @@
 //! only that the signature held under the keys of that moment: once an issuer's keys are others, it is checked again.
 
 use super::TokenError;
-use crate::config::Issuer;
+use crate::config::{Issuer, Presenter};
 use crate::digest::{self, Digest};
 use crate::jwks::{JwksError, KeyStore};
 use std::collections::HashMap;
@@ -114,9 +114,11 @@ impl Issuers {
         without.map(|(issuer, _)| issuer.issuer.as_str())
     }
 
-    /// Their names, for the protected resource's metadata.
+    /// The names of those that a client may get a token from, for the protected resource's metadata. A credential for an agent
+    /// is given to it, not asked for.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.issuers.iter().map(|(issuer, _)| issuer.issuer.as_str())
+        let asked = |(issuer, _): &&(Arc<Issuer>, KeyStore)| !matches!(issuer.presenter, Presenter::Audience);
+        self.issuers.iter().filter(asked).map(|(issuer, _)| issuer.issuer.as_str())
     }
 }
 
@@ -136,7 +138,7 @@ async fn verify(token: &Secret, store: &KeyStore) -> Result<(Authentic, Arc<Keys
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test ends by panicking")]
     use super::*;
-    use crate::config::{Jwks, Presenter};
+    use crate::config::Jwks;
     use certs::development::Domain;
     use certs::files::FileSource;
     use certs::{Clock, SharedSource};

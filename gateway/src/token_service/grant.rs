@@ -8,6 +8,7 @@ use certs::Peer;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, SystemTime};
+use tokens::verify::claimed_issuer;
 use tokens::{Claims, Expect, SigningError};
 
 /// Why nothing is issued: the codes of RFC 6749 §5.2 and RFC 8693 §2.2.2.
@@ -99,6 +100,9 @@ impl TokenService {
     }
 
     fn subject(&self, token: &str, actor: &str, now: SystemTime) -> Result<Claims, GrantError> {
+        if claimed_issuer(token).as_deref() == Some(&self.issuer) {
+            return self.handed_on(token, actor, now);
+        }
         let expect = Expect {
             issuer: self.users_issuer.clone(),
             audiences: self.settings.resources.iter().cloned().collect(),
@@ -110,9 +114,23 @@ impl TokenService {
         if claims.client_id.as_deref() == Some(actor) { Ok(claims) } else { Err(GrantError::Presenter) }
     }
 
-    /// What a subject's scopes open; without a subject, what is the workload's own.
+    /// A credential that was made here for the actor, which calls onward with it.
+    fn handed_on(&self, token: &str, actor: &str, now: SystemTime) -> Result<Claims, GrantError> {
+        let expect = Expect {
+            issuer: self.issuer.clone(),
+            audiences: vec![actor.to_owned()],
+            types: vec![ACCESS_TOKEN_TYPE.into()],
+            leeway: LEEWAY,
+        };
+        let claims = tokens::verify(token, &self.credential_keys, &expect, now)
+            .map_err(|e| GrantError::Token("subject", e))?;
+        if claims.x5t_s256.is_none() { Ok(claims) } else { Err(GrantError::Presenter) } // Bound: a server's, to keep.
+    }
+
+    /// What a subject's scopes open; a credential opens what it says and no more. Without a subject, what is the workload's own.
     fn opened(&self, subject: Option<&Claims>, actor: &str) -> BTreeSet<String> {
         match subject {
+            Some(claims) if claims.iss == self.issuer => claims.scopes.clone(),
             Some(claims) => {
                 claims.scopes.iter().filter_map(|s| self.settings.grants.get(s)).flatten().cloned().collect()
             }
@@ -138,11 +156,13 @@ impl TokenService {
             "aud": audience,
             "client_id": client.id.to_string(),
             "scope": scope,
-            "cnf": { "x5t#S256": URL_SAFE_NO_PAD.encode(client.thumbprint) },
             "iat": at,
             "exp": ends,
             "jti": tokens::sign::token_id()?,
         }));
+        if !self.settings.agents.contains(audience) {
+            claims.insert("cnf".into(), json!({ "x5t#S256": URL_SAFE_NO_PAD.encode(client.thumbprint) }));
+        }
         if let Some(subject) = subject {
             let mut act = json!({ "sub": actor });
             if let Some(earlier) = subject.all.get("act") {
@@ -183,3 +203,6 @@ impl Form {
         if self.get(name)? == value { Ok(()) } else { Err(GrantError::Unsupported(name)) }
     }
 }
+
+#[cfg(test)]
+mod tests;

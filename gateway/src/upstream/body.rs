@@ -3,14 +3,19 @@
 use super::UpstreamError;
 use super::filter::EventFilter;
 use super::pool::Lease;
+use crate::revocation::Hold;
 use bytes::Bytes;
 use hyper::body::Incoming;
 use protocol::mcp::Watch;
+use std::pin::pin;
 use tokio::time::Instant;
 
 /// Chunks on their way to the caller. Dropped before its end, it closes the upstream's connection.
 #[derive(Debug)]
-pub struct AnswerBody(Source);
+pub struct AnswerBody {
+    source: Source,
+    hold: Option<Hold>,
+}
 
 #[derive(Debug)]
 enum Source {
@@ -29,34 +34,43 @@ pub(super) struct Streaming {
 }
 
 impl AnswerBody {
+    fn of(source: Source) -> Self {
+        Self { source, hold: None }
+    }
+
+    /// The same body, which ends once anything that it rests on is revoked.
+    pub(super) fn held(self, hold: Hold) -> Self {
+        Self { hold: Some(hold), ..self }
+    }
+
     /// A body that is already here.
     pub fn whole(body: Bytes) -> Self {
-        Self(Source::Whole(Some(body)))
+        Self::of(Source::Whole(Some(body)))
     }
 
     pub(super) fn upstream(incoming: Incoming, lease: Lease, deadline: Instant) -> Self {
-        Self(Source::Upstream(Streaming { incoming, lease: Some(lease), deadline }))
+        Self::of(Source::Upstream(Streaming { incoming, lease: Some(lease), deadline }))
     }
 
     /// The same body with its events judged on the way.
     pub(super) fn filtered(self, filter: EventFilter) -> Self {
-        match self.0 {
-            Source::Upstream(streaming) => Self(Source::Events(streaming, filter)),
-            other => Self(other),
+        match self.source {
+            Source::Upstream(streaming) => Self::of(Source::Events(streaming, filter)),
+            other => Self::of(other),
         }
     }
 
     /// The same body behind a beginning that was watched already, and the rest under watch.
     pub(super) fn watched(self, beginning: Bytes, watch: Watch) -> Self {
-        match self.0 {
-            Source::Upstream(streaming) => Self(Source::Watched(beginning, streaming, watch)),
-            other => Self(other),
+        match self.source {
+            Source::Upstream(streaming) => Self::of(Source::Watched(beginning, streaming, watch)),
+            other => Self::of(other),
         }
     }
 
     /// Whether the server asked for what it may not in the chunks since the last time that this was called.
     pub fn take_unasked(&mut self) -> bool {
-        match &mut self.0 {
+        match &mut self.source {
             Source::Events(_, filter) => filter.take_unasked(),
             Source::Whole(_) | Source::Upstream(_) | Source::Watched(..) => false,
         }
@@ -65,13 +79,34 @@ impl AnswerBody {
     /// The next chunk; `None` at the end.
     ///
     /// # Errors
-    /// [`UpstreamError`] if the upstream broke off, or the permit has ended.
+    /// [`UpstreamError`] if the upstream broke off, or the permit has ended or was revoked.
     pub async fn next(&mut self) -> Option<Result<Bytes, UpstreamError>> {
-        match &mut self.0 {
-            Source::Whole(body) => body.take().filter(|b| !b.is_empty()).map(Ok),
-            Source::Upstream(streaming) => streaming.next().await,
-            Source::Watched(beginning, ..) if !beginning.is_empty() => Some(Ok(std::mem::take(beginning))),
-            Source::Watched(_, streaming, watch) => {
+        let next = pin!(self.source.next()); // In one place, and not in each future that it is handed to.
+        match &mut self.hold {
+            None => next.await,
+            Some(hold) => hold.unless_revoked(next).await.unwrap_or_else(|revoked| Some(Err(revoked.into()))),
+        }
+    }
+
+    /// Waits for something, but no longer than until what the body rests on is revoked.
+    ///
+    /// # Errors
+    /// [`UpstreamError::Revoked`].
+    pub async fn unless_revoked<T>(&mut self, awaited: impl Future<Output = T>) -> Result<T, UpstreamError> {
+        match &mut self.hold {
+            None => Ok(awaited.await),
+            Some(hold) => Ok(hold.unless_revoked(awaited).await?),
+        }
+    }
+}
+
+impl Source {
+    async fn next(&mut self) -> Option<Result<Bytes, UpstreamError>> {
+        match self {
+            Self::Whole(body) => body.take().filter(|b| !b.is_empty()).map(Ok),
+            Self::Upstream(streaming) => streaming.next().await,
+            Self::Watched(beginning, ..) if !beginning.is_empty() => Some(Ok(std::mem::take(beginning))),
+            Self::Watched(_, streaming, watch) => {
                 let next = streaming.next().await;
                 let judged = match &next {
                     Some(Ok(chunk)) => watch.push(chunk),
@@ -84,7 +119,7 @@ impl AnswerBody {
                     Ok(()) => next,
                 }
             }
-            Source::Events(streaming, filter) => loop {
+            Self::Events(streaming, filter) => loop {
                 let passed = match streaming.next().await {
                     Some(Ok(chunk)) => filter.pass(&chunk).await,
                     Some(Err(error)) => return Some(Err(error)),
