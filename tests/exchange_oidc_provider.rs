@@ -39,6 +39,11 @@ fn started(world: &World) -> Option<Service> {
 
 /// A gateway that knows the service, with more lines for it.
 fn gateway(world: &World, service: &Service, options: &str) -> Process {
+    gateway_that_expects(world, service, &format!("{{spiffe_id: \"spiffe://{DOMAIN}/{WORKLOAD}\"}}"), options)
+}
+
+/// The same, where the token endpoint proves itself in a way of its own.
+fn gateway_that_expects(world: &World, service: &Service, proof: &str, options: &str) -> Process {
     let origin = &service.origin;
     let server = format!("server: {{spiffe_id: \"spiffe://{DOMAIN}/{WORKLOAD}\"}}");
     let jwks = format!("jwks: {{url: \"{origin}/jwks\", {server}}}");
@@ -52,7 +57,7 @@ fn gateway(world: &World, service: &Service, options: &str) -> Process {
     let token_service = format!(
         "  issuer: {origin}
   token_endpoint: {origin}/token
-  {server}
+  server: {proof}
   {jwks}
   actor_key: actor.key
   target: resource
@@ -150,6 +155,28 @@ async fn exchange_oidc_provider_gives_the_gateway_a_credential_of_its_own_for_a_
     let records = records(gateway, &[json!(null), json!("credential_not_accepted")]);
     assert_eq!(records[0]["credential"]["actor"], "recorded");
     assert_eq!(records[0]["caller"], format!("spiffe://{DOMAIN}/agent/robot"));
+}
+
+#[tokio::test]
+async fn exchange_oidc_provider_sees_our_svid_though_it_proves_itself_by_its_host_name() {
+    let world = world().await;
+    let Some(service) = started(&world) else { return };
+    let token = token(&world, &service, "alice").await;
+    for (client, reason) in [
+        ("{id: gateway-svid}", None),
+        ("{id: gateway-svid, key_file: client.key}", Some("credential_refused")),
+    ] {
+        let options = format!("  client: {client}");
+        let gateway = gateway_that_expects(&world, &service, "{ca_file: gateway/bundle.pem}", &options);
+        let clerk = world.agent("agent/clerk").to(&gateway.url).with_token(&token);
+        let reply = clerk.post_entry(1).await;
+        match reason {
+            None => assert_eq!(reply.result(), "posted"),
+            Some(reason) => assert_eq!(reply.refused_because(), reason),
+        }
+        records(gateway, &[json!(reason)]);
+    }
+    assert_eq!(world.ledger.received().len(), 1);
 }
 
 /// The records of a gateway's requests, once it has ended: their reasons are these.
