@@ -10,7 +10,6 @@ use crate::jwks::{JwksError, KeyStore};
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-use tokens::verify::claimed_issuer;
 use tokens::{Authentic, Keys, Secret};
 
 /// The issuers of a snapshot.
@@ -70,7 +69,7 @@ impl Issuers {
     }
 
     fn of(&self, token: &Secret) -> Option<(usize, &Arc<Issuer>, &KeyStore)> {
-        let claimed = claimed_issuer(token.expose())?;
+        let claimed = tokens::claimed(token.expose())?.iss?;
         let position = self.issuers.iter().position(|(issuer, _)| issuer.issuer == claimed)?;
         self.issuers.get(position).map(|(issuer, keys)| (position, issuer, keys))
     }
