@@ -4,6 +4,7 @@
 mod arguments; //    what an agent may do depends on what it says
 mod handshake; //    who gets past the first door, and for how long
 mod tokens; //       on whose behalf, and proven how
+mod issuers; //      whose tokens count, where their keys are, and what they say
 mod decoding; //     what is refused before anybody is asked
 mod methods; //      every method of every version, and the package that is asked
 mod decisions; //    policy that errs, loops, is missing or is changed

@@ -285,9 +285,11 @@ fn scopes(needed: &[String]) -> Told {
 fn token(error: &TokenError) -> Told {
     let challenge = match error {
         TokenError::Missing | TokenError::Header => "", // RFC 6750 §3.1: no error code where there was no bearer token.
-        TokenError::UnknownIssuer | TokenError::Invalid(_) | TokenError::Bound | TokenError::Presenter => {
-            ", error=\"invalid_token\""
-        }
+        TokenError::UnknownIssuer
+        | TokenError::Invalid(_)
+        | TokenError::Algorithm { .. }
+        | TokenError::Bound
+        | TokenError::Presenter => ", error=\"invalid_token\"",
         TokenError::Keys(_) => {
             return Told::new(StatusCode::SERVICE_UNAVAILABLE, UNAVAILABLE, "issuer_unavailable");
         }

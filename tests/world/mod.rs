@@ -13,10 +13,12 @@ pub mod server;
 pub mod components;
 pub mod process;
 pub mod frames;
+pub mod idp;
 pub mod remote_s3;
 pub mod watchers;
 
 pub use agent::Agent;
+pub use idp::Idp;
 pub use reply::Reply;
 pub use server::{Answer, McpServer, Received};
 
@@ -48,6 +50,12 @@ pub struct Plan {
     /// What stands behind the folder in `policy`, as `, budget: 1s`.
     pub policy_options: &'static str,
     pub presenters: &'static str,
+    /// Accepted `typ` of the usual issuer's tokens.
+    pub types: &'static str,
+    /// Leaves out where the usual issuer's keys are.
+    pub discovery: bool,
+    /// What else is said of the usual issuer, as `claims: {tenant: tid}`.
+    pub issuer_options: &'static str,
     pub telemetry: String,
     pub admin: &'static str,
     pub more_issuers: &'static str,
@@ -66,6 +74,9 @@ impl Default for Plan {
             limits: "{}",
             policy_options: "",
             presenters: "",
+            types: "at+jwt",
+            discovery: false,
+            issuer_options: "",
             telemetry: "{}".into(),
             admin: "{listen: \"127.0.0.1:0\"}",
             more_issuers: "",
@@ -311,6 +322,9 @@ fn config(plan: &Plan, url: &str, origin: &str, ledger: SocketAddr, s3: Option<S
     let (subject, limits, presenters, audit, more_issuers) =
         (plan.subject, plan.limits, plan.presenters, plan.audit, plan.more_issuers);
     let server_requests = plan.server_requests;
+    let (types, issuer_options) = (plan.types, plan.issuer_options);
+    let users_jwks =
+        if plan.discovery { String::new() } else { format!("url: \"{origin}/oauth/users/jwks\", ") };
     let (admin, telemetry) = (plan.admin, &plan.telemetry);
     let policy_options = plan.policy_options;
     format!(
@@ -319,10 +333,11 @@ url: {url}
 identity: {{certificate: gateway/cert.pem, private_key: gateway/key.pem, trust_bundle: gateway/bundle.pem}}
 issuers:
   - issuer: {origin}/oauth/users
-    types: [at+jwt]
+    types: [{types}]
     leeway: 0s
     presenter: {{claim: client_id, map: {{{presenters}}}}}
-    jwks: {{url: \"{origin}/oauth/users/jwks\", refresh: 1s, server: {{spiffe_id: \"spiffe://{DOMAIN}/token-service\"}}}}
+    {issuer_options}
+    jwks: {{{users_jwks}refresh: 1s, server: {{spiffe_id: \"spiffe://{DOMAIN}/token-service\"}}}}
 {more_issuers}
 token_service:
   issuer: {origin}/oauth

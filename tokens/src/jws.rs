@@ -14,6 +14,10 @@ use serde_json::{Map, Value};
 /// How deep header and claims may be nested; an `act` chain of [`ACTORS_MAX`](crate::claims::ACTORS_MAX) has as many levels.
 const DEPTH_MAX: usize = 32;
 
+/// The algorithms that are accepted at all, by their names in `alg` (RFC 7518 §3.1, RFC 8037 §3.1).
+pub const ALGORITHMS: [&str; 9] =
+    ["ES256", "ES384", "EdDSA", "PS256", "PS384", "PS512", "RS256", "RS384", "RS512"];
+
 /// A payload whose signature held.
 #[derive(Clone, Debug)]
 pub struct Signed {

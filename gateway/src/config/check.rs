@@ -1,12 +1,13 @@
 //! From the configuration as written to the configuration as run, with every mistake at once.
 
+mod issuers;
 mod sight;
 
 use super::file::{
-    ConfigFile, HttpsFile, IdentityFile, IssuerFile, JwksFile, LimitsFile, PresenterFile, ServerFile,
-    ServerRequestFile, SubjectFile, TokenServiceFile,
+    ConfigFile, HttpsFile, IdentityFile, JwksFile, LimitsFile, ServerFile, ServerRequestFile, SubjectFile,
+    TokenServiceFile,
 };
-use super::{Config, HttpsServer, Issuer, Jwks, Limits, Presenter, Problem, Problems, Server, TokenService};
+use super::{Config, HttpsServer, Jwks, Limits, Problem, Problems, Server, TokenService};
 use crate::session::KeyRing;
 use certs::SpiffeId;
 use certs::files::Paths;
@@ -66,12 +67,7 @@ impl Checker<'_> {
         let listen = self.problems.parse("listen", &file.listen, "write address and port, as 127.0.0.1:8443");
         let url = self.https("url", &file.url);
         let identity = self.identity(&file.identity);
-        let issuers = file
-            .issuers
-            .iter()
-            .enumerate()
-            .map(|(i, f)| self.issuer(&format!("issuers.{i}"), f))
-            .collect::<Vec<_>>();
+        let issuers = self.issuers(&file.issuers);
         let token_service = self.token_service(&file.token_service);
         let servers = file
             .servers
@@ -101,7 +97,7 @@ impl Checker<'_> {
             listen: listen?,
             url: url?.as_str().trim_end_matches('/').to_owned(),
             identity,
-            issuers: issuers.into_iter().collect::<Option<_>>()?,
+            issuers: issuers?,
             token_service: token_service?,
             servers: servers.into_iter().collect::<Option<_>>()?,
             policy_dir,
@@ -140,50 +136,8 @@ impl Checker<'_> {
         }
     }
 
-    fn issuer(&mut self, path: &str, file: &IssuerFile) -> Option<Issuer> {
-        let jwks = self.jwks(&format!("{path}.jwks"), &file.jwks);
-        let presenter = self.presenter(&format!("{path}.presenter"), &file.presenter);
-        let leeway = self.problems.duration(
-            &format!("{path}.leeway"),
-            file.leeway.as_deref(),
-            Duration::from_secs(30),
-            Duration::ZERO..=Duration::from_secs(300),
-        );
-        Some(Issuer {
-            issuer: file.issuer.clone(),
-            jwks: jwks?,
-            types: file.types.clone(),
-            presenter: presenter?,
-            delegates: file.delegates,
-            leeway,
-        })
-    }
-
-    fn presenter(&mut self, path: &str, file: &PresenterFile) -> Option<Presenter> {
-        for (value, id) in &file.map {
-            self.spiffe_id(&format!("{path}.map.{value}"), id);
-        }
-        match (&file.claim, file.any) {
-            (Some(name), false) => Some(Presenter::Claim { name: name.clone(), map: file.map.clone() }),
-            (None, true) if file.map.is_empty() => Some(Presenter::Any),
-            _ => {
-                self.problems.add(
-                    path,
-                    "says neither or both of `claim` and `any`",
-                    "write `claim: client_id`, or `any: true` alone",
-                );
-                None
-            }
-        }
-    }
-
     fn jwks(&mut self, path: &str, file: &JwksFile) -> Option<Jwks> {
-        let refresh = self.problems.duration(
-            &format!("{path}.refresh"),
-            file.refresh.as_deref(),
-            Duration::from_secs(10),
-            Duration::from_secs(1)..=Duration::from_secs(3600),
-        );
+        let refresh = self.refresh(path, file);
         match (&file.file, &file.url) {
             (Some(file), None) => {
                 Some(Jwks::File { path: self.existing(&format!("{path}.file"), file), refresh })
@@ -197,6 +151,15 @@ impl Checker<'_> {
                 None
             }
         }
+    }
+
+    fn refresh(&mut self, path: &str, file: &JwksFile) -> Duration {
+        self.problems.duration(
+            &format!("{path}.refresh"),
+            file.refresh.as_deref(),
+            Duration::from_secs(10),
+            Duration::from_secs(1)..=Duration::from_secs(3600),
+        )
     }
 
     fn https_server(&mut self, path: &str, file: &HttpsFile) -> Option<HttpsServer> {

@@ -7,6 +7,7 @@ use super::TokenError;
 use crate::config::Issuer;
 use crate::digest::{self, Digest};
 use crate::jwks::{JwksError, KeyStore};
+use certs::SpiffeId;
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -62,16 +63,27 @@ impl Issuers {
             return Ok(Found { token: known.token, issuer: Arc::clone(issuer), digest: key });
         }
         let (position, issuer, store) = self.of(token).ok_or(TokenError::UnknownIssuer)?;
-        let (authentic, keys) = Box::pin(verify(token, store)).await?; // Boxed: seldom, and large.
+        let (authentic, keys) = Box::pin(verify(token, issuer, store)).await?; // Boxed: seldom, and large.
         let authentic = Arc::new(authentic);
         self.remember(key, Verified { token: Arc::clone(&authentic), issuer: position, keys }, now);
         Ok(Found { token: authentic, issuer: Arc::clone(issuer), digest: key })
     }
 
     fn of(&self, token: &Secret) -> Option<(usize, &Arc<Issuer>, &KeyStore)> {
-        let claimed = tokens::claimed(token.expose())?.iss?;
-        let position = self.issuers.iter().position(|(issuer, _)| issuer.issuer == claimed)?;
+        let claimed = tokens::claimed(token.expose())?;
+        let named = claimed.iss.and_then(|iss| {
+            self.issuers.iter().position(|(issuer, _)| issuer.jwt_svids_of.is_none() && issuer.issuer == iss)
+        });
+        let position = named.or_else(|| self.of_workload(&claimed.sub?))?;
         self.issuers.get(position).map(|(issuer, keys)| (position, issuer, keys))
+    }
+
+    /// Whose JWT-SVIDs are about this workload: those of its own trust domain and no other's (JWT-SVID §3.1).
+    fn of_workload(&self, sub: &str) -> Option<usize> {
+        let id = SpiffeId::new(sub).ok().filter(|id| !id.path().is_empty())?;
+        self.issuers.iter().position(|(issuer, _)| {
+            issuer.jwt_svids_of.as_ref().is_some_and(|domain| domain.as_str() == id.trust_domain_name())
+        })
     }
 
     fn remember(&self, key: Digest, verified: Verified, now: SystemTime) {
@@ -115,20 +127,28 @@ impl Issuers {
 
     /// Their names, for the protected resource's metadata.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.issuers.iter().map(|(issuer, _)| issuer.issuer.as_str())
+        let named = self.issuers.iter().filter(|(issuer, _)| issuer.jwt_svids_of.is_none());
+        named.map(|(issuer, _)| issuer.issuer.as_str()) // A trust domain is no authorization server.
     }
 }
 
 /// A key that isn't known may be a new one: the keys are fetched once more before the token is refused.
-async fn verify(token: &Secret, store: &KeyStore) -> Result<(Authentic, Arc<Keys>), TokenError> {
-    let keys = store.current().await?;
-    match tokens::authentic(token.expose(), &keys) {
-        Err(tokens::TokenError::UnknownKey { .. }) => {
-            let keys = store.refreshed().await?;
-            Ok((tokens::authentic(token.expose(), &keys)?, keys))
-        }
-        verdict => Ok((verdict?, keys)),
+async fn verify(
+    token: &Secret,
+    issuer: &Issuer,
+    store: &KeyStore,
+) -> Result<(Authentic, Arc<Keys>), TokenError> {
+    let read = |keys: &Keys| match issuer.jwt_svids_of {
+        None => tokens::authentic(token.expose(), keys),
+        Some(_) => tokens::authentic_svid(token.expose(), keys, &issuer.issuer),
+    };
+    let mut keys = store.current().await?;
+    let mut verdict = read(&keys);
+    if matches!(verdict, Err(tokens::TokenError::UnknownKey { .. })) {
+        keys = store.refreshed().await?;
+        verdict = read(&keys);
     }
+    Ok((verdict?.mapped(&issuer.mapping)?, keys))
 }
 
 #[cfg(test)]
@@ -152,8 +172,12 @@ mod tests {
         let keys = KeyStore::new(&jwks, &source, &clock).unwrap();
         let issuer = Issuer {
             issuer: "https://idp.test".into(),
+            jwt_svids_of: None,
             jwks,
             types: vec![],
+            algorithms: vec![],
+            audiences: vec![],
+            mapping: tokens::Mapping::default(),
             presenter: Presenter::Any,
             delegates: false,
             leeway: Duration::ZERO,
