@@ -7,6 +7,7 @@ mod workload_api; // an identity that an agent gives, renews and takes away
 mod spire; //        the same from a real SPIRE
 mod federation; //   callers of other trust domains
 mod tokens; //       on whose behalf, and proven how
+mod issuers; //      whose tokens count, where their keys are, and what they say
 mod decoding; //     what is refused before anybody is asked
 mod methods; //      every method of every version, and the package that is asked
 mod decisions; //    policy that errs, loops, is missing or is changed

@@ -5,12 +5,12 @@ use crate::call::Tool;
 use crate::report::median;
 use bytes::Bytes;
 use certs::development::paths_in;
-use certs::files::FileSource;
-use certs::{Clock, Identity, SharedSource};
+use certs::{Clock, Identity};
 use gateway::audit::{Audit, Outcome};
 use gateway::authorize::{Lane, Question};
 use gateway::config::{self, Limits};
 use gateway::exchange::Grant;
+use gateway::federation;
 use gateway::jwks::KeyStore;
 use gateway::listener::Handshake;
 use gateway::metrics::Metrics;
@@ -55,7 +55,7 @@ struct Parts {
 
 /// The time of each stage, in µs.
 pub(crate) async fn run(world: &World, config: &str) -> Vec<(&'static str, f64)> {
-    let parts = parts(&world.path(config));
+    let parts = parts(&world.path(config)).await;
     let token = world.token("agent/demo");
     let arrivals: Vec<Arrival> =
         (0..ALL).map(|n| arrival(world, Tool::GetObject { keys: u64::MAX }, n, &token)).collect();
@@ -145,10 +145,10 @@ impl Took {
     }
 }
 
-fn parts(config: &Path) -> Parts {
+async fn parts(config: &Path) -> Parts {
     let config = config::load(config).unwrap_or_else(|problems| panic!("{problems:?}"));
     let clock = Clock::system();
-    let source: SharedSource = FileSource::open(config.identity).unwrap();
+    let source = federation::identity(&config.identity, &config.trust_domains, &clock).await.unwrap();
     let keys = |issuer: &config::Issuer| KeyStore::new(&issuer.jwks, &source, &clock).unwrap();
     let issuers = config.issuers.into_iter().map(|issuer| (issuer.clone(), keys(&issuer))).collect();
     let budget = Budget { evaluation: config.policy_budget };

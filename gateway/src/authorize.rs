@@ -152,6 +152,8 @@ impl<'a> Question<'a> {
                 iss: &claims.iss,
                 sub: &claims.sub,
                 scopes: &self.scopes,
+                groups: &claims.groups,
+                tenant: claims.tenant.as_deref(),
                 claims: &claims.all,
             }),
             actors: self.says.map_or(&[], |(_, actors)| actors),

@@ -1,10 +1,13 @@
 //! An issuer's keys: read from a file or fetched, kept, and read again when one is missing.
 //! One fetch at a time, and no more than one in `refresh`, so that tokens with made-up key names cost the issuer nothing.
 
+pub mod discovery;
+
 use crate::config::Jwks;
 use crate::https::{Https, HttpsError};
 use arc_swap::ArcSwapOption;
 use certs::SharedSource;
+use discovery::DiscoveryError;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -35,6 +38,7 @@ struct Read {
 enum Origin {
     File(PathBuf),
     Url(Url, Https),
+    Issuer(String, Https),
 }
 
 /// Why there are no keys.
@@ -52,6 +56,9 @@ pub enum JwksError {
     /// The server didn't give them.
     #[error("the JWK set could not be fetched")]
     Fetch(#[from] HttpsError),
+    /// The issuer's metadata didn't lead to them.
+    #[error("the JWK set could not be found")]
+    Discovery(#[from] DiscoveryError),
     /// They are no keys.
     #[error("the JWK set can't be used")]
     Keys(#[from] KeysError),
@@ -62,7 +69,7 @@ pub enum JwksError {
 
 /// The longest JWK set that is read.
 const JWKS_BYTES_MAX: usize = 256 * 1024;
-/// How long fetching one may take.
+/// How long fetching one may take, and each document that leads to it.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
 /// Keys are read again after this long, so that one which the issuer withdrew is forgotten.
 const KEYS_AGE_MAX: Duration = Duration::from_secs(600);
@@ -79,6 +86,9 @@ impl KeyStore {
             Jwks::File { path, refresh } => (Origin::File(path.clone()), *refresh),
             Jwks::Url { url, server, refresh } => {
                 (Origin::Url(url.clone(), Https::new(server, source, clock)?), *refresh)
+            }
+            Jwks::Discovered { issuer, server, refresh } => {
+                (Origin::Issuer(issuer.clone(), Https::new(server, source, clock)?), *refresh)
             }
         };
         Ok(Self(Arc::new(Inner {
@@ -141,6 +151,10 @@ impl Inner {
                 .await
                 .map_err(|source| JwksError::Read { path: path.display().to_string(), source }),
             Origin::Url(url, https) => Ok(https.get(url, FETCH_TIMEOUT, JWKS_BYTES_MAX).await?),
+            Origin::Issuer(issuer, https) => {
+                let url = discovery::jwks_uri(issuer, https, FETCH_TIMEOUT).await?;
+                Ok(https.get(&url, FETCH_TIMEOUT, JWKS_BYTES_MAX).await?)
+            }
         }
     }
 }

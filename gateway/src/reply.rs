@@ -293,6 +293,7 @@ fn token(error: &TokenError) -> Told {
         TokenError::Missing | TokenError::Header => "", // RFC 6750 §3.1: no error code where there was no bearer token.
         TokenError::UnknownIssuer
         | TokenError::Invalid(_)
+        | TokenError::Algorithm { .. }
         | TokenError::Bound
         | TokenError::Presenter
         | TokenError::Chain(_)

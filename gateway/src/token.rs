@@ -7,7 +7,7 @@ pub mod issuers;
 
 pub use issuers::Issuers;
 
-use crate::config::Presenter;
+use crate::config::{Issuer, Presenter};
 use crate::delegation::ChainError;
 use crate::digest::Digest;
 use crate::identity::Caller;
@@ -48,6 +48,12 @@ pub enum TokenError {
     /// It doesn't verify.
     #[error("the token does not verify")]
     Invalid(#[from] tokens::TokenError),
+    /// Its issuer signs otherwise.
+    #[error("the token is signed with {found}, which is not accepted from its issuer")]
+    Algorithm {
+        /// Its `alg`.
+        found: String,
+    },
     /// It is bound to another certificate than the caller's (RFC 8705 §3).
     #[error("the token is bound to another certificate")]
     Bound,
@@ -80,16 +86,31 @@ pub async fn subject(
     let issuer = &found.issuer;
     let expect = Expect {
         issuer: issuer.issuer.clone(),
-        audiences: server.token_audiences(caller),
+        audiences: audiences(server, issuer, caller),
         types: issuer.types.clone(),
         leeway: issuer.leeway,
     };
+    let algorithm = found.token.algorithm();
+    if !issuer.algorithms.is_empty() && !issuer.algorithms.iter().any(|accepted| accepted == algorithm) {
+        return Err(TokenError::Algorithm { found: algorithm.to_owned() });
+    }
     found.token.judge(&expect, now)?;
     let claims = found.token.claims();
     presented_by(claims, &issuer.presenter, caller)?;
     let ends = UNIX_EPOCH + Duration::from_secs(claims.exp) + issuer.leeway;
     let delegates = issuer.delegates;
     Ok(Some(SubjectToken { token, digest: found.digest, authentic: found.token, delegates, ends }))
+}
+
+/// Whom a token may be for. One for the caller itself is a credential that was made for it, by who makes those; from anybody
+/// else it is what somebody sent to the caller to say who they are, and not to be passed on.
+fn audiences(server: &ServerRoute, issuer: &Issuer, caller: &Caller) -> Vec<String> {
+    let mut all = server.token_audiences(caller);
+    if issuer.jwt_svids_of.is_some() || !matches!(issuer.presenter, Presenter::Audience) {
+        all.retain(|audience| audience != caller.spiffe_id());
+    }
+    all.extend_from_slice(&issuer.audiences);
+    all
 }
 
 fn bearer(headers: &HeaderMap) -> Result<Option<Secret>, TokenError> {

@@ -109,6 +109,8 @@ fn main() {
                 iss: "https://idp.example",
                 sub: "alice",
                 scopes: &["s3:read"],
+                groups: &[],
+                tenant: None,
                 claims: &claims,
             }),
             actors: &[],

@@ -52,6 +52,10 @@ pub struct SubjectInput<'a> {
     pub sub: &'a str,
     /// The token's scopes: sorted, each once, maybe none.
     pub scopes: &'a [&'a str],
+    /// The groups that the token names, in its order, where the issuer's `claims.groups` says which claim that is.
+    pub groups: &'a [String],
+    /// The tenant that the token names, where the issuer's `claims.tenant` says which claim that is.
+    pub tenant: Option<&'a str>,
     /// Every claim of the token as it came.
     pub claims: &'a Map<String, Value>,
 }

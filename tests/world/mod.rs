@@ -13,6 +13,7 @@ pub mod server;
 pub mod components;
 pub mod process;
 pub mod frames;
+pub mod idp;
 pub mod remote_s3;
 pub mod services;
 pub mod spire;
@@ -20,6 +21,7 @@ pub mod watchers;
 pub mod workload_api;
 
 pub use agent::Agent;
+pub use idp::Idp;
 pub use reply::Reply;
 pub use server::{Answer, McpServer, Received};
 pub use workload_api::WorkloadApi;
@@ -52,6 +54,12 @@ pub struct Plan {
     /// What stands behind the folder in `policy`, as `, budget: 1s`.
     pub policy_options: &'static str,
     pub presenters: &'static str,
+    /// Accepted `typ` of the usual issuer's tokens.
+    pub types: &'static str,
+    /// Leaves out where the usual issuer's keys are.
+    pub discovery: bool,
+    /// What else is said of the usual issuer, as `claims: {tenant: tid}`.
+    pub issuer_options: &'static str,
     pub telemetry: String,
     pub admin: &'static str,
     pub more_issuers: &'static str,
@@ -76,6 +84,9 @@ impl Default for Plan {
             limits: "{}",
             policy_options: "",
             presenters: "",
+            types: "at+jwt",
+            discovery: false,
+            issuer_options: "",
             telemetry: "{}".into(),
             admin: "{listen: \"127.0.0.1:0\"}",
             more_issuers: "",
@@ -384,6 +395,9 @@ fn config(plan: &Plan, dir: &Path, url: &str, origin: &str, ledger: SocketAddr, 
     jwks: {{url: \"{origin}/oauth/jwks\", refresh: 1s, server: {{spiffe_id: \"spiffe://{DOMAIN}/token-service\"}}}}"
         )
     };
+    let (types, issuer_options) = (plan.types, plan.issuer_options);
+    let users_jwks =
+        if plan.discovery { String::new() } else { format!("url: \"{origin}/oauth/users/jwks\", ") };
     let (admin, telemetry) = (plan.admin, &plan.telemetry);
     let policy_options = plan.policy_options;
     let identity = match &plan.workload_api {
@@ -401,10 +415,11 @@ identity: {identity}
 trust_domains: {trust_domains}
 issuers:
   - issuer: {origin}/oauth/users
-    types: [at+jwt]
+    types: [{types}]
     leeway: 0s
     presenter: {{claim: client_id, map: {{{presenters}}}}}
-    jwks: {{url: \"{origin}/oauth/users/jwks\", refresh: 1s, server: {{spiffe_id: \"spiffe://{DOMAIN}/token-service\"}}}}
+    {issuer_options}
+    jwks: {{{users_jwks}refresh: 1s, server: {{spiffe_id: \"spiffe://{DOMAIN}/token-service\"}}}}
 {more_issuers}
 {credentials}
 token_service:

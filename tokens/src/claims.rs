@@ -20,8 +20,12 @@ pub struct Claims {
     pub iat: Option<u64>,
     /// Its own name (`jti`).
     pub jti: Option<String>,
-    /// What it allows (`scope`, space separated on the wire).
+    /// What it allows (`scope`, space separated on the wire; without that `scp`, which some issuers write instead).
     pub scopes: BTreeSet<String>,
+    /// The groups of its subject, where its issuer's [`Mapping`] names them.
+    pub groups: Vec<String>,
+    /// The tenant of its subject, where its issuer's [`Mapping`] names it.
+    pub tenant: Option<String>,
     /// The OAuth client that asked for it (`client_id`).
     pub client_id: Option<String>,
     /// The chain of actors (`act`), the current one first (RFC 8693 §4.1).
@@ -40,38 +44,118 @@ pub const ACTORS_MAX: usize = 16;
 #[error("claim `{0}` is missing or of the wrong type")]
 pub struct ClaimError(pub &'static str);
 
+/// Where an issuer's tokens say what: the path of member names to a claim, the outermost first.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Mapping {
+    /// The scopes: a string with spaces between them, or an array of strings. None: `scope`, else `scp`.
+    pub scopes: Option<Vec<String>>,
+    /// The groups: a string, which is one group, or an array of strings. None: no groups.
+    pub groups: Option<Vec<String>>,
+    /// The tenant: a string. None: no tenant.
+    pub tenant: Option<Vec<String>>,
+}
+
 impl Claims {
     /// Reads the claims set. `iss`, `sub`, `aud` and `exp` are required; what is there must have the right type.
     ///
     /// # Errors
     /// [`ClaimError`] names the first claim that is missing or wrong.
     pub fn read(all: Map<String, Value>) -> Result<Self, ClaimError> {
+        let iss = text(&all, "iss")?.ok_or(ClaimError("iss"))?;
+        Self::with_issuer(all, iss)
+    }
+
+    /// The same for a JWT-SVID (§3), which needs no `iss`: it is from whom its keys say.
+    ///
+    /// # Errors
+    /// [`ClaimError`] names the first claim that is missing or wrong.
+    pub fn of_svid(all: Map<String, Value>, iss: &str) -> Result<Self, ClaimError> {
+        Self::with_issuer(all, iss.to_owned())
+    }
+
+    fn with_issuer(all: Map<String, Value>, iss: String) -> Result<Self, ClaimError> {
         Ok(Self {
-            iss: text(&all, "iss")?.ok_or(ClaimError("iss"))?,
+            iss,
             sub: text(&all, "sub")?.ok_or(ClaimError("sub"))?,
             aud: audiences(&all)?,
             exp: seconds(&all, "exp")?.ok_or(ClaimError("exp"))?,
             nbf: seconds(&all, "nbf")?,
             iat: seconds(&all, "iat")?,
             jti: text(&all, "jti")?,
-            scopes: text(&all, "scope")?
-                .unwrap_or_default()
-                .split(' ')
-                .filter(|s| !s.is_empty())
-                .map(Into::into)
-                .collect(),
+            scopes: match all.get("scope") {
+                Some(Value::Array(_)) => return Err(ClaimError("scope")), // RFC 8693 §4.2 has a string there.
+                scope => words(scope.or_else(|| all.get("scp")), "scope")?,
+            },
+            groups: Vec::new(),
+            tenant: None,
             client_id: text(&all, "client_id")?,
             actors: actors(&all)?,
             x5t_s256: thumbprint(&all)?,
             all,
         })
     }
+
+    /// Takes scopes, groups and tenant from where the issuer has them.
+    ///
+    /// # Errors
+    /// [`ClaimError`] if one is there and of the wrong type; a missing one is none.
+    pub(crate) fn map(&mut self, mapping: &Mapping) -> Result<(), ClaimError> {
+        if let Some(path) = &mapping.scopes {
+            self.scopes = words(at(&self.all, path, "scopes")?, "scopes")?;
+        }
+        if let Some(path) = &mapping.groups {
+            self.groups = texts(at(&self.all, path, "groups")?, "groups")?;
+        }
+        if let Some(path) = &mapping.tenant {
+            self.tenant = match at(&self.all, path, "tenant")? {
+                None => None,
+                Some(Value::String(tenant)) if !tenant.is_empty() => Some(tenant.clone()),
+                Some(_) => return Err(ClaimError("tenant")),
+            };
+        }
+        Ok(())
+    }
+}
+
+/// What stands at the end of a path. A step into what is no object is an error, since nobody said that there is nothing.
+fn at<'a>(
+    all: &'a Map<String, Value>,
+    path: &[String],
+    name: &'static str,
+) -> Result<Option<&'a Value>, ClaimError> {
+    let Some((last, way)) = path.split_last() else { return Ok(None) };
+    let mut object = all;
+    for step in way {
+        match object.get(step) {
+            None => return Ok(None),
+            Some(Value::Object(inner)) => object = inner,
+            Some(_) => return Err(ClaimError(name)),
+        }
+    }
+    Ok(object.get(last))
+}
+
+/// Words with spaces between them, or an array of words.
+fn words(value: Option<&Value>, name: &'static str) -> Result<BTreeSet<String>, ClaimError> {
+    let all = texts(value, name)?;
+    Ok(all.iter().flat_map(|text| text.split(' ')).filter(|s| !s.is_empty()).map(Into::into).collect())
+}
+
+fn texts(value: Option<&Value>, name: &'static str) -> Result<Vec<String>, ClaimError> {
+    match value {
+        None => Ok(Vec::new()),
+        Some(Value::String(one)) => Ok(vec![one.clone()]),
+        Some(Value::Array(many)) => {
+            many.iter().map(|text| text.as_str().map(Into::into).ok_or(ClaimError(name))).collect()
+        }
+        Some(_) => Err(ClaimError(name)),
+    }
 }
 
 fn text(all: &Map<String, Value>, name: &'static str) -> Result<Option<String>, ClaimError> {
     match all.get(name) {
         None => Ok(None),
-        Some(Value::String(text)) if !text.is_empty() || name == "scope" => Ok(Some(text.clone())),
+        Some(Value::String(text)) if !text.is_empty() => Ok(Some(text.clone())),
         Some(_) => Err(ClaimError(name)),
     }
 }

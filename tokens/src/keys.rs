@@ -1,6 +1,11 @@
 //! The keys that an issuer publishes (JWKS, RFC 7517), filtered to those that can verify a signature.
 
-use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, JwkSet, KeyAlgorithm, PublicKeyUse};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jsonwebtoken::jwk::{
+    AlgorithmParameters, EllipticCurve, EllipticCurveKeyParameters, Jwk, JwkSet, KeyAlgorithm, KeyOperations,
+    PublicKeyUse,
+};
 use jsonwebtoken::{Algorithm, DecodingKey};
 use protocol::json::Limits;
 use std::fmt;
@@ -43,8 +48,8 @@ impl PartialEq for Keys {
 }
 
 impl Keys {
-    /// Reads a JWK set. Keys for encryption, symmetric keys and curves that we don't know are passed over
-    /// (RFC 7517 §5 asks for that).
+    /// Reads a JWK set. Keys for encryption, symmetric keys, private keys and curves that we don't know are passed over
+    /// (RFC 7517 §5 asks for that). A SPIFFE bundle is one whose keys for JWT-SVIDs say `use: jwt-svid`.
     ///
     /// # Errors
     /// [`KeysError`] where nothing usable is left.
@@ -59,6 +64,7 @@ impl Keys {
             .keys
             .into_iter()
             .take(KEYS_MAX)
+            .filter(|jwk| jwk.get("d").is_none()) // A private key in a published set is a key that everybody has.
             .filter_map(|jwk| usable(&serde_json::from_value::<Jwk>(jwk).ok()?))
             .collect();
         if keys.is_empty() { Err(KeysError::NoUsableKey) } else { Ok(Self(keys)) }
@@ -87,14 +93,19 @@ impl fmt::Debug for Keys {
 
 /// The algorithm follows from the key's type and curve; where the JWK names one too, they must agree (RFC 8725 §3.1).
 fn usable(jwk: &Jwk) -> Option<Key> {
-    if !matches!(jwk.common.public_key_use, None | Some(PublicKeyUse::Signature)) {
+    match &jwk.common.public_key_use {
+        None | Some(PublicKeyUse::Signature) => {}
+        Some(PublicKeyUse::Other(other)) if other == "jwt-svid" => {} // SPIFFE Trust Domain and Bundle §4.2.2.
+        Some(_) => return None,
+    }
+    if jwk.common.key_operations.as_ref().is_some_and(|all| !all.contains(&KeyOperations::Verify)) {
         return None;
     }
     let named = jwk.common.key_algorithm;
     let algorithm = match &jwk.algorithm {
         AlgorithmParameters::EllipticCurve(ec) => match (ec.curve.clone(), named) {
-            (EllipticCurve::P256, None | Some(KeyAlgorithm::ES256)) => Algorithm::ES256,
-            (EllipticCurve::P384, None | Some(KeyAlgorithm::ES384)) => Algorithm::ES384,
+            (EllipticCurve::P256, None | Some(KeyAlgorithm::ES256)) if sized(ec, 32) => Algorithm::ES256,
+            (EllipticCurve::P384, None | Some(KeyAlgorithm::ES384)) if sized(ec, 48) => Algorithm::ES384,
             _ => return None,
         },
         AlgorithmParameters::RSA(_) => match named {
@@ -114,6 +125,11 @@ fn usable(jwk: &Jwk) -> Option<Key> {
     };
     let key = DecodingKey::from_jwk(jwk).ok()?;
     Some(Key { kid: jwk.common.key_id.clone(), algorithm, key, published: jwk.clone() })
+}
+
+/// Whether both coordinates have the curve's size (RFC 7518 §6.2.1.2): they are put together, and the seam must be known.
+fn sized(key: &EllipticCurveKeyParameters, bytes: usize) -> bool {
+    [&key.x, &key.y].iter().all(|part| URL_SAFE_NO_PAD.decode(part).is_ok_and(|part| part.len() == bytes))
 }
 
 /// One JWK of a set, for writing sets: see [`crate::SigningKey::public_jwk`].

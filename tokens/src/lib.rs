@@ -5,13 +5,14 @@
 //! an unknown `crit` refuses, and no leeway is more than what the caller asked for.
 
 pub mod claims;
+pub mod jws;
 pub mod keys;
 pub mod secret;
 pub mod sign;
 pub mod verify;
 
-pub use claims::Claims;
+pub use claims::{Claims, Mapping};
 pub use keys::{Keys, KeysError};
 pub use secret::Secret;
 pub use sign::{SigningError, SigningKey};
-pub use verify::{Authentic, Expect, TokenError, authentic, verify};
+pub use verify::{Authentic, Claimed, Expect, TokenError, authentic, authentic_svid, claimed, verify};

@@ -1,12 +1,8 @@
 //! From the characters of a token to its claims.
 
-use crate::claims::{ClaimError, Claims};
+use crate::claims::{ClaimError, Claims, Mapping};
+use crate::jws;
 use crate::keys::Keys;
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use jsonwebtoken::{Validation, decode, decode_header};
-use protocol::json::Limits;
-use serde_json::{Map, Value};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// What a token must say to be accepted.
@@ -28,13 +24,13 @@ pub enum TokenError {
     /// Longer than any token that we read.
     #[error("the token is longer than {TOKEN_BYTES_MAX} bytes")]
     TooLong,
-    /// No compact JWS (RFC 7515 §3.1), or an algorithm that the library doesn't know, `none` among them.
+    /// No compact JWS (RFC 7515 §3.1) of a JSON object.
     #[error("not a signed JWT")]
-    Malformed(#[source] jsonwebtoken::errors::Error),
+    Malformed,
     /// Header or claims are JSON that two readers could read in two ways, or nested deeper than claims are.
     #[error("the token's JSON is not strict")]
     Json(#[source] protocol::json::JsonError),
-    /// A critical header is not understood (RFC 7515 §4.1.11).
+    /// A critical header, none of which is understood (RFC 7515 §4.1.11), or `b64` (RFC 7797).
     #[error("the token has a critical header that is not understood")]
     Critical,
     /// The `typ` is another kind of token's (RFC 8725 §3.11).
@@ -49,9 +45,15 @@ pub enum TokenError {
         /// The token's `kid`.
         kid: Option<String>,
     },
-    /// The signature doesn't hold, or the header's algorithm isn't the key's.
+    /// Signed with an algorithm that isn't the key's; `none` is nobody's (RFC 8725 §3.1).
+    #[error("the token is signed with {found:?}, and its key is not for that")]
+    Algorithm {
+        /// What stood in `alg`.
+        found: String,
+    },
+    /// The signature doesn't hold.
     #[error("the signature does not hold")]
-    Signature(#[source] jsonwebtoken::errors::Error),
+    Signature,
     /// A claim is missing or wrong.
     #[error(transparent)]
     Claim(#[from] ClaimError),
@@ -71,8 +73,6 @@ pub enum TokenError {
 
 /// The longest token that is looked at, in bytes.
 pub const TOKEN_BYTES_MAX: usize = 16 * 1024;
-/// How deep claims may be nested; an `act` chain of [`ACTORS_MAX`](crate::claims::ACTORS_MAX) has as many levels.
-const DEPTH_MAX: usize = 32;
 
 /// A token whose signature held under its issuer's keys. What it says is judged apart, because that depends on who asks and
 /// when, while the signature is worth remembering.
@@ -80,6 +80,7 @@ const DEPTH_MAX: usize = 32;
 pub struct Authentic {
     claims: Claims,
     typ: Option<String>,
+    algorithm: String,
 }
 
 /// Checks a token's form and signature (RFC 7515 §5.2 with RFC 8725) and reads its claims.
@@ -87,18 +88,26 @@ pub struct Authentic {
 /// # Errors
 /// [`TokenError`] says which check failed; [`TokenError::UnknownKey`] is the one after which fetching the keys anew helps.
 pub fn authentic(token: &str, keys: &Keys) -> Result<Authentic, TokenError> {
-    if token.len() > TOKEN_BYTES_MAX {
-        return Err(TokenError::TooLong);
+    let signed = jws::signed(token, keys)?;
+    let claims = Claims::read(jws::object(&signed.payload)?)?;
+    Ok(Authentic { claims, typ: signed.typ, algorithm: signed.algorithm })
+}
+
+/// The same for a JWT-SVID: its `typ` is `JWT`, `JOSE` or none (JWT-SVID §2), and its issuer is its trust domain, named in
+/// `iss` here and told apart by its keys. Whether `sub` is a SPIFFE ID of that domain is the caller's to check.
+///
+/// # Errors
+/// [`TokenError`], as of [`authentic`].
+pub fn authentic_svid(token: &str, keys: &Keys, iss: &str) -> Result<Authentic, TokenError> {
+    let signed = jws::signed(token, keys)?;
+    if signed.typ.as_deref().is_some_and(|typ| !matches!(typ, "JWT" | "JOSE")) {
+        return Err(TokenError::Type { found: signed.typ });
     }
-    strict(token)?;
-    let header = decode_header(token).map_err(TokenError::Malformed)?;
-    if header.crit.is_some() {
-        return Err(TokenError::Critical);
+    if signed.algorithm == "EdDSA" {
+        return Err(TokenError::Algorithm { found: signed.algorithm }); // Not in the list of JWT-SVID §2.1.
     }
-    let key = keys.find(header.kid.as_deref()).ok_or(TokenError::UnknownKey { kid: header.kid })?;
-    let claims = decode::<Map<String, Value>>(token, &key.key, &signature_only(key.algorithm))
-        .map_err(TokenError::Signature)?;
-    Ok(Authentic { claims: Claims::read(claims.claims)?, typ: header.typ })
+    let claims = Claims::of_svid(jws::object(&signed.payload)?, iss)?;
+    Ok(Authentic { claims, typ: signed.typ, algorithm: signed.algorithm })
 }
 
 /// Verifies a signed token as a whole (RFC 7519 §7.2): its signature, and what it says.
@@ -129,39 +138,40 @@ impl Authentic {
         within_time(&self.claims, now, expect.leeway)
     }
 
+    /// The same token with scopes, groups and tenant from where its issuer has them.
+    ///
+    /// # Errors
+    /// [`TokenError::Claim`] if one of them is there and of the wrong type.
+    pub fn mapped(mut self, mapping: &Mapping) -> Result<Self, TokenError> {
+        self.claims.map(mapping)?;
+        Ok(self)
+    }
+
+    /// What it was signed with, as in `alg`.
+    pub fn algorithm(&self) -> &str {
+        &self.algorithm
+    }
+
     /// What it says. Nothing of it counts before it was judged.
     pub fn claims(&self) -> &Claims {
         &self.claims
     }
 }
 
-/// The issuer that a token claims to be from, unverified: only good for choosing whose keys to try.
-pub fn claimed_issuer(token: &str) -> Option<String> {
-    if token.len() > TOKEN_BYTES_MAX {
-        return None;
-    }
-    strict(token).ok()?;
-    let claims: Map<String, Value> = jsonwebtoken::dangerous::insecure_decode_claims(token).ok()?;
-    Some(claims.get("iss")?.as_str()?.to_owned())
+/// Whom a token claims to be from and about, unverified: only good for choosing whose keys to try.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claimed {
+    /// Its `iss`, if that is a string.
+    pub iss: Option<String>,
+    /// Its `sub`, if that is a string.
+    pub sub: Option<String>,
 }
 
-/// Reads header and claims once, strictly, before anything makes values of them: nobody has vouched for them yet.
-fn strict(token: &str) -> Result<(), TokenError> {
-    for part in token.split('.').take(2) {
-        // What isn't base64url isn't a token, which the library says in its own words.
-        let Ok(document) = URL_SAFE_NO_PAD.decode(part) else { return Ok(()) };
-        protocol::json::check(&document, &Limits { depth_max: DEPTH_MAX }).map_err(TokenError::Json)?;
-    }
-    Ok(())
-}
-
-/// The library checks the signature and that the header's algorithm is the key's; claims are checked here, against our clock.
-fn signature_only(algorithm: jsonwebtoken::Algorithm) -> Validation {
-    let mut validation = Validation::new(algorithm);
-    validation.required_spec_claims.clear();
-    validation.validate_exp = false;
-    validation.validate_aud = false;
-    validation
+/// What a token claims; none if it isn't one.
+pub fn claimed(token: &str) -> Option<Claimed> {
+    let claims = jws::unverified(token).ok()?;
+    let text = |name| claims.get(name).and_then(|value| value.as_str()).map(ToOwned::to_owned);
+    Some(Claimed { iss: text("iss"), sub: text("sub") })
 }
 
 fn same_type(want: &str, found: Option<&str>) -> bool {

@@ -2,15 +2,13 @@
 
 mod delegation;
 mod identity;
+mod issuers;
 mod revocations;
 mod sight;
 mod token_service;
 
-use super::file::{
-    ConfigFile, HttpsFile, IssuerFile, JwksFile, LimitsFile, PresenterFile, ServerFile, ServerRequestFile,
-    SubjectFile,
-};
-use super::{Config, HttpsServer, Issuer, Jwks, Limits, Presenter, Problem, Problems, Server};
+use super::file::{ConfigFile, HttpsFile, JwksFile, LimitsFile, ServerFile, ServerRequestFile, SubjectFile};
+use super::{Config, HttpsServer, Jwks, Limits, Problem, Problems, Server};
 use crate::session::KeyRing;
 use certs::SpiffeId;
 use protocol::mcp::ServerRequest;
@@ -70,12 +68,7 @@ impl Checker<'_> {
         let url = self.https("url", &file.url);
         let identity = self.identity(&file.identity);
         let trust_domains = self.trust_domains(&file);
-        let issuers = file
-            .issuers
-            .iter()
-            .enumerate()
-            .map(|(i, f)| self.issuer(&format!("issuers.{i}"), f))
-            .collect::<Vec<_>>();
+        let issuers = self.issuers(&file.issuers);
         let token_service = self.token_service(&file.token_service);
         let servers = file
             .servers
@@ -107,7 +100,7 @@ impl Checker<'_> {
             url: url?.as_str().trim_end_matches('/').to_owned(),
             identity: identity?,
             trust_domains: trust_domains?,
-            issuers: issuers.into_iter().collect::<Option<_>>()?,
+            issuers: issuers?,
             token_service: token_service?,
             servers: servers.into_iter().collect::<Option<_>>()?,
             policy_dir,
@@ -138,54 +131,8 @@ impl Checker<'_> {
         }
     }
 
-    fn issuer(&mut self, path: &str, file: &IssuerFile) -> Option<Issuer> {
-        let jwks = self.jwks(&format!("{path}.jwks"), &file.jwks);
-        let presenter = self.presenter(&format!("{path}.presenter"), &file.presenter);
-        self.chains(path, file);
-        let leeway = self.problems.duration(
-            &format!("{path}.leeway"),
-            file.leeway.as_deref(),
-            Duration::from_secs(30),
-            Duration::ZERO..=Duration::from_secs(300),
-        );
-        Some(Issuer {
-            issuer: file.issuer.clone(),
-            jwks: jwks?,
-            types: file.types.clone(),
-            presenter: presenter?,
-            delegates: file.delegates,
-            leeway,
-        })
-    }
-
-    fn presenter(&mut self, path: &str, file: &PresenterFile) -> Option<Presenter> {
-        for (value, id) in &file.map {
-            self.spiffe_id(&format!("{path}.map.{value}"), id);
-        }
-        match (&file.claim, file.audience, file.any) {
-            (Some(name), false, false) => {
-                Some(Presenter::Claim { name: name.clone(), map: file.map.clone() })
-            }
-            (None, true, false) if file.map.is_empty() => Some(Presenter::Audience),
-            (None, false, true) if file.map.is_empty() => Some(Presenter::Any),
-            _ => {
-                self.problems.add(
-                    path,
-                    "says none or several of `claim`, `audience` and `any`",
-                    "write `claim: client_id`, or `audience: true` or `any: true` alone",
-                );
-                None
-            }
-        }
-    }
-
     fn jwks(&mut self, path: &str, file: &JwksFile) -> Option<Jwks> {
-        let refresh = self.problems.duration(
-            &format!("{path}.refresh"),
-            file.refresh.as_deref(),
-            Duration::from_secs(10),
-            Duration::from_secs(1)..=Duration::from_secs(3600),
-        );
+        let refresh = self.refresh(path, file);
         match (&file.file, &file.url) {
             (Some(file), None) => {
                 Some(Jwks::File { path: self.existing(&format!("{path}.file"), file), refresh })
@@ -199,6 +146,15 @@ impl Checker<'_> {
                 None
             }
         }
+    }
+
+    fn refresh(&mut self, path: &str, file: &JwksFile) -> Duration {
+        self.problems.duration(
+            &format!("{path}.refresh"),
+            file.refresh.as_deref(),
+            Duration::from_secs(10),
+            Duration::from_secs(1)..=Duration::from_secs(3600),
+        )
     }
 
     fn https_server(&mut self, path: &str, file: &HttpsFile) -> Option<HttpsServer> {

@@ -21,7 +21,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-use tokens::{Secret, SigningKey};
+use tokens::{Mapping, Secret, SigningKey};
 use url::Url;
 
 /// A gateway.
@@ -100,12 +100,20 @@ pub enum BundleFrom {
 /// An issuer of subject tokens.
 #[derive(Clone, Debug)]
 pub struct Issuer {
-    /// Its `iss`.
+    /// Its `iss`; of JWT-SVIDs their trust domain, as `spiffe://partner.example`.
     pub issuer: String,
+    /// The trust domain, if its tokens are JWT-SVIDs.
+    pub jwt_svids_of: Option<TrustDomain>,
     /// Where its keys are.
     pub jwks: Jwks,
     /// Accepted `typ` headers; empty accepts any.
     pub types: Vec<String>,
+    /// Accepted algorithms; empty accepts every one that its keys are for.
+    pub algorithms: Vec<String>,
+    /// What its tokens may be for, beside the gateway's own URLs.
+    pub audiences: Vec<String>,
+    /// Where its tokens say what.
+    pub mapping: Mapping,
     /// Who may present its tokens.
     pub presenter: Presenter,
     /// Whether its `act` chains are believed.
@@ -129,6 +137,15 @@ pub enum Jwks {
         /// The JWK set (https).
         url: Url,
         /// What the server must prove.
+        server: HttpsServer,
+        /// Least time between two fetches.
+        refresh: Duration,
+    },
+    /// Where the issuer's own metadata says.
+    Discovered {
+        /// The issuer, an https URL.
+        issuer: String,
+        /// What the servers of metadata and keys must prove.
         server: HttpsServer,
         /// Least time between two fetches.
         refresh: Duration,

@@ -7,10 +7,10 @@ use super::TokenError;
 use crate::config::{Issuer, Presenter};
 use crate::digest::{self, Digest};
 use crate::jwks::{JwksError, KeyStore};
+use certs::SpiffeId;
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-use tokens::verify::claimed_issuer;
 use tokens::{Authentic, Keys, Secret};
 
 /// The issuers of a snapshot.
@@ -63,16 +63,27 @@ impl Issuers {
             return Ok(Found { token: known.token, issuer: Arc::clone(issuer), digest: key });
         }
         let (position, issuer, store) = self.of(token).ok_or(TokenError::UnknownIssuer)?;
-        let (authentic, keys) = Box::pin(verify(token, store)).await?; // Boxed: seldom, and large.
+        let (authentic, keys) = Box::pin(verify(token, issuer, store)).await?; // Boxed: seldom, and large.
         let authentic = Arc::new(authentic);
         self.remember(key, Verified { token: Arc::clone(&authentic), issuer: position, keys }, now);
         Ok(Found { token: authentic, issuer: Arc::clone(issuer), digest: key })
     }
 
     fn of(&self, token: &Secret) -> Option<(usize, &Arc<Issuer>, &KeyStore)> {
-        let claimed = claimed_issuer(token.expose())?;
-        let position = self.issuers.iter().position(|(issuer, _)| issuer.issuer == claimed)?;
+        let claimed = tokens::claimed(token.expose())?;
+        let named = claimed.iss.and_then(|iss| {
+            self.issuers.iter().position(|(issuer, _)| issuer.jwt_svids_of.is_none() && issuer.issuer == iss)
+        });
+        let position = named.or_else(|| self.of_workload(&claimed.sub?))?;
         self.issuers.get(position).map(|(issuer, keys)| (position, issuer, keys))
+    }
+
+    /// Whose JWT-SVIDs are about this workload: those of its own trust domain and no other's (JWT-SVID §3.1).
+    fn of_workload(&self, sub: &str) -> Option<usize> {
+        let id = SpiffeId::new(sub).ok().filter(|id| !id.path().is_empty())?;
+        self.issuers.iter().position(|(issuer, _)| {
+            issuer.jwt_svids_of.as_ref().is_some_and(|domain| domain.as_str() == id.trust_domain_name())
+        })
     }
 
     fn remember(&self, key: Digest, verified: Verified, now: SystemTime) {
@@ -117,21 +128,31 @@ impl Issuers {
     /// The names of those that a client may get a token from, for the protected resource's metadata. A credential for an agent
     /// is given to it, not asked for.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        let asked = |(issuer, _): &&(Arc<Issuer>, KeyStore)| !matches!(issuer.presenter, Presenter::Audience);
+        let asked = |(issuer, _): &&(Arc<Issuer>, KeyStore)| {
+            let is_authorization_server = issuer.jwt_svids_of.is_none(); // A trust domain is none.
+            is_authorization_server && !matches!(issuer.presenter, Presenter::Audience)
+        };
         self.issuers.iter().filter(asked).map(|(issuer, _)| issuer.issuer.as_str())
     }
 }
 
 /// A key that isn't known may be a new one: the keys are fetched once more before the token is refused.
-async fn verify(token: &Secret, store: &KeyStore) -> Result<(Authentic, Arc<Keys>), TokenError> {
-    let keys = store.current().await?;
-    match tokens::authentic(token.expose(), &keys) {
-        Err(tokens::TokenError::UnknownKey { .. }) => {
-            let keys = store.refreshed().await?;
-            Ok((tokens::authentic(token.expose(), &keys)?, keys))
-        }
-        verdict => Ok((verdict?, keys)),
+async fn verify(
+    token: &Secret,
+    issuer: &Issuer,
+    store: &KeyStore,
+) -> Result<(Authentic, Arc<Keys>), TokenError> {
+    let read = |keys: &Keys| match issuer.jwt_svids_of {
+        None => tokens::authentic(token.expose(), keys),
+        Some(_) => tokens::authentic_svid(token.expose(), keys, &issuer.issuer),
+    };
+    let mut keys = store.current().await?;
+    let mut verdict = read(&keys);
+    if matches!(verdict, Err(tokens::TokenError::UnknownKey { .. })) {
+        keys = store.refreshed().await?;
+        verdict = read(&keys);
     }
+    Ok((verdict?.mapped(&issuer.mapping)?, keys))
 }
 
 #[cfg(test)]
@@ -155,8 +176,12 @@ mod tests {
         let keys = KeyStore::new(&jwks, &source, &clock).unwrap();
         let issuer = Issuer {
             issuer: "https://idp.test".into(),
+            jwt_svids_of: None,
             jwks,
             types: vec![],
+            algorithms: vec![],
+            audiences: vec![],
+            mapping: tokens::Mapping::default(),
             presenter: Presenter::Any,
             delegates: false,
             leeway: Duration::ZERO,

@@ -8,7 +8,7 @@ use certs::Peer;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, SystemTime};
-use tokens::verify::claimed_issuer;
+use tokens::verify::claimed;
 use tokens::{Claims, Expect, SigningError};
 
 /// Why nothing is issued: the codes of RFC 6749 §5.2 and RFC 8693 §2.2.2.
@@ -100,7 +100,7 @@ impl TokenService {
     }
 
     fn subject(&self, token: &str, actor: &str, now: SystemTime) -> Result<Claims, GrantError> {
-        if claimed_issuer(token).as_deref() == Some(&self.issuer) {
+        if claimed(token).and_then(|claimed| claimed.iss).as_deref() == Some(&self.issuer) {
             return self.handed_on(token, actor, now);
         }
         let expect = Expect {

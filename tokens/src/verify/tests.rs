@@ -6,7 +6,7 @@ use crate::SigningKey;
 use crate::keys::KeysError;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 const NOW: u64 = 1_800_000_000;
 
@@ -67,6 +67,15 @@ fn raw(header: Value, claims: &Map<String, Value>, signature: &[u8]) -> String {
     )
 }
 
+/// The same with a signature that holds.
+fn signed(header: &str, payload: &str, key: &SigningKey) -> String {
+    let message = format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(payload));
+    let key = jsonwebtoken::EncodingKey::from_ec_der(key.to_pkcs8());
+    let signature =
+        jsonwebtoken::crypto::sign(message.as_bytes(), &key, jsonwebtoken::Algorithm::ES256).unwrap();
+    format!("{message}.{signature}")
+}
+
 #[test]
 fn a_good_token_is_read() {
     let claims = issuer().judge(json!({})).unwrap();
@@ -108,6 +117,7 @@ fn claims_of_the_wrong_type_are_refused() {
         json!({"aud": []}),
         json!({"sub": ""}),
         json!({"scope": ["a"]}),
+        json!({"scope": null, "scp": [1]}),
         json!({"act": "one"}),
         json!({"act": {"act": {"sub": "two"}}}),
         json!({"cnf": {"jkt": "x"}}),
@@ -136,7 +146,7 @@ fn the_algorithm_is_the_keys_and_never_the_tokens() {
     let issuer = issuer();
     let kid = issuer.key.kid();
     let none = raw(json!({"alg": "none", "typ": "at+jwt", "kid": kid}), &good(), b"");
-    assert!(matches!(verify(&none, &issuer.keys, &expect(), now()), Err(TokenError::Malformed(_))));
+    assert!(matches!(verify(&none, &issuer.keys, &expect(), now()), Err(TokenError::Algorithm { .. })));
     // The published key, used as an HMAC secret: the classic confusion.
     let public = SigningKey::jwks([&issuer.key]).to_string();
     let header =
@@ -144,7 +154,7 @@ fn the_algorithm_is_the_keys_and_never_the_tokens() {
     let confused =
         jsonwebtoken::encode(&header, &good(), &jsonwebtoken::EncodingKey::from_secret(public.as_bytes()))
             .unwrap();
-    assert!(matches!(verify(&confused, &issuer.keys, &expect(), now()), Err(TokenError::Signature(_))));
+    assert!(matches!(verify(&confused, &issuer.keys, &expect(), now()), Err(TokenError::Algorithm { .. })));
 }
 
 #[test]
@@ -168,7 +178,7 @@ fn critical_headers_unknown_keys_and_changed_claims_are_refused() {
         URL_SAFE_NO_PAD.encode(serde_json::to_vec(&claims).unwrap()),
         forged[2]
     );
-    assert!(matches!(verify(&forged, &issuer.keys, &expect(), now()), Err(TokenError::Signature(_))));
+    assert!(matches!(verify(&forged, &issuer.keys, &expect(), now()), Err(TokenError::Signature)));
 }
 
 #[test]
@@ -199,11 +209,92 @@ fn json_that_reads_in_two_ways_is_refused_before_it_is_read() {
     for claims in
         [r#"{"iss":"a","iss":"b"}"#, r#"{"iss":"x","a":{"$serde_json::private::RawValue":"[[1]]"}}"#, &deep]
     {
-        let refused = verify(&token(&header, claims), &issuer.keys, &expect(), now());
+        let refused = verify(&signed(&header, claims, &issuer.key), &issuer.keys, &expect(), now());
         assert!(matches!(refused, Err(TokenError::Json(_))), "{claims}: {refused:?}");
-        assert_eq!(claimed_issuer(&token(&header, claims)), None, "{claims}");
+        assert_eq!(claimed(&token(&header, claims)), None, "{claims}");
     }
     let header = r#"{"alg":"ES256","x":{"$serde_json::private::RawValue":"1"}}"#;
     assert!(matches!(verify(&token(header, "{}"), &issuer.keys, &expect(), now()), Err(TokenError::Json(_))));
-    assert_eq!(claimed_issuer(&token(r#"{"alg":"ES256"}"#, r#"{"iss":"x"}"#)).as_deref(), Some("x"));
+    let claims = claimed(&token(r#"{"alg":"ES256"}"#, r#"{"iss":"x","sub":1}"#));
+    assert_eq!(claims, Some(Claimed { iss: Some("x".into()), sub: None }));
+}
+
+#[test]
+fn scopes_groups_and_tenant_are_where_the_issuer_has_them() {
+    let issuer = issuer();
+    let mut claims = good();
+    claims.remove("scope");
+    claims.insert("scp".into(), json!(["b", "a"]));
+    claims.insert("realm_access".into(), json!({"roles": ["ops", "dev"]}));
+    claims.insert("https://app.test/groups".into(), json!("ops"));
+    claims.insert("tid".into(), json!("acme"));
+    let token = authentic(issuer.key.sign("at+jwt", &claims).unwrap().expose(), &issuer.keys).unwrap();
+    assert_eq!(token.claims().scopes, ["a".to_owned(), "b".to_owned()].into(), "scp stands in for scope");
+    assert_eq!((&token.claims().groups, &token.claims().tenant), (&vec![], &None));
+    let path = |names: &[&str]| Some(names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>());
+    let mapped = |scopes, groups, tenant| token.clone().mapped(&Mapping { scopes, groups, tenant });
+
+    let claims =
+        mapped(path(&["realm_access", "roles"]), path(&["realm_access", "roles"]), path(&["tid"])).unwrap();
+    assert_eq!(claims.claims().scopes, ["dev".to_owned(), "ops".to_owned()].into());
+    assert_eq!(claims.claims().groups, ["ops", "dev"]);
+    assert_eq!(claims.claims().tenant.as_deref(), Some("acme"));
+    let claims = mapped(path(&["none"]), path(&["https://app.test/groups"]), path(&["none", "tid"])).unwrap();
+    assert!(claims.claims().scopes.is_empty(), "a mapped claim that is missing is not looked for elsewhere");
+    assert_eq!((&claims.claims().groups, &claims.claims().tenant), (&vec!["ops".to_owned()], &None));
+
+    for (scopes, groups, tenant) in [
+        (path(&["realm_access"]), None, None),
+        (None, path(&["realm_access"]), None),
+        (None, path(&["exp"]), None),
+        (None, path(&["tid", "deeper"]), None),
+        (None, None, path(&["scp"])),
+    ] {
+        let refused = mapped(scopes, groups, tenant);
+        assert!(matches!(refused, Err(TokenError::Claim(_))), "{refused:?}");
+    }
+}
+
+#[test]
+fn a_jwt_svid_needs_no_issuer_and_is_not_an_access_token() {
+    let issuer = issuer();
+    let kid = issuer.key.kid();
+    let svid = json!({"sub": "spiffe://partner.test/job", "aud": "https://gw.test", "exp": NOW + 60});
+    let read = |header: Value, claims: &Value| {
+        let token = signed(&header.to_string(), &claims.to_string(), &issuer.key);
+        authentic_svid(&token, &issuer.keys, "spiffe://partner.test")
+    };
+    for header in [json!({}), json!({"typ": "JWT"}), json!({"typ": "JOSE"})] {
+        let mut header = header;
+        header["alg"] = "ES256".into();
+        header["kid"] = kid.into();
+        let token = read(header, &svid).unwrap();
+        assert_eq!(token.claims().iss, "spiffe://partner.test");
+        assert_eq!(token.claims().sub, "spiffe://partner.test/job");
+    }
+    let access = read(json!({"alg": "ES256", "kid": kid, "typ": "at+jwt"}), &svid);
+    assert!(matches!(access, Err(TokenError::Type { .. })));
+    for name in ["sub", "aud", "exp"] {
+        let mut lacks = svid.clone();
+        lacks.as_object_mut().unwrap().remove(name);
+        let refused = read(json!({"alg": "ES256", "kid": kid}), &lacks);
+        assert!(matches!(refused, Err(TokenError::Claim(ClaimError(missing))) if missing == name));
+    }
+}
+
+#[test]
+fn a_published_key_is_one_for_verifying() {
+    let key = SigningKey::generate().unwrap();
+    for (name, value, usable) in [
+        ("use", json!("jwt-svid"), true),
+        ("use", json!("x509-svid"), false),
+        ("key_ops", json!(["verify"]), true),
+        ("key_ops", json!(["deriveKey"]), false),
+        ("d", json!("AAAA"), false),
+        ("alg", json!("ES384"), false),
+    ] {
+        let mut set = SigningKey::jwks([&key]);
+        set["keys"][0][name] = value;
+        assert_eq!(Keys::from_jwks(set.to_string().as_bytes()).is_ok(), usable, "{}", set);
+    }
 }

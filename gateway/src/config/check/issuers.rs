@@ -1,0 +1,233 @@
+//! The issuers of subject tokens, checked.
+
+use super::{Checker, HTTPS};
+use crate::config::file::{ClaimPath, ClaimsFile, IssuerFile, JwksFile, JwtSvidFile, PresenterFile};
+use crate::config::{Issuer, Jwks, Presenter};
+use certs::TrustDomain;
+use std::collections::BTreeSet;
+use std::time::Duration;
+use tokens::Mapping;
+
+impl Checker<'_> {
+    pub(super) fn issuers(&mut self, files: &[IssuerFile]) -> Option<Vec<Issuer>> {
+        let all: Vec<_> =
+            files.iter().enumerate().map(|(i, f)| self.issuer(&format!("issuers.{i}"), f)).collect();
+        let mut names = BTreeSet::new();
+        for (i, issuer) in all.iter().enumerate() {
+            if issuer.as_ref().is_some_and(|issuer| !names.insert(issuer.issuer.as_str())) {
+                let fix = "give each issuer one entry; its tokens are read in one way";
+                self.problems.add(format!("issuers.{i}"), "names an issuer that stands here already", fix);
+            }
+        }
+        all.into_iter().collect()
+    }
+
+    fn issuer(&mut self, path: &str, file: &IssuerFile) -> Option<Issuer> {
+        let named = self.named(path, file);
+        let presenter = self.presenter(&format!("{path}.presenter"), &file.presenter);
+        let mapping = self.mapping(&format!("{path}.claims"), &file.claims);
+        self.algorithms(&format!("{path}.algorithms"), &file.algorithms);
+        self.chains(path, file);
+        let leeway = self.problems.duration(
+            &format!("{path}.leeway"),
+            file.leeway.as_deref(),
+            Duration::from_secs(30),
+            Duration::ZERO..=Duration::from_secs(300),
+        );
+        let (issuer, jwt_svids_of, jwks) = named?;
+        Some(Issuer {
+            issuer,
+            jwt_svids_of,
+            jwks,
+            types: file.types.clone(),
+            algorithms: file.algorithms.clone(),
+            audiences: file.audiences.clone(),
+            mapping: mapping?,
+            presenter: presenter?,
+            delegates: file.delegates,
+            leeway,
+        })
+    }
+
+    /// Who it is, and where its keys are.
+    fn named(&mut self, path: &str, file: &IssuerFile) -> Option<(String, Option<TrustDomain>, Jwks)> {
+        match (&file.issuer, &file.jwt_svid) {
+            (Some(issuer), None) => {
+                let unwritten = JwksFile::default();
+                let jwks = match file.jwks.as_ref().unwrap_or(&unwritten) {
+                    jwks if jwks.file.is_none() && jwks.url.is_none() => self.discovered(path, issuer, jwks),
+                    jwks => self.jwks(&format!("{path}.jwks"), jwks),
+                };
+                Some((issuer.clone(), None, jwks?))
+            }
+            (None, Some(svids)) if file.jwks.is_none() && file.types.is_empty() => {
+                self.jwt_svids(path, svids)
+            }
+            _ => {
+                self.problems.add(
+                    path,
+                    "says neither or both of `issuer` and `jwt_svid`, or `jwks` or `types` beside `jwt_svid`",
+                    "write `issuer: https://idp.example`, or `jwt_svid: {trust_domain: …, jwks: …}`",
+                );
+                None
+            }
+        }
+    }
+
+    fn jwt_svids(&mut self, path: &str, file: &JwtSvidFile) -> Option<(String, Option<TrustDomain>, Jwks)> {
+        let domain = self.problems.take(
+            &format!("{path}.jwt_svid.trust_domain"),
+            TrustDomain::new(&file.trust_domain),
+            "write a trust domain, as partner.example",
+        );
+        let jwks = self.jwks(&format!("{path}.jwt_svid.jwks"), &file.jwks);
+        let domain = domain?;
+        Some((format!("spiffe://{domain}"), Some(domain), jwks?))
+    }
+
+    /// Keys that the issuer's metadata leads to.
+    fn discovered(&mut self, path: &str, issuer: &str, file: &JwksFile) -> Option<Jwks> {
+        let url = self.https(&format!("{path}.issuer"), issuer);
+        let server = self.https_server(&format!("{path}.jwks.server"), &file.server);
+        let refresh = self.refresh(&format!("{path}.jwks"), file);
+        if url?.query().is_some() {
+            self.problems.add(format!("{path}.issuer"), "has a query, so that it has no metadata", HTTPS);
+            return None;
+        }
+        Some(Jwks::Discovered { issuer: issuer.to_owned(), server: server?, refresh })
+    }
+
+    fn presenter(&mut self, path: &str, file: &PresenterFile) -> Option<Presenter> {
+        for (value, id) in &file.map {
+            self.spiffe_id(&format!("{path}.map.{value}"), id);
+        }
+        match (&file.claim, file.audience, file.any) {
+            (Some(name), false, false) => {
+                Some(Presenter::Claim { name: name.clone(), map: file.map.clone() })
+            }
+            (None, true, false) if file.map.is_empty() => Some(Presenter::Audience),
+            (None, false, true) if file.map.is_empty() => Some(Presenter::Any),
+            _ => {
+                self.problems.add(
+                    path,
+                    "says none or several of `claim`, `audience` and `any`",
+                    "write `claim: client_id`, or `audience: true` or `any: true` alone",
+                );
+                None
+            }
+        }
+    }
+
+    fn algorithms(&mut self, path: &str, named: &[String]) {
+        for algorithm in named.iter().filter(|named| !tokens::jws::ALGORITHMS.contains(&named.as_str())) {
+            let fix = format!("write some of {}", tokens::jws::ALGORITHMS.join(", "));
+            self.problems.add(path, format!("{algorithm:?} is not accepted from anybody"), fix);
+        }
+    }
+
+    fn mapping(&mut self, path: &str, file: &ClaimsFile) -> Option<Mapping> {
+        let scopes = self.claim(&format!("{path}.scopes"), file.scopes.as_ref());
+        let groups = self.claim(&format!("{path}.groups"), file.groups.as_ref());
+        let tenant = self.claim(&format!("{path}.tenant"), file.tenant.as_ref());
+        Some(Mapping { scopes: scopes?, groups: groups?, tenant: tenant? })
+    }
+
+    /// The path to a claim; the inner none is one that isn't written.
+    fn claim(&mut self, path: &str, file: Option<&ClaimPath>) -> Option<Option<Vec<String>>> {
+        let names: Vec<String> = match file {
+            None => return Some(None),
+            Some(ClaimPath::Dotted(text)) => text.split('.').map(Into::into).collect(),
+            Some(ClaimPath::Names(names)) => names.clone(),
+        };
+        if names.is_empty() || names.iter().any(String::is_empty) {
+            let fix = "write member names, as realm_access.roles or [\"https://app.example/roles\"]";
+            self.problems.add(path, "names no claim", fix);
+            return None;
+        }
+        Some(Some(names))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test ends by panicking")]
+    use super::*;
+    use crate::config::Problems;
+
+    /// The paths of what is wrong with a list of issuers.
+    fn wrong(list: &str) -> Vec<String> {
+        let mut problems = Problems::default();
+        let files: Vec<IssuerFile> = yaml_serde::from_str(list).unwrap();
+        let base = std::env::temp_dir();
+        let issuers = Checker { base, problems: &mut problems }.issuers(&files);
+        let paths: Vec<String> = problems.into_vec().into_iter().map(|problem| problem.path).collect();
+        assert!(issuers.is_some() || !paths.is_empty(), "{list}");
+        paths
+    }
+
+    #[test]
+    fn an_issuer_is_read_or_its_mistake_is_named() {
+        let keys = "jwks: {url: 'https://idp.test/keys'}";
+        for (entry, mistake) in [
+            ("issuer: 'https://idp.test', presenter: {any: true}", None),
+            ("issuer: 'http://idp.test', presenter: {any: true}", Some("issuers.0.issuer")),
+            ("issuer: 'https://idp.test?a=b', presenter: {any: true}", Some("issuers.0.issuer")),
+            (&format!("issuer: 'http://idp.test', presenter: {{any: true}}, {keys}"), None),
+            (&format!("presenter: {{any: true}}, {keys}"), Some("issuers.0")),
+            ("issuer: 'https://idp.test', presenter: {}", Some("issuers.0.presenter")),
+            ("issuer: 'https://idp.test', presenter: {any: true, claim: azp}", Some("issuers.0.presenter")),
+            (
+                "issuer: 'https://idp.test', presenter: {claim: azp, map: {a: b}}",
+                Some("issuers.0.presenter.map.a"),
+            ),
+            ("issuer: 'https://idp.test', presenter: {any: true}, algorithms: [ES256, EdDSA]", None),
+            (
+                "issuer: 'https://idp.test', presenter: {any: true}, algorithms: [HS256]",
+                Some("issuers.0.algorithms"),
+            ),
+            (
+                "issuer: 'https://idp.test', presenter: {any: true}, claims: {groups: a.b, tenant: [a.b]}",
+                None,
+            ),
+            (
+                "issuer: 'https://idp.test', presenter: {any: true}, claims: {groups: a..b}",
+                Some("issuers.0.claims.groups"),
+            ),
+            (
+                "issuer: 'https://idp.test', presenter: {any: true}, claims: {tenant: []}",
+                Some("issuers.0.claims.tenant"),
+            ),
+            (&format!("jwt_svid: {{trust_domain: partner.test, {keys}}}, presenter: {{claim: sub}}"), None),
+            (
+                &format!("jwt_svid: {{trust_domain: part ner, {keys}}}, presenter: {{claim: sub}}"),
+                Some("issuers.0.jwt_svid.trust_domain"),
+            ),
+            (
+                "jwt_svid: {trust_domain: partner.test, jwks: {}}, presenter: {claim: sub}",
+                Some("issuers.0.jwt_svid.jwks"),
+            ),
+            (
+                &format!(
+                    "jwt_svid: {{trust_domain: a.test, {keys}}}, types: [JWT], presenter: {{claim: sub}}"
+                ),
+                Some("issuers.0"),
+            ),
+            (
+                &format!(
+                    "issuer: 'https://a', jwt_svid: {{trust_domain: a.test, {keys}}}, presenter: {{any: true}}"
+                ),
+                Some("issuers.0"),
+            ),
+        ] {
+            assert_eq!(wrong(&format!("[{{{entry}}}]")), Vec::from_iter(mistake), "{entry}");
+        }
+    }
+
+    #[test]
+    fn an_issuer_stands_there_once() {
+        let entry = |issuer: &str| format!("{{issuer: '{issuer}', presenter: {{any: true}}}}");
+        let twins = |other: &str| wrong(&format!("[{}, {}]", entry("https://idp.test"), entry(other)));
+        assert_eq!(twins("https://idp.test/"), Vec::<String>::new());
+        assert_eq!(twins("https://idp.test"), ["issuers.1"]);
+    }
+}
