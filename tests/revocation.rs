@@ -84,6 +84,13 @@ impl Story {
                 "not_allowed",
                 "tool ledger/post_entry is revoked",
             ),
+            kind(
+                &["--spiffe-id", "spiffe://bank.test/mcp/ledger"],
+                &["--spiffe-id", "spiffe://bank.test/mcp/treasury"],
+                200,
+                "not_allowed",
+                "workload spiffe://bank.test/mcp/ledger is revoked",
+            ),
         ];
         Self { world, clerk, session, kinds }
     }

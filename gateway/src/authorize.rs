@@ -70,7 +70,7 @@ pub enum AuthorizeError {
     /// Policy chose an audience that isn't configured for the server.
     #[error("the policy's audience is not configured for this server")]
     Audience,
-    /// The tool is revoked.
+    /// The tool is revoked, or the server.
     #[error(transparent)]
     Revoked(#[from] Revoked),
 }
@@ -197,6 +197,7 @@ pub async fn permit(
     question: &Question<'_>,
     limits: &Limits,
 ) -> Result<(Permit, Arc<Server>), AuthorizeError> {
+    question.revocations.server(question.server.server(), question.now)?;
     if let Target::Tool { name } = &question.call.target {
         question.revocations.tool(question.server.name(), name, question.now)?;
     }

@@ -7,6 +7,7 @@
 pub mod file;
 
 use crate::authorize::Question;
+use crate::config::Server;
 use crate::digest;
 use crate::identity::Caller;
 use crate::token::SubjectToken;
@@ -25,7 +26,7 @@ use tokio::sync::watch;
 /// What can be revoked.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Name<'a> {
-    /// A workload, as the caller or anywhere in a token's chain of actors.
+    /// A workload: as the caller, as the server that is called, or anywhere in a token's chain of actors.
     SpiffeId(Cow<'a, str>),
     /// All of a subject's tokens.
     Subject {
@@ -76,8 +77,10 @@ pub struct Basis {
     pub token: Option<Arc<Authentic>>,
     /// The session's name, as in [`Name::Session`].
     pub session: Option<String>,
-    /// Server and tool.
-    pub tool: Option<(String, String)>,
+    /// Who was called.
+    pub server: Option<Arc<Server>>,
+    /// Which tool of it.
+    pub tool: Option<String>,
 }
 
 /// Keeps an answer to what it rests on: it ends once any of that is revoked.
@@ -245,6 +248,14 @@ impl Revocations {
         self.none_of([Name::Tool { server: server.into(), tool: tool.into() }], now)
     }
 
+    /// Whether the workload behind a server's name is revoked.
+    ///
+    /// # Errors
+    /// [`Revoked`].
+    pub fn server(&self, server: Option<&Arc<Server>>, now: SystemTime) -> Result<(), Revoked> {
+        self.none_of(server.into_iter().map(|server| of_server(server)), now)
+    }
+
     /// One look where nothing is revoked, one for each name where something is.
     fn none_of<'n>(&self, names: impl IntoIterator<Item = Name<'n>>, now: SystemTime) -> Result<(), Revoked> {
         let revoked: &HashMap<Name<'n>, _> = &self.names;
@@ -266,17 +277,22 @@ fn of_token(claims: &Claims) -> impl Iterator<Item = Name<'_>> {
     [subject].into_iter().chain(jti).chain(actors)
 }
 
+fn of_server(server: &Server) -> Name<'static> {
+    Name::SpiffeId(server.spiffe_id.to_string().into())
+}
+
 impl Basis {
     /// What the answer to a question rests on, in a session of this name.
     pub fn of(question: &Question<'_>, session: Option<&str>) -> Self {
         let tool = match &question.call.target {
-            Target::Tool { name } => Some((question.server.name().to_owned(), name.clone())),
+            Target::Tool { name } => Some(name.clone()),
             Target::Prompt { .. } | Target::Resource { .. } | Target::Protocol => None,
         };
         Self {
             caller: question.caller.clone(),
             token: question.subject.map(SubjectToken::said),
             session: session.map(ToOwned::to_owned),
+            server: question.server.server().cloned(),
             tool,
         }
     }
@@ -284,11 +300,14 @@ impl Basis {
     fn names(&self) -> impl Iterator<Item = Name<'_>> {
         let token = self.token.iter().flat_map(|token| of_token(token.claims()));
         let session = self.session.as_deref().map(|digest| Name::Session(digest.into()));
+        let server = self.server.as_deref().map(of_server);
         let tool = self
-            .tool
-            .as_ref()
-            .map(|(server, tool)| Name::Tool { server: server.as_str().into(), tool: tool.as_str().into() });
-        [Name::SpiffeId(self.caller.spiffe_id().into())].into_iter().chain(token).chain(session).chain(tool)
+            .server
+            .as_deref()
+            .zip(self.tool.as_deref())
+            .map(|(server, tool)| Name::Tool { server: server.name.as_str().into(), tool: tool.into() });
+        let caller = Name::SpiffeId(self.caller.spiffe_id().into());
+        [caller].into_iter().chain(token).chain(session).chain(server).chain(tool)
     }
 }
 

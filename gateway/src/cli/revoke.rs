@@ -26,7 +26,7 @@ pub struct Revoke {
     undo: bool,
 }
 
-/// What to revoke; nothing prints the list.
+/// What to revoke; without any of it the list is printed.
 #[derive(Debug, Args)]
 #[group(multiple = false)]
 struct What {
@@ -68,7 +68,7 @@ pub fn revoke(args: &Revoke) -> anyhow::Result<ExitCode> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let lock = File::open(folder).with_context(|| format!("{} can't be opened", folder.display()))?;
     lock.lock().with_context(|| format!("{} can't be locked", folder.display()))?; // Two at once lose no entry.
-    let mut list = if path.exists() { read(path)? } else { Revocations::default() };
+    let mut list = if path.try_exists()? { read(path)? } else { Revocations::default() };
     if args.undo {
         if !list.remove(&name) {
             bail!("{name} is not on the list");
