@@ -171,7 +171,7 @@ async fn an_agent_gets_no_scope_that_it_was_not_given() {
     let deployer = ask("deployer", &["deployer:ask", "ledger:read_balance"]);
     let files = vec![("tools/orchestrator/ask.rego", narrow), ("tools/deployer/ask.rego", deployer)];
     let (world, said) = three_hops(plan_with(files)).await;
-    assert_eq!(said, "502 credential_refused", "though the person's own token would open it");
+    assert_eq!(said, "502 scope_refused", "though the person's own token would open it");
     let record = refused(&world, DEPLOYER);
     assert_eq!(record["decision"], "permit");
     assert!(record["cause"].as_str().unwrap().contains("invalid_scope"), "{record}");

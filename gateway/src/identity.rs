@@ -46,11 +46,11 @@ pub enum IdentityError {
 /// # Errors
 /// [`IdentityError`]; the connection ends with the answer.
 pub fn caller(handshake: &Handshake, ours: &Identity, now: SystemTime) -> Result<Caller, IdentityError> {
-    if now >= ours.svid.peer().not_after {
-        return Err(IdentityError::OwnExpired);
-    }
     if now >= handshake.named.not_after {
         return Err(IdentityError::Expired);
+    }
+    if now >= ours.svid.peer().not_after {
+        return Err(IdentityError::OwnExpired);
     }
     if !handshake.judged_under(ours.generation) {
         judge(&handshake.chain, &ours.bundles, now).map_err(IdentityError::Withdrawn)?;
