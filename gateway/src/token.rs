@@ -27,6 +27,7 @@ pub struct SubjectToken {
     digest: Digest,
     authentic: Arc<Authentic>,
     delegates: bool,
+    is_jwt_svid: bool,
     ends: SystemTime,
 }
 
@@ -98,8 +99,14 @@ pub async fn subject(
     let claims = found.token.claims();
     presented_by(claims, &issuer.presenter, caller)?;
     let ends = UNIX_EPOCH + Duration::from_secs(claims.exp) + issuer.leeway;
-    let delegates = issuer.delegates;
-    Ok(Some(SubjectToken { token, digest: found.digest, authentic: found.token, delegates, ends }))
+    Ok(Some(SubjectToken {
+        token,
+        digest: found.digest,
+        delegates: issuer.delegates,
+        is_jwt_svid: issuer.jwt_svids_of.is_some(),
+        authentic: found.token,
+        ends,
+    }))
 }
 
 /// Whom a token may be for. One for the caller itself is a credential that was made for it, by who makes those; from anybody
@@ -158,6 +165,11 @@ impl SubjectToken {
     /// Itself, for the token service and nobody else.
     pub fn token(&self) -> &Secret {
         &self.token
+    }
+
+    /// Whether it is a workload's JWT-SVID, and no access token.
+    pub(crate) fn is_jwt_svid(&self) -> bool {
+        self.is_jwt_svid
     }
 
     /// SHA-256 of the token: what stands for it where it must not stand.

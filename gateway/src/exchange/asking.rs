@@ -40,6 +40,8 @@ pub(super) struct Asked {
 #[derive(Debug)]
 pub(super) struct Presented {
     pub(super) token: Secret,
+    /// Its token type (RFC 8693 §3).
+    pub(super) kind: &'static str,
     pub(super) claims: Claims,
     /// Its chain of actors, as far as its issuer is believed in that.
     pub(super) actors: Vec<String>,
@@ -75,7 +77,7 @@ impl Manner {
             form.append_pair("grant_type", "client_credentials");
         } else {
             let actor = self.actor_assertion(&asked.caller, asked.at)?;
-            let subject = asked.subject.as_ref().map_or((&actor, JWT), |s| (&s.token, ACCESS_TOKEN));
+            let subject = asked.subject.as_ref().map_or((&actor, JWT), |s| (&s.token, s.kind));
             form.append_pair("grant_type", GRANT_TYPE)
                 .append_pair("subject_token", subject.0.expose())
                 .append_pair("subject_token_type", subject.1)
@@ -169,6 +171,7 @@ mod tests {
             caller: "spiffe://bank.test/agent/clerk".into(),
             subject: subject.map(|token| Presented {
                 token: Secret::new(token),
+                kind: ACCESS_TOKEN,
                 claims: Claims::default(),
                 actors: vec![],
             }),
@@ -188,10 +191,19 @@ mod tests {
     }
 
     #[test]
+    fn a_jwt_svid_is_exchanged_as_what_it_is() {
+        let manner = manner(svid(None), WithoutSubject::Exchange, Target::Audience);
+        let mut asked = asked(Some("a workloads"));
+        asked.subject.as_mut().unwrap().kind = JWT;
+        assert_eq!(form(&manner.request(&asked).unwrap())["subject_token_type"], JWT);
+    }
+
+    #[test]
     fn a_subject_token_is_exchanged_with_our_word_for_the_actor() {
         let manner = manner(svid(None), WithoutSubject::ClientCredentials, Target::Audience);
         let form = form(&manner.request(&asked(Some("alices"))).unwrap());
         assert_eq!((form["grant_type"].as_str(), form["subject_token"].as_str()), (GRANT_TYPE, "alices"));
+        assert_eq!(form["subject_token_type"], ACCESS_TOKEN);
         assert_eq!(form["scope"], "a b");
         assert_eq!(form["audience"], "spiffe://bank.test/mcp/ledger");
         assert!(form.contains_key("actor_token"));

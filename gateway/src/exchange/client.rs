@@ -136,6 +136,7 @@ fn asked(grant: &Grant<'_>, now: SystemTime) -> Asked {
         caller: grant.question.caller.spiffe_id().to_owned(),
         subject: grant.question.subject.map(|s| Presented {
             token: s.token().clone(),
+            kind: if s.is_jwt_svid() { JWT } else { ACCESS_TOKEN },
             claims: s.claims().clone(),
             actors: s.actors().to_vec(),
         }),
