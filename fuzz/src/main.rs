@@ -68,7 +68,9 @@ fn bundle(document: &[u8]) -> bool {
 fn spiffe_id(bytes: &[u8]) -> bool {
     let Ok(text) = std::str::from_utf8(bytes) else { return false };
     let Ok(id) = certs::SpiffeId::new(text) else { return false };
-    assert_eq!(id.to_string(), text); // There is one way to write it, so that names can be compared as text.
+    let written = id.to_string();
+    assert!(written.eq_ignore_ascii_case(text) && text.ends_with(id.path())); // The case of scheme and domain says nothing.
+    assert_eq!(certs::SpiffeId::new(&written).ok().as_ref(), Some(&id)); // One way to write it: names are compared as text.
     let domain = id.trust_domain_name();
     let is_name = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'-' | b'_');
     assert!(!domain.is_empty() && domain.len() <= 255 && domain.bytes().all(is_name));
