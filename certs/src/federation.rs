@@ -1,8 +1,7 @@
 //! Our own identity together with the trust bundles of the domains that we federate with. A domain is served only where the
 //! configuration lists it, whatever bundles the Workload API hands over.
 
-use crate::identity::{Identity, IdentitySource, SharedSource, SourceStatus, TrustBundles};
-use arc_swap::ArcSwap;
+use crate::identity::{Generations, Identity, IdentitySource, SharedSource, SourceStatus, TrustBundles};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use tokio::sync::watch;
@@ -12,8 +11,7 @@ use tokio::sync::watch;
 pub struct Federation {
     own: SharedSource,
     listed: BTreeSet<String>,
-    current: ArcSwap<Identity>,
-    changes: watch::Sender<u64>,
+    generations: Generations,
 }
 
 impl Federation {
@@ -26,12 +24,7 @@ impl Federation {
     ) -> Arc<Self> {
         let first = merged(&own.current(), &listed, &foreign.borrow_and_update(), 0);
         let mut changes = own.changes();
-        let source = Arc::new(Self {
-            own,
-            listed,
-            current: ArcSwap::from_pointee(first),
-            changes: watch::Sender::new(0),
-        });
+        let source = Arc::new(Self { own, listed, generations: Generations::new(first) });
         let weak = Arc::downgrade(&source);
         changes.mark_changed(); // It may have changed since it was looked at.
         tokio::spawn(async move {
@@ -49,14 +42,11 @@ impl Federation {
     }
 
     fn merge(&self, foreign: &TrustBundles) {
-        let now = self.current.load();
+        let now = self.generations.current();
         let new = merged(&self.own.current(), &self.listed, foreign, now.generation + 1);
-        if new.same_material(&now) {
-            return;
+        if !new.same_material(&now) {
+            self.generations.swap(new);
         }
-        let generation = new.generation;
-        self.current.store(Arc::new(new));
-        self.changes.send_replace(generation);
     }
 }
 
@@ -74,11 +64,11 @@ fn merged(own: &Identity, listed: &BTreeSet<String>, foreign: &TrustBundles, gen
 
 impl IdentitySource for Federation {
     fn current(&self) -> Arc<Identity> {
-        self.current.load_full()
+        self.generations.current()
     }
 
     fn changes(&self) -> watch::Receiver<u64> {
-        self.changes.subscribe()
+        self.generations.changes()
     }
 
     fn status(&self) -> SourceStatus {

@@ -1,7 +1,6 @@
 //! An SVID, its key and the trust bundle in PEM files, watched: whoever renews them, the new ones are used within a second.
 
-use crate::identity::{Identity, IdentityError, IdentitySource, TrustBundles, X509Svid};
-use arc_swap::ArcSwap;
+use crate::identity::{Generations, Identity, IdentityError, IdentitySource, TrustBundles, X509Svid};
 use spiffe::TrustDomain;
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
@@ -25,8 +24,7 @@ pub struct Paths {
 #[derive(Debug)]
 pub struct FileSource {
     paths: Paths,
-    current: ArcSwap<Identity>,
-    changes: watch::Sender<u64>,
+    generations: Generations,
 }
 
 /// What the files held: a change is a change of content, so that a touched file swaps nothing.
@@ -44,7 +42,7 @@ impl FileSource {
     /// [`IdentityError`] names the file or the rule.
     pub fn open(paths: Paths) -> Result<Arc<Self>, IdentityError> {
         let identity = Contents::read(&paths)?.identity(0)?;
-        Ok(Arc::new(Self { paths, current: ArcSwap::from_pointee(identity), changes: watch::Sender::new(0) }))
+        Ok(Arc::new(Self { paths, generations: Generations::new(identity) }))
     }
 
     /// Looks at the files every `interval` and swaps what changed, until the source is dropped. Files that can't be used
@@ -69,12 +67,11 @@ impl FileSource {
                 return tracing::warn!(error = %error, "identity files can't be read, the last good ones stay");
             }
         };
-        let generation = self.current.load().generation + 1;
+        let generation = self.generations.current().generation + 1;
         match found.identity(generation) {
             Ok(identity) => {
                 tracing::info!(spiffe_id = %identity.svid.peer().id, generation, "identity swapped");
-                self.current.store(Arc::new(identity));
-                self.changes.send_replace(generation);
+                self.generations.swap(identity);
                 *seen = Some(found);
             }
             Err(error) => {
@@ -86,11 +83,11 @@ impl FileSource {
 
 impl IdentitySource for FileSource {
     fn current(&self) -> Arc<Identity> {
-        self.current.load_full()
+        self.generations.current()
     }
 
     fn changes(&self) -> watch::Receiver<u64> {
-        self.changes.subscribe()
+        self.generations.changes()
     }
 }
 

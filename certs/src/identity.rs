@@ -1,6 +1,7 @@
 //! This workload's own SVID and the trust bundles: one generation of them, and the trait of what provides them.
 
 use crate::peer::{Peer, SvidError, peer};
+use arc_swap::ArcSwap;
 use rustls::RootCertStore;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -66,6 +67,34 @@ impl IdentitySource for OneGeneration {
 
     fn changes(&self) -> watch::Receiver<u64> {
         watch::Sender::new(self.0.generation).subscribe()
+    }
+}
+
+/// The current generation, and who waits for the next: what every source that renews its material holds.
+#[derive(Debug)]
+pub(crate) struct Generations {
+    current: ArcSwap<Identity>,
+    changes: watch::Sender<u64>,
+}
+
+impl Generations {
+    pub(crate) fn new(first: Identity) -> Self {
+        let changes = watch::Sender::new(first.generation);
+        Self { current: ArcSwap::from_pointee(first), changes }
+    }
+
+    pub(crate) fn current(&self) -> Arc<Identity> {
+        self.current.load_full()
+    }
+
+    pub(crate) fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+
+    pub(crate) fn swap(&self, identity: Identity) {
+        let generation = identity.generation;
+        self.current.store(Arc::new(identity));
+        self.changes.send_replace(generation);
     }
 }
 

@@ -3,8 +3,9 @@
 //! An agent that can't be reached changes nothing: the last good material is used until it expires, and the agent is
 //! asked again and again. An agent that says that this workload has no identity (`PermissionDenied`) ends it at once.
 
-use crate::identity::{Identity, IdentityError, IdentitySource, SourceStatus, TrustBundles, X509Svid};
-use arc_swap::ArcSwap;
+use crate::identity::{
+    Generations, Identity, IdentityError, IdentitySource, SourceStatus, TrustBundles, X509Svid,
+};
 use futures_util::{Stream, StreamExt};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use spiffe::{WorkloadApiClient, WorkloadApiError, X509Context};
@@ -18,8 +19,7 @@ use tokio::time::Instant;
 #[derive(Debug)]
 pub struct WorkloadApiSource {
     endpoint: String,
-    current: ArcSwap<Identity>,
-    changes: watch::Sender<u64>,
+    generations: Generations,
     status: watch::Sender<SourceStatus>,
 }
 
@@ -53,8 +53,7 @@ impl WorkloadApiSource {
                 Ok((context, rest)) => {
                     let source = Arc::new(Self {
                         endpoint: endpoint.to_owned(),
-                        current: ArcSwap::from_pointee(identity(&context, 0)?),
-                        changes: watch::Sender::new(0),
+                        generations: Generations::new(identity(&context, 0)?),
                         status: watch::Sender::new(SourceStatus::Connected),
                     });
                     tokio::spawn(follow(Arc::downgrade(&source), endpoint.to_owned(), rest));
@@ -74,7 +73,7 @@ impl WorkloadApiSource {
     }
 
     fn took(&self, context: &X509Context) {
-        let now = self.current.load();
+        let now = self.generations.current();
         match identity(context, now.generation + 1) {
             Ok(new) if new.same_material(&now) => {}
             Ok(new) => self.swap(new),
@@ -88,7 +87,7 @@ impl WorkloadApiSource {
     }
 
     fn failed(&self, error: &WorkloadApiError) {
-        let now = self.current.load();
+        let now = self.generations.current();
         if is_withdrawal(error) {
             self.status.send_replace(SourceStatus::Withdrawn);
             if !now.bundles.is_empty() {
@@ -103,18 +102,17 @@ impl WorkloadApiSource {
     fn swap(&self, identity: Identity) {
         let generation = identity.generation;
         tracing::info!(spiffe_id = %identity.svid.peer().id, generation, "identity swapped");
-        self.current.store(Arc::new(identity));
-        self.changes.send_replace(generation);
+        self.generations.swap(identity);
     }
 }
 
 impl IdentitySource for WorkloadApiSource {
     fn current(&self) -> Arc<Identity> {
-        self.current.load_full()
+        self.generations.current()
     }
 
     fn changes(&self) -> watch::Receiver<u64> {
-        self.changes.subscribe()
+        self.generations.changes()
     }
 
     fn status(&self) -> SourceStatus {

@@ -22,6 +22,14 @@ pub(crate) fn of_parts<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> Digest 
     finished(context)
 }
 
+/// As text: `sha256:` and hex.
+pub(crate) fn text(digest: &[u8]) -> String {
+    format!("{SCHEME}{}", crate::audit::chain::hex(digest))
+}
+
+/// What a digest's text begins with.
+pub(crate) const SCHEME: &str = "sha256:";
+
 fn finished(context: Context) -> Digest {
     let mut digest = [0; 32];
     digest.copy_from_slice(context.finish().as_ref());

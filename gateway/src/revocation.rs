@@ -91,8 +91,6 @@ pub struct Hold {
     clock: Clock,
 }
 
-const DIGEST: &str = "sha256:";
-
 impl Name<'static> {
     /// A workload by its SPIFFE ID.
     ///
@@ -128,7 +126,7 @@ impl Name<'static> {
     /// [`NotAName`] if it is empty, or a digest that is none.
     pub fn session(text: &str) -> Result<Self, NotAName> {
         let want = "a session id, or sha256: and 64 hex digits";
-        let Some(digits) = text.strip_prefix(DIGEST) else {
+        let Some(digits) = text.strip_prefix(digest::SCHEME) else {
             return some(text, want).map(|id| Self::Session(session(&id).into()));
         };
         let hex = digits.len() == 64 && digits.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
@@ -161,7 +159,7 @@ impl NotAName {
 
 /// The name of a session: the digest of its id as the client knows it.
 pub fn session(id: &str) -> String {
-    format!("{DIGEST}{}", crate::audit::chain::hex(&digest::of(id.as_bytes())))
+    digest::text(&digest::of(id.as_bytes()))
 }
 
 impl Name<'_> {

@@ -25,7 +25,7 @@ pub(super) fn arguments(arguments: &Value) -> String {
             context.finish()
         }
     };
-    format!("sha256:{}", super::chain::hex(digest.as_ref()))
+    crate::digest::text(digest.as_ref())
 }
 
 impl Write for Hasher {

@@ -1,6 +1,5 @@
 //! From the configuration as written to the configuration as run, with every mistake at once.
 
-mod delegation;
 mod identity;
 mod issuers;
 mod revocations;

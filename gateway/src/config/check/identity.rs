@@ -80,11 +80,8 @@ impl Checker<'_> {
         match (&file.bundle_endpoint, begin, file.workload_api) {
             (Some(endpoint), begin, false) => Some(BundleFrom::Endpoint {
                 url: self.https(&format!("{path}.bundle_endpoint.url"), &endpoint.url)?,
-                spiffe_id: self.problems.parse(
-                    &format!("{path}.bundle_endpoint.spiffe_id"),
-                    &endpoint.spiffe_id,
-                    "write a SPIFFE ID, as spiffe://partner.example/bundle-endpoint",
-                )?,
+                spiffe_id: self
+                    .spiffe_id(&format!("{path}.bundle_endpoint.spiffe_id"), &endpoint.spiffe_id)?,
                 begin,
             }),
             (None, Some(file), false) => Some(BundleFrom::File(file)),

@@ -118,6 +118,17 @@ impl Checker<'_> {
         }
     }
 
+    /// Whoever gives agents credentials has to be believed in the chains: else nobody would see how long they are.
+    fn chains(&mut self, path: &str, file: &IssuerFile) {
+        if file.presenter.audience && !file.delegates {
+            self.problems.add(
+                format!("{path}.delegates"),
+                "credentials for agents come with a chain of actors, which is not believed",
+                "write `delegates: true`",
+            );
+        }
+    }
+
     fn algorithms(&mut self, path: &str, named: &[String]) {
         for algorithm in named.iter().filter(|named| !tokens::jws::ALGORITHMS.contains(&named.as_str())) {
             let fix = format!("write some of {}", tokens::jws::ALGORITHMS.join(", "));
