@@ -2,6 +2,7 @@
 //! the same whatever it was written in. The tables of `schema` say what each message may hold; anything else is refused,
 //! because nobody would judge it.
 
+mod ask;
 mod error;
 mod event;
 mod grpc;
@@ -17,8 +18,9 @@ mod schema;
 mod shape;
 mod wire;
 
+pub use ask::{Asked, get_task, task};
 pub use error::{DecodeError, ErrorKind, Fault};
-pub use event::{Event, EventError, EventKind, event};
+pub use event::{Event, EventError, EventKind, event, is_final};
 pub use grpc::{SERVICE, frame, unframed, with_tenant};
 pub use methods::{Method, MethodRow, methods};
 pub use reply::{Reply, reply, result};
@@ -27,6 +29,7 @@ pub use wire::WireError;
 
 use crate::json;
 use http::HeaderMap;
+use serde::Serialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
@@ -108,7 +111,7 @@ pub struct Call {
 }
 
 /// A message.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Message {
     /// Made up by its author.
     pub id: String,
@@ -125,7 +128,8 @@ pub struct Message {
 }
 
 /// Who speaks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Role {
     /// The caller.
     User,
@@ -134,7 +138,7 @@ pub enum Role {
 }
 
 /// A part of a message.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Part {
     /// What it holds.
     pub content: Content,
@@ -147,7 +151,8 @@ pub struct Part {
 }
 
 /// What a part holds.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Content {
     /// Text.
     Text(String),
@@ -222,7 +227,7 @@ impl Version {
 /// # Errors
 /// [`DecodeError`], which knows the protocol's error and, if it could be read, the request's id.
 pub fn call(request: &HttpRequest<'_>, limits: &Limits) -> Result<Call, DecodeError> {
-    match binding(request) {
+    match binding(request.path) {
         Binding::JsonRpc => rpc::call(request, limits),
         Binding::HttpJson => rest::call(request, limits).map_err(DecodeError::from),
         Binding::Grpc => grpc::call(request, limits).map_err(DecodeError::from),
@@ -230,12 +235,17 @@ pub fn call(request: &HttpRequest<'_>, limits: &Limits) -> Result<Call, DecodeEr
 }
 
 /// How a request is written, which its path says: also of one that turns out to be no call.
-pub fn binding(request: &HttpRequest<'_>) -> Binding {
-    match request.path {
+pub fn binding(path: &str) -> Binding {
+    match path {
         "" | "/" => Binding::JsonRpc,
         path if path.starts_with(grpc::PREFIX) => Binding::Grpc,
         _ => Binding::HttpJson,
     }
+}
+
+/// The version that a refusal is written in: what the caller asks for if that is spoken here, else the latest.
+pub fn version_of(headers: &HeaderMap) -> Version {
+    headers::version(headers, None, Binding::JsonRpc).unwrap_or(Version::V1_0)
 }
 
 #[cfg(test)]

@@ -220,13 +220,16 @@ fn named(state: &str, version: Version) -> Cow<'static, str> {
 }
 
 impl Event {
-    /// Whether the task is over, and won't change any more (A2A 1.0 §4.1.3).
+    /// Whether the task is over, and won't change any more.
     pub fn is_final(&self) -> bool {
-        matches!(
-            self.state.as_deref(),
-            Some(
-                "TASK_STATE_COMPLETED" | "TASK_STATE_FAILED" | "TASK_STATE_CANCELED" | "TASK_STATE_REJECTED"
-            )
-        )
+        self.state.as_deref().is_some_and(is_final)
     }
+}
+
+/// Whether a state is one that a task stays in (A2A 1.0 §4.1.3).
+pub fn is_final(state: &str) -> bool {
+    matches!(
+        state,
+        "TASK_STATE_COMPLETED" | "TASK_STATE_FAILED" | "TASK_STATE_CANCELED" | "TASK_STATE_REJECTED"
+    )
 }

@@ -224,6 +224,19 @@ impl Route {
     }
 }
 
+/// Where 1.0 has a task.
+pub(super) fn of_task(tenant: Option<&str>, id: &str, history_length: Option<i32>) -> Target {
+    let route = Route {
+        method: Method::GetTask,
+        tenant: tenant.map(str::to_owned),
+        task: Some(id.to_owned()),
+        push: None,
+        body: false,
+    };
+    let query = history_length.map(|length| format!("historyLength={length}"));
+    Target { method: Http::GET, path: route.path(Version::V1_0, false), query }
+}
+
 /// What the query of an operation may have: what neither path nor body says.
 fn query_of(method: Method, version: Version) -> &'static [Field] {
     match (version, method) {

@@ -462,3 +462,23 @@ fn a_result_of_the_gateways_own_is_read_back_from_each_binding() {
         serde_json::from_slice(&result(Binding::JsonRpc, Method::ListTasks, None, held)).unwrap();
     assert_eq!(rpc["result"]["totalSize"], 1);
 }
+
+#[test]
+fn the_gateways_own_question_is_read_like_anybodys() {
+    for binding in [Binding::JsonRpc, Binding::HttpJson] {
+        let asked = get_task(binding, Some("acme"), "a b", Some(2));
+        let (path, method) = match &asked.target {
+            Some(target) => (format!("{}?{}", target.path, target.query.clone().unwrap()), "GET"),
+            None => (String::new(), "POST"),
+        };
+        let call = raw(method, &path, &[V1], "application/json", &asked.body).unwrap();
+        assert_eq!((call.tenant.as_deref(), call.task.as_deref()), (Some("acme"), Some("a b")));
+        assert_eq!(call.configuration.history_length, Some(2));
+    }
+    let gone = br#"{"jsonrpc":"2.0","id":1,"error":{"code":-32001,"message":"x"}}"#;
+    assert_eq!(task(Binding::JsonRpc, gone).unwrap(), None);
+    assert!(
+        task(Binding::JsonRpc, br#"{"jsonrpc":"2.0","id":1,"error":{"code":-32603,"message":"x"}}"#).is_err()
+    );
+    assert!(task(Binding::HttpJson, br#"{"id":"t"}"#).unwrap().is_some());
+}
