@@ -200,6 +200,5 @@ async function serve(options) {
   if (options['until-stdin-closes']) process.stdin.on('end', end).resume();
 }
 
-console.debug = () => {};
-console.warn = () => {};
+console.debug = console.warn = console.error = () => {}; // What a test looks at is standard output.
 await serve(parseArgs({ options: FLAGS }).values);
