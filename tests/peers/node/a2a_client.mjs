@@ -46,9 +46,13 @@ function told(failure) {
 
 const file = path => (path ? readFileSync(path) : undefined);
 
+/** The connections of a call; they end with it. */
+const connections = [];
+
 /** A fetch that presents the workload's certificate, the person's token and the headers of the command line. */
 function fetcher(options, extra = {}) {
   const dispatcher = new Agent({ connect: { ca: file(options.ca), cert: file(options.cert), key: file(options.key) } });
+  connections.push(dispatcher);
   return (input, init) => {
     const headers = new Headers(init?.headers);
     for (const [name, value] of Object.entries({ ...extra, ...added(options) })) headers.set(name, value);
@@ -75,7 +79,7 @@ function verifier(options) {
 async function cardOf(options) {
   if (options.direct) {
     const place = { url: options.url, protocolBinding: BINDINGS[options.binding], protocolVersion: options.version, tenant: options.tenant ?? '' };
-    return AgentCard.fromJSON({ name: 'direct', supportedInterfaces: [place], capabilities: { streaming: true, extendedAgentCard: true } });
+    return AgentCard.fromJSON({ name: 'direct', supportedInterfaces: [place], capabilities: { streaming: true, pushNotifications: true, extendedAgentCard: true } });
   }
   const legacyCompat = { enabled: true };
   if (options['card-file']) {
@@ -198,6 +202,8 @@ async function once(options, words) {
   } catch (failure) {
     say('error', undefined, told(failure)); // Whatever the program sees is the answer.
     return false;
+  } finally {
+    await Promise.all(connections.splice(0).map(one => one.destroy()));
   }
 }
 

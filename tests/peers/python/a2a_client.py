@@ -172,7 +172,7 @@ async def card_of(arguments, http):
         interface = {"url": arguments.url, "protocolBinding": BINDINGS[arguments.binding],
                      "protocolVersion": arguments.version, "tenant": arguments.tenant or ""}
         return parse_agent_card({"name": "direct", "supportedInterfaces": [interface],
-                                 "capabilities": {"streaming": True, "extendedAgentCard": True}})
+                                 "capabilities": {"streaming": True, "pushNotifications": True, "extendedAgentCard": True}})
     if arguments.card_file:
         card = parse_agent_card(json.loads(read(arguments.card_file)))
     else:

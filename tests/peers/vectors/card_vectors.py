@@ -4,8 +4,8 @@
     scripts/setup peers && $SALLYPORT_CACHE/peers/bin/python tests/peers/vectors/card_vectors.py
 
 A vector is a JSON file: {"about", "signer", "card", "canonical", "keys", "verdicts", "twin"}. `card` is what goes over
-the wire, `canonical` the bytes that were signed (as text), `keys` the public JWKs, `twin` the card with one byte of its
-content changed. `verdicts` says who accepts the card: a2a-sdk, @a2a-js/sdk given the card's JSON, and @a2a-js/sdk given
+the wire, `canonical` the bytes that were signed (as text), `keys` the public JWKs, `twin` the members of the card that differ
+in its twin, which has one byte changed (null: the twin lacks the member). `verdicts` says who accepts the card: a2a-sdk, @a2a-js/sdk given the card's JSON, and @a2a-js/sdk given
 the card as its own resolver reads it; `twin_verdicts` who accepts the twin. Signatures differ from run to run.
 """
 
@@ -129,7 +129,8 @@ def write(js, name, about, signer, card, canonical, keys, change):
     vector = {"about": about, "signer": signer, "card": card, "canonical": canonical, "keys": keys,
               "verdicts": {who: one["ok"] for who, one in seen.items()}}
     if twin is not None:
-        vector |= {"twin": twin, "twin_verdicts": {who: one["ok"] for who, one in verdicts(js, twin, keys).items()}}
+        changed = {member: twin.get(member) for member in card if twin.get(member) != card[member]}
+        vector |= {"twin": changed, "twin_verdicts": {who: one["ok"] for who, one in verdicts(js, twin, keys).items()}}
     different = {who: one["canonical"] for who, one in seen.items() if one["canonical"] not in (None, canonical)}
     lines = [f" {json.dumps(member)}: {json.dumps(value, ensure_ascii=False, separators=(',', ':'))}" for member, value in vector.items()]
     (OUT / f"{name}.json").write_bytes(("{\n" + ",\n".join(lines) + "\n}\n").encode("utf-8", "surrogatepass"))
