@@ -5,6 +5,7 @@
 
 import { readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
+import { checkServerIdentity } from 'node:tls';
 import { parseArgs } from 'node:util';
 import * as types from '@a2a-js/sdk';
 import { AgentCard, SendMessageRequest, verifyAgentCardSignature } from '@a2a-js/sdk';
@@ -91,11 +92,17 @@ async function cardOf(options) {
 
 async function client(options, card) {
   const wanted = BINDINGS[options.binding];
-  const interfaces = card.supportedInterfaces.filter(
+  const interfaces = card.supportedInterfaces.map(one => ({ ...one })).filter(
     one => one.protocolBinding === wanted && one.protocolVersion.startsWith(options.version));
+  if (options.binding === 'grpc') {
+    // The card gives a URL, as A2A wants; the SDK hands it to gRPC as it is, which takes no scheme and no path.
+    for (const one of interfaces) one.url = one.url.replace(/^[a-z]+:\/\//, '').replace(/\/.*$/, '');
+  }
   const legacyCompat = { enabled: true }, fetchImpl = fetcher(options);
   const credentials = options.ca
-    ? grpc.credentials.createSsl(file(options.ca), file(options.key) ?? null, file(options.cert) ?? null)
+    ? grpc.credentials.createSsl(file(options.ca), file(options.key) ?? null, file(options.cert) ?? null, {
+        ...(options.authority ? { checkServerIdentity: (_, certificate) => checkServerIdentity(options.authority, certificate) } : {}),
+      })
     : grpc.credentials.createInsecure();
   return new ClientFactory({
     transports: [

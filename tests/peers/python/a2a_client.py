@@ -96,9 +96,9 @@ def headers(arguments):
 
 
 def channel(arguments, url):
-    """A gRPC channel to HOST:PORT, whatever the scheme before it says."""
+    """A gRPC channel to HOST:PORT; the card gives a URL, as A2A wants, and gRPC takes no scheme and no path."""
     import grpc
-    address = url.split("://", 1)[-1].rstrip("/")
+    address = url.split("://", 1)[-1].split("/", 1)[0]
     options = [("grpc.enable_http_proxy", 0)]
     if arguments.authority:
         options.append(("grpc.ssl_target_name_override", arguments.authority))
