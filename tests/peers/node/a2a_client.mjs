@@ -36,7 +36,7 @@ function told(failure) {
   const error = { type: failure.name && failure.name !== 'Error' ? failure.name : failure.constructor.name, message: failure.message };
   const code = failure.envelopeCode ?? A2A_ERROR_CODE[failure.reason];
   if (code !== undefined) error.code = code;
-  for (const field of ['reason', 'data', 'metadata', 'statusCode', 'code', 'details']) {
+  for (const field of ['reason', 'data', 'metadata', 'statusCode', 'status', 'code', 'details']) {
     if (failure[field] !== undefined && error[field] === undefined) error[field === 'statusCode' ? 'status' : field] = failure[field];
   }
   let cause = failure;
