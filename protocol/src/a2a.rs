@@ -3,6 +3,7 @@
 //! because nobody would judge it.
 
 mod ask;
+pub mod card;
 mod error;
 mod event;
 mod grpc;
