@@ -69,6 +69,7 @@ pub struct SubjectInput<'a> {
 /// What is asked, by its protocol.
 #[derive(Clone, Copy, Debug, Serialize, JsonSchema)]
 #[serde(untagged)]
+#[expect(clippy::large_enum_variant, reason = "one stands on the stack for the time of a question")]
 pub enum CallInput<'a> {
     /// Of an MCP server.
     Mcp(McpCallInput<'a>),

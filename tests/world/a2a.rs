@@ -153,7 +153,7 @@ impl Kept {
     fn answer(&mut self, received: &Received) -> Answer {
         let asked = Asked::read(received);
         let params = &asked.params;
-        let named = params["id"].as_str().filter(|_| asked.operation != "push").or(params["taskId"].as_str());
+        let named = params["taskId"].as_str().or(params["id"].as_str());
         let id = match asked.operation {
             "SendMessage" | "SendStreamingMessage" => match params["message"]["taskId"].as_str() {
                 Some(id) => id.to_owned(),

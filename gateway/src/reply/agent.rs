@@ -9,7 +9,7 @@ use crate::tasks::watch::WatchError;
 use crate::upstream::{Answer, AnswerBody, UpstreamError};
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName};
 use http::{HeaderValue, StatusCode};
-use protocol::a2a::{self, ErrorKind};
+use protocol::a2a::{self, Binding, ErrorKind};
 use serde_json::value::RawValue;
 
 /// The JSON-RPC codes of A2A that stand for themselves; all others are the gateway's.
@@ -68,11 +68,15 @@ pub(super) fn answer(
             headers.insert(HeaderName::from_static(name), value);
         }
     }
-    let status = match binding {
-        _ if told.challenge.is_some() => told.status, // For this the clients look at the status and the header.
-        a2a::Binding::HttpJson if told.status != StatusCode::OK => told.status,
-        a2a::Binding::JsonRpc if id.is_none() => told.status, // Nobody waits for an answer of that id.
-        _ => StatusCode::from_u16(reply.status).unwrap_or(told.status),
+    let by_status = match binding {
+        Binding::HttpJson => told.status != StatusCode::OK,
+        Binding::JsonRpc => id.is_none(), // Nobody waits for an answer of that id.
+        Binding::Grpc => false,
+    };
+    let status = match told.challenge {
+        Some(_) => told.status, // For this the clients look at the status and the header.
+        None if by_status => told.status,
+        None => StatusCode::from_u16(reply.status).unwrap_or(told.status),
     };
     Some(Answer { status, headers, body: AnswerBody::whole(reply.body.into()) })
 }

@@ -264,12 +264,15 @@ fn serve(mut connection: Connection, waiting: &mpsc::Receiver<Job>) {
         let jobs: Vec<Job> = batch.collect();
         let mut done = Vec::with_capacity(jobs.len());
         let committed = in_one_commit(&mut connection, jobs, &mut done);
-        let said = committed.as_ref().map(|()| ()).map_err(ToString::to_string);
+        let said = committed.map_err(|error| error.to_string());
         if let Err(error) = &said {
             tracing::error!(%error, "the store of tasks failed");
         }
         for tell in done {
-            tell(said.as_ref().map(|()| ()).map_err(String::as_str));
+            tell(match &said {
+                Ok(()) => Ok(()),
+                Err(error) => Err(error),
+            });
         }
     }
 }

@@ -55,15 +55,15 @@ pub fn task(binding: Binding, bytes: &[u8]) -> Result<Option<Value>, EventError>
     let task = match binding {
         Binding::JsonRpc => {
             let mut answer: Value = serde_json::from_slice(bytes)?;
-            if answer["error"]["code"].as_i64() == Some(TASK_NOT_FOUND) {
+            if answer.pointer("/error/code").and_then(Value::as_i64) == Some(TASK_NOT_FOUND) {
                 return Ok(None);
             }
-            answer["result"].take()
+            answer.get_mut("result").map(Value::take).unwrap_or_default()
         }
         Binding::HttpJson => serde_json::from_slice(bytes)?,
         Binding::Grpc => {
             Value::Object(wire::object(bytes, &schema::TASK, Reading { strict: false, depth_max: 128 })?)
         }
     };
-    if task["id"].is_string() { Ok(Some(task)) } else { Err(EventError::Kind) }
+    if task.get("id").is_some_and(Value::is_string) { Ok(Some(task)) } else { Err(EventError::Kind) }
 }
