@@ -4,7 +4,7 @@ use super::lane::Lane;
 use super::{One, Question};
 use crate::config::Limits;
 use crate::identity::Caller;
-use crate::revocation::Revocations;
+use crate::revocation::Live;
 use crate::route::ServerRoute;
 use policy::PolicySet;
 use protocol::mcp::{Call, ListKind, MessageError, ServerMessage, Version};
@@ -14,7 +14,6 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 use tokens::Claims;
-use tokio::sync::watch;
 
 /// What keeps a list to the items that the principal may use. It outlives the request's stages: a list may come as a stream.
 pub struct ListFilter {
@@ -24,7 +23,7 @@ pub struct ListFilter {
     policy: Arc<PolicySet>,
     lane: Arc<Lane>,
     /// A list may come long after the request.
-    revocations: watch::Receiver<Arc<Revocations>>,
+    revocations: Arc<Live>,
     permit_ttl_max: Duration,
     /// What is left of the time for the decisions of one request.
     time_left: Duration,
@@ -49,7 +48,7 @@ pub fn list_filter(
     policy: &Arc<PolicySet>,
     lane: &Arc<Lane>,
     question: &Question<'_>,
-    revocations: &watch::Sender<Arc<Revocations>>,
+    revocations: &Arc<Live>,
     limits: &Limits,
 ) -> Option<ListFilter> {
     if question.call.list.is_none() && question.call.method != SESSION_STREAM {
@@ -69,7 +68,7 @@ pub fn list_filter(
         asker,
         policy: Arc::clone(policy),
         lane: Arc::clone(lane),
-        revocations: revocations.subscribe(),
+        revocations: Arc::clone(revocations),
         permit_ttl_max: limits.permit_ttl_max,
         time_left: limits.decisions_timeout,
     })
@@ -99,7 +98,7 @@ impl ListFilter {
     async fn shown(&mut self, items: Vec<(ListKind, String)>) -> HashSet<(&'static str, String)> {
         let asker = &self.asker;
         let subject = asker.subject.as_ref().map(|(claims, actors)| (claims, actors.as_slice()));
-        let revocations = Arc::clone(&self.revocations.borrow());
+        let revocations = self.revocations.current();
         let question = Question::about(
             (&asker.caller, subject, None),
             (&asker.server, &asker.call, asker.ip),
