@@ -91,7 +91,9 @@ pub async fn identity(
     for (foreign, url, server) in followed {
         match Https::new(&HttpsServer::SpiffeId(server.clone()), &merged, clock) {
             Ok(https) => drop(tokio::spawn(foreign.follow_endpoint(https, url.clone(), server.clone()))),
-            Err(error) => tracing::error!(domain = %foreign.domain, %error, "its bundle endpoint can't be asked"),
+            Err(error) => {
+                tracing::error!(domain = %foreign.domain, %error, "its bundle endpoint can't be asked")
+            }
         }
     }
     Ok(merged)

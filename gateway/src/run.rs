@@ -108,7 +108,11 @@ const CUT_MAX: Duration = Duration::from_secs(5);
 ///
 /// # Errors
 /// [`StartError`].
-pub async fn start(mut config: Config, tcp: Option<TcpListener>, clock: Clock) -> Result<Running, StartError> {
+pub async fn start(
+    mut config: Config,
+    tcp: Option<TcpListener>,
+    clock: Clock,
+) -> Result<Running, StartError> {
     let listen = config.listen;
     let bind = || TcpListener::bind(listen).map_err(|source| StartError::Listen { address: listen, source });
     let tcp = tcp.map_or_else(bind, Ok)?;

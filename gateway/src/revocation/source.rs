@@ -1,8 +1,8 @@
 //! What becomes of a list that a source gives: it is what the gateway holds to from then on, or it replaces nothing, loudly.
 
+use super::Revocations;
 use super::file::{self, RevocationsError};
 use super::redis::{Client, Follower};
-use super::Revocations;
 use crate::config::RevocationsFrom;
 use crate::config::problems::chain;
 use crate::https::HttpsError;
