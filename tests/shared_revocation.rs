@@ -191,3 +191,48 @@ async fn a_redis_that_is_another_workload_is_told_nothing() {
     std::fs::write(world.path("sallyport.yaml"), usual.replace(", username: nobody", "")).unwrap();
     world.revoke_shared(&["--jti", "t-1"]);
 }
+
+#[tokio::test]
+async fn a_redis_is_written_so_that_what_it_is_told_passes_no_network_in_the_clear() {
+    let world = World::start().await;
+    let path = world.path("sallyport.yaml");
+    let usual = std::fs::read_to_string(&path).unwrap();
+    let problems = |revocations: &str| {
+        let text =
+            usual.replace("revocations: {file: revoked.jsonl}", &format!("revocations: {revocations}"));
+        std::fs::write(&path, text).unwrap();
+        gateway::config::load(&path).err().unwrap_or_default()
+    };
+    for (url, good) in [
+        ("redis://127.0.0.1:6379", true),
+        ("redis://[::1]", true),
+        ("redis://localhost/2", true),
+        ("rediss://redis.example/1", true),
+        ("redis://redis.example:6379", false),
+        ("redis://10.0.0.1", false),
+        ("http://127.0.0.1", false),
+        ("rediss://redis.example/one", false),
+        ("rediss://redis.example/-1", false),
+        ("rediss://redis.example?db=1", false),
+        ("rediss://clerk:secret@redis.example", false),
+    ] {
+        let found = problems(&format!("{{redis: {{url: \"{url}\"}}}}"));
+        assert_eq!(found.is_empty(), good, "{url}: {found:?}");
+        assert!(found.iter().all(|problem| problem.path == "revocations.redis.url"), "{found:?}");
+        assert!(!format!("{found:?}").contains("secret"), "a password is not repeated: {found:?}");
+    }
+    std::fs::write(world.path("open.password"), "x").unwrap();
+    let url = "url: \"rediss://redis.example\"";
+    for (revocations, path) in [
+        (format!("{{file: revoked.jsonl, redis: {{{url}}}}}"), "revocations"),
+        (format!("{{redis: {{{url}, password_file: open.password}}}}"), "revocations.redis.password_file"),
+        (format!("{{redis: {{{url}, stale_after: 0s}}}}"), "revocations.redis.stale_after"),
+        (
+            format!("{{redis: {{{url}, server: {{spiffe_id: nobody}}}}}}"),
+            "revocations.redis.server.spiffe_id",
+        ),
+    ] {
+        let found = problems(&revocations);
+        assert_eq!(found.iter().map(|problem| problem.path.as_str()).collect::<Vec<_>>(), [path]);
+    }
+}

@@ -168,7 +168,7 @@ impl Client {
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let mut info = RedisConnectionInfo::default().set_db(self.list.database);
+        let mut info = RedisConnectionInfo::default().set_db(self.list.database).set_skip_set_lib_name();
         if let Some(path) = &self.list.password_file {
             let password = tokio::fs::read_to_string(path).await.map_err(RedisListError::Password)?;
             info = info.set_password(password.trim_end_matches(['\r', '\n']));
@@ -244,16 +244,13 @@ impl Follower {
     }
 
     fn is_away(&mut self, gateway: &Gateway, cause: &str) {
-        self.client.connection = None;
+        (self.client.connection, self.read) = (None, None); // What comes back may be another one.
         source::answers(gateway, std::mem::replace(&mut self.up, false), Some(cause));
         let stale = self.answered.elapsed() >= self.client.list.stale_after;
         match self.client.list.when_away {
             WhenAway::GoOn => {}
             WhenAway::NotReady => gateway.revocations.set_overdue(stale),
-            WhenAway::Refuse if stale => {
-                self.read = None; // It is read again before anything is let through.
-                source::swap(gateway, Revocations::unknown());
-            }
+            WhenAway::Refuse if stale => source::swap(gateway, Revocations::unknown()),
             WhenAway::Refuse => {}
         }
     }
