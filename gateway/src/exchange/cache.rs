@@ -188,7 +188,7 @@ impl Cache {
             slots.retain(|_, slot| slot.is_of_use(now, self.refusals_kept));
             self.make_room(&mut slots);
         }
-        Arc::clone(slots.entry(key.known()).or_insert_with(Arc::default))
+        Arc::clone(slots.entry(key.known()).or_default())
     }
 
     /// Forgets some of a cache that is full of what is of use, an eighth at a time: which ones, chance says. What is being
