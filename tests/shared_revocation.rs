@@ -171,6 +171,26 @@ async fn many_who_write_at_once_lose_no_entry() {
 }
 
 #[tokio::test]
+async fn on_one_machine_tls_may_be_left_out() {
+    let Some((world, redis)) = world_with_a_list("").await else { return };
+    let plain = |config: String| {
+        let by_tls = format!("rediss://127.0.0.1:{}", redis.port);
+        config.replace(&by_tls, &format!("redis://127.0.0.1:{}", redis.plain_port))
+    };
+    let other = world.process("best_effort", plain);
+    let clerk = world.clerk().to(&other.url);
+    assert_eq!(heard(&clerk).await, (200, "posted".into()));
+    let mut reloads = world.gateway.reloads();
+    reloads.mark_unchanged();
+    let mut command = std::process::Command::new(world::components::program("sallyport"));
+    command.args(["revoke", "--tool", "ledger/post_entry", "--config"]).arg(world.path("process.yaml"));
+    assert!(command.status().unwrap().success());
+    reloads.changed().await.unwrap();
+    assert_eq!(heard(&world.clerk()).await, refused(200, "not_allowed"));
+    until(async || heard(&clerk).await == refused(200, "not_allowed")).await;
+}
+
+#[tokio::test]
 async fn a_redis_that_is_another_workload_is_told_nothing() {
     let Some(world) = world("username: nobody").await else { return };
     assert_eq!(
@@ -210,6 +230,8 @@ async fn a_redis_is_written_so_that_what_it_is_told_passes_no_network_in_the_cle
         ("rediss://redis.example/1", true),
         ("redis://redis.example:6379", false),
         ("redis://10.0.0.1", false),
+        ("redis://127.0.0.1.example", false),
+        ("rediss:///1", false),
         ("http://127.0.0.1", false),
         ("rediss://redis.example/one", false),
         ("rediss://redis.example/-1", false),

@@ -64,7 +64,7 @@ pub async fn identity(
         }
         IdentityFrom::WorkloadApi { endpoint, wait } => WorkloadApiSource::spawn(endpoint, *wait).await?,
     };
-    let bundles = watch::Sender::new(TrustBundles::default());
+    let (bundles, changes) = watch::channel(TrustBundles::default());
     let foreign =
         |domain: &TrustDomain| Foreign { domain: domain.clone(), bundles: bundles.clone(), sequence: None };
     let mut followed = Vec::new();
@@ -87,7 +87,7 @@ pub async fn identity(
         }
     }
     let listed = trust_domains.keys().map(|domain| domain.as_str().to_owned()).collect();
-    let merged: SharedSource = Federation::spawn(own, listed, bundles.subscribe());
+    let merged: SharedSource = Federation::spawn(own, listed, changes);
     for (foreign, url, server) in followed {
         match Https::new(&HttpsServer::SpiffeId(server.clone()), &merged, clock) {
             Ok(https) => drop(tokio::spawn(foreign.follow_endpoint(https, url.clone(), server.clone()))),

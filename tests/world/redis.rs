@@ -18,6 +18,8 @@ pub struct Redis {
     program: PathBuf,
     folder: PathBuf,
     pub port: u16,
+    /// The one without TLS.
+    pub plain_port: u16,
 }
 
 /// Its program; none, said loudly, if it isn't installed.
@@ -28,12 +30,13 @@ pub fn installed() -> Option<PathBuf> {
 impl Redis {
     /// Starts one that keeps its data in the folder.
     pub fn start(program: &Path, folder: &Path, svid: &Paths) -> Self {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let free = || TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let (port, plain_port) = (free(), free());
         let data = folder.join("redis");
         std::fs::create_dir_all(&data).unwrap();
         certs::files::write(&folder.join(PASSWORD_FILE), format!("{PASSWORD}\n").as_bytes(), 0o600).unwrap();
         let config = format!(
-            "port 0
+            "port {plain_port}
 bind 127.0.0.1
 tls-port {port}
 tls-protocols TLSv1.3
@@ -53,7 +56,8 @@ save \"\"
             data.display()
         );
         std::fs::write(folder.join("redis.conf"), config).unwrap();
-        let mut redis = Self { child: None, program: program.into(), folder: folder.into(), port };
+        let mut redis =
+            Self { child: None, program: program.into(), folder: folder.into(), port, plain_port };
         redis.comes();
         redis
     }

@@ -5,9 +5,10 @@ use crate::config::file::{RedisFile, RevocationsFile};
 use crate::config::{RedisList, RevocationsFrom};
 use crate::revocation::Revocations;
 use crate::revocation::redis::PORT;
+use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
-use url::{Host, Url};
+use url::Url;
 
 const REDIS: &str = "write rediss://host:6379, or redis://127.0.0.1:6379 for one on this machine";
 const KEY: &str = "sallyport:revocations";
@@ -73,18 +74,14 @@ impl Checker<'_> {
             self.problems.add(path, "has a user or a password in it", fix);
             return None;
         }
-        let local = match url.host() {
-            Some(Host::Domain(name)) => name == "localhost",
-            Some(Host::Ipv4(address)) => address.is_loopback(),
-            Some(Host::Ipv6(address)) => address.is_loopback(),
-            None => false,
-        };
+        let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']); // Of this scheme every host is a text.
+        let local = host == "localhost" || host.parse().is_ok_and(|address: IpAddr| address.is_loopback());
         let database = match url.path().trim_start_matches('/') {
             "" => Some(0),
             digits => digits.parse().ok().filter(|number: &i64| *number >= 0),
         };
         let known = url.scheme() == "rediss" || (url.scheme() == "redis" && local);
-        let plain = url.query().is_none() && url.fragment().is_none() && url.host().is_some();
+        let plain = url.query().is_none() && url.fragment().is_none() && !host.is_empty();
         let (true, true, Some(database)) = (known, plain, database) else {
             self.problems.add(path, format!("{text:?} is no Redis that may hold the list"), REDIS);
             return None;
