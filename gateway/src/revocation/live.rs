@@ -7,7 +7,6 @@ use crate::config::Server;
 use crate::identity::Caller;
 use crate::token::SubjectToken;
 use certs::Clock;
-use protocol::mcp::Target;
 use std::future::pending;
 use std::pin::pin;
 use std::sync::Arc;
@@ -84,10 +83,7 @@ impl Live {
 impl Basis {
     /// What the answer to a question rests on, in a session of this name.
     pub fn of(question: &Question<'_>, session: Option<&str>) -> Self {
-        let tool = match &question.call.target {
-            Target::Tool { name } => Some(name.clone()),
-            Target::Prompt { .. } | Target::Resource { .. } | Target::Protocol => None,
-        };
+        let tool = question.call.tool().map(ToOwned::to_owned);
         Self {
             caller: question.caller.clone(),
             token: question.subject.map(SubjectToken::said),
