@@ -17,6 +17,7 @@ mod sessions; //     whose a session is
 mod a2a; //          whose an agent's tasks are, and what may be said to it
 mod delegation; //   agents that call onward, and what shrinks with each hop
 mod revocation; //   what is revoked before its time, open streams included
+mod shared_revocation; // one list in a Redis, and the gateways that hold to it
 mod exchange; //     what is minted, for whom, and for no one else
 mod token_services; // those that are not ours
 mod exchange_oidc_provider; // oidc-provider as the token service
@@ -34,5 +35,6 @@ mod command_line; // what a newcomer types
 mod deploy; //       what the manifests would run
 mod h2spec; //       HTTP/2 as its conformance kit knows it
 mod clients; //      the official SDKs, through `sallyport up`
+mod step_up; //      a call that needs more scopes, through them
 mod refusals; //     what a program hears of a refusal through them
 mod s3; //           the S3 server behind the gate

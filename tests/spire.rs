@@ -1,5 +1,7 @@
 //! The same world with identities from a real SPIRE: the gateway and mcp-s3 are processes that its agent attests.
 
+use certs::TrustDomain;
+use certs::development::Domain;
 use serde_json::json;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -61,6 +63,11 @@ impl S3 {
 
 impl Cluster {
     async fn start() -> Option<Self> {
+        Self::serving("{}").await
+    }
+
+    /// The same with other trust domains beside its own.
+    async fn serving(trust_domains: &str) -> Option<Self> {
         let programs = Programs::installed()?;
         let reads = "package tools.s3\n\nvisible := true\n\nallow if input.call.arguments.key == \"public/hello.txt\"\n";
         let policy = vec![("protocol.rego", policies::protocol()), ("tools/s3.rego", reads.to_owned())];
@@ -72,10 +79,13 @@ impl Cluster {
         let (s3, url) = S3::start(&s3, &world, &spire.endpoint());
         let gateway = world.process("best_effort", |config| {
             let own = config.lines().find(|line| line.starts_with("identity: ")).unwrap().to_owned();
-            config.replace(&own, &format!("identity: {{workload_api: \"{}\"}}", spire.endpoint())).replace(
-                "servers:\n",
-                &format!("servers:\n  s3: {{url: \"{url}\", spiffe_id: \"spiffe://{DOMAIN}/mcp/s3\"}}\n"),
-            )
+            config
+                .replace(&own, &format!("identity: {{workload_api: \"{}\"}}", spire.endpoint()))
+                .replace("trust_domains: {}", &format!("trust_domains: {trust_domains}"))
+                .replace(
+                    "servers:\n",
+                    &format!("servers:\n  s3: {{url: \"{url}\", spiffe_id: \"spiffe://{DOMAIN}/mcp/s3\"}}\n"),
+                )
         });
         Some(Self { gateway, world, spire, _s3: s3 })
     }
@@ -121,4 +131,53 @@ async fn spires_agent_may_be_away_for_a_while() {
     cluster.spire.agent_comes(None);
     tokio::task::block_in_place(|| cluster.gateway.says("the SPIFFE Workload API answers again"));
     cluster.reads(&cluster.clerk()).await;
+}
+
+/// An agent of another trust domain, with alice's token for it.
+fn foreigner(cluster: &Cluster, domain: &Domain) -> Agent {
+    let (id, world) = (domain.id("agent/clerk").unwrap(), &cluster.world);
+    let svid = domain
+        .write_svid(&world.path(&format!("of-{}", domain.name())), &id, &[], world.clock.now())
+        .unwrap();
+    let url = cluster.gateway.url.replace("127.0.0.1", "localhost");
+    Agent::new(&url, &world.trust_bundle(), Some(&svid))
+        .with_token(&world.token_for(&id, |_| {}))
+        .at("/mcp/s3")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_caller_of_a_domain_that_spire_federates_with_is_let_in_if_it_is_listed() {
+    let Some(mut cluster) = Cluster::serving("{partner.test: {workload_api: true}}").await else { return };
+    let domains = ["partner.test", "stranger.test"].map(|name| {
+        let name = TrustDomain::new(name).unwrap();
+        Domain::open(&cluster.world.path(name.as_str()), &name, &cluster.world.clock).unwrap()
+    });
+    let [partner, stranger] = &domains;
+    let call = json!({"name": "get_object", "arguments": {"bucket": "demo", "key": KEY}});
+    let refused = async |agent: Agent| agent.rpc("tools/call", call.clone()).send().await.is_err();
+    assert!(refused(foreigner(&cluster, partner)).await, "its bundle has not come yet");
+
+    let bundles = domains.each_ref().map(|domain| {
+        let file = cluster.world.path(&format!("{}.pem", domain.name()));
+        std::fs::write(&file, domain.bundle()).unwrap();
+        file
+    });
+    let sallyport = components::program("sallyport");
+    let gateway = Workload { path: "gateway", program: &sallyport };
+    cluster.spire.federates(&gateway, &[("partner.test", &bundles[0]), ("stranger.test", &bundles[1])]);
+    tokio::task::block_in_place(|| cluster.gateway.says("identity swapped"));
+    while refused(foreigner(&cluster, partner)).await {
+        tokio::time::sleep(Duration::from_millis(100)).await; // The agent learns of it within seconds.
+    }
+    cluster.reads(&foreigner(&cluster, partner)).await;
+    cluster.reads(&cluster.clerk()).await;
+    assert!(refused(foreigner(&cluster, stranger)).await, "SPIRE vouches for it, and nobody has listed it");
+
+    let audit = cluster.gateway.audit.clone();
+    let (_, said) = cluster.gateway.terminate();
+    let records = std::fs::read_to_string(audit).unwrap();
+    assert!(records.contains("trust domain stranger.test is not served here"), "{records}\n{said}");
+    let calls = records.lines().filter(|line| line.contains("\"kind\":\"request\""));
+    assert!(calls.clone().any(|line| line.contains("spiffe://partner.test/agent/clerk")));
+    assert!(!calls.clone().any(|line| line.contains("stranger.test")));
 }

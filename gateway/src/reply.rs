@@ -12,6 +12,7 @@ use crate::exchange::{ExchangeError, Refused};
 use crate::identity::IdentityError;
 use crate::observed::{Observed, Stage};
 use crate::request::Arrival;
+use crate::revocation::Revoked;
 use crate::route::RouteError;
 use crate::session::SessionError;
 use crate::tasks::TaskError;
@@ -186,8 +187,13 @@ impl Refusal {
     /// All the caller learns. `door`: the call opens a session; `id`: it is a request that is waited for.
     fn told(&self, door: bool, id: bool) -> Told {
         match self {
+            Self::Identity(IdentityError::Revoked(Revoked::Unknown)) => {
+                Told::new(StatusCode::SERVICE_UNAVAILABLE, UNAVAILABLE, "revocations_unavailable")
+            }
             Self::Identity(
-                IdentityError::Expired | IdentityError::Withdrawn(_) | IdentityError::Revoked(_),
+                IdentityError::Expired
+                | IdentityError::Withdrawn(_)
+                | IdentityError::Revoked(Revoked::Listed(_)),
             ) => Told::new(StatusCode::FORBIDDEN, UNAUTHENTICATED, "identity_not_valid"),
             Self::Identity(IdentityError::OwnExpired) => {
                 Told::new(StatusCode::SERVICE_UNAVAILABLE, UNAVAILABLE, "gateway_identity_expired")

@@ -117,7 +117,8 @@ async fn forward(
     };
     record.answered(&answer);
     let basis = Basis::of(&question, record.in_session());
-    Ok(answer.held(Hold::new(basis, gateway.revocations.subscribe(), gateway.clock.clone())))
+    let judged = state.revocations.epoch();
+    Ok(answer.held(Hold::new(basis, &gateway.revocations, judged, gateway.clock.clone())))
 }
 
 #[cfg(test)]

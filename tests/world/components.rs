@@ -31,7 +31,10 @@ fn cache() -> Option<PathBuf> {
 /// A program that scripts/setup has installed.
 pub fn installed(name: &str, part: &str) -> Option<PathBuf> {
     let path = cache().map(|cache| cache.join("bin").join(name)).filter(|path| path.exists());
-    if path.is_none() {
+    let skipped = cache().is_some_and(|cache| cache.join(format!("{part}.skipped")).exists());
+    if path.is_none() && skipped {
+        eprintln!("\n*** SKIPPED: {name} is missing, and scripts/setup may not install it here.\n");
+    } else if path.is_none() {
         missing(name, &format!("scripts/setup {part}"));
     }
     path

@@ -13,6 +13,7 @@ pub mod reply;
 pub mod server;
 pub mod components;
 pub mod process;
+pub mod redis;
 pub mod frames;
 pub mod idp;
 pub mod remote_s3;
@@ -23,6 +24,7 @@ pub mod workload_api;
 
 pub use agent::Agent;
 pub use idp::Idp;
+pub use redis::Redis;
 pub use reply::Reply;
 pub use server::{Answer, McpServer, Received};
 pub use workload_api::WorkloadApi;
@@ -79,6 +81,9 @@ pub struct Plan {
     pub workload_api: Option<Duration>,
     /// What stands under `trust_domains`.
     pub trust_domains: String,
+    /// The list of revocations is in a Redis, by its program; and what else the configuration says of it, as
+    /// `when_away: refuse`. Else it is in a file.
+    pub redis: Option<(PathBuf, &'static str)>,
 }
 
 impl Default for Plan {
@@ -105,6 +110,7 @@ impl Default for Plan {
             tasks: "{}".into(),
             workload_api: None,
             trust_domains: "{}".into(),
+            redis: None,
         }
     }
 }
@@ -122,6 +128,7 @@ pub struct World {
     pub keys: ServiceKeys,
     pub origin: String,
     pub workload_api: Option<WorkloadApi>,
+    pub redis: Option<Redis>,
     dir: TempDir,
     _s3: Option<remote_s3::Server>,
 }
@@ -195,18 +202,14 @@ impl World {
         certs::files::write(&dir.path().join("sessions.keys"), key.as_bytes(), 0o600).unwrap();
         std::fs::create_dir_all(dir.path().join("policies")).unwrap();
         std::fs::write(dir.path().join("revoked.jsonl"), "").unwrap();
-        std::fs::write(
-            dir.path().join("sallyport.yaml"),
-            config(
-                &plan,
-                dir.path(),
-                &url,
-                &origin,
-                (ledger.address, trainer.address),
-                &servers(s3.as_ref(), &agents),
-            ),
-        )
-        .unwrap();
+        let redis = plan.redis.as_ref().map(|(program, _)| {
+            source(&dir, &domain, &clock, redis::WORKLOAD);
+            Redis::start(program, dir.path(), &paths_in(&dir.path().join(redis::WORKLOAD)))
+        });
+        let addresses = (ledger.address, trainer.address);
+        let text = config(&plan, dir.path(), &url, &origin, addresses, &servers(s3.as_ref(), &agents))
+            .replace("revocations: {file: revoked.jsonl}", &revocations(&plan, redis.as_ref()));
+        std::fs::write(dir.path().join("sallyport.yaml"), text).unwrap();
         let config = gateway::config::load(&dir.path().join("sallyport.yaml"))
             .unwrap_or_else(|problems| panic!("{problems:?}"));
         let gateway = run::start(config, Some(socket), clock.clone()).await.unwrap();
@@ -221,6 +224,7 @@ impl World {
             keys,
             origin,
             workload_api,
+            redis,
             dir,
             _s3: s3,
         }
@@ -411,6 +415,19 @@ fn settings(domain: &Domain, url: &str, origin: &str, agents: &[&str]) -> Settin
         grants: BTreeMap::from([("bookkeeping".to_owned(), scopes.clone())]),
         workload_grants: BTreeMap::from([(domain.id("agent/robot").unwrap().to_string(), scopes)]),
     }
+}
+
+/// Where the list of revocations is.
+fn revocations(plan: &Plan, redis: Option<&Redis>) -> String {
+    let (Some((_, options)), Some(redis)) = (&plan.redis, redis) else {
+        return "revocations: {file: revoked.jsonl}".into();
+    };
+    let (port, file, options) = (redis.port, redis::PASSWORD_FILE, options.trim());
+    let options = if options.is_empty() { String::new() } else { format!(", {options}") };
+    format!(
+        "revocations: {{redis: {{url: \"rediss://127.0.0.1:{port}\", server: {{spiffe_id: \"spiffe://{DOMAIN}/{}\"}}, password_file: {file}{options}}}}}",
+        redis::WORKLOAD
+    )
 }
 
 /// The servers beside the ledger.

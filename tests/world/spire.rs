@@ -121,6 +121,25 @@ plugins {{
         format!("unix:{}/agent.sock", self.folder.display())
     }
 
+    /// Hands the bundle (PEM) of another trust domain to a workload from now on, too, with all that it had handed it so far.
+    pub fn federates(&self, workload: &Workload<'_>, domains: &[(&str, &Path)]) {
+        let id = format!("spiffe://{DOMAIN}/{}", workload.path);
+        let shown = self.ask(&["entry", "show", "-spiffeID", &id]);
+        let entry = shown.lines().find_map(|line| line.strip_prefix("Entry ID")).unwrap();
+        let entry = entry.trim_start_matches([' ', ':']).trim();
+        let node = format!("spiffe://{DOMAIN}/node");
+        let selector = format!("unix:path:{}", workload.program.display());
+        let names: Vec<String> = domains.iter().map(|(name, _)| format!("spiffe://{name}")).collect();
+        let mut words = vec!["entry", "update", "-entryID", entry, "-parentID", &node, "-spiffeID", &id];
+        words.extend(["-selector", &selector, "-dns", "localhost"]);
+        for ((_, bundle), name) in domains.iter().zip(&names) {
+            let bundle = bundle.display().to_string();
+            self.ask(&["bundle", "set", "-id", name, "-format", "pem", "-path", &bundle]);
+            words.extend(["-federatesWith", name]);
+        }
+        self.ask(&words);
+    }
+
     /// Kills the agent.
     pub fn agent_goes(&mut self) {
         let mut agent = self.agent.take().unwrap();

@@ -206,14 +206,14 @@ impl Checker<'_> {
                 );
             }
         }
-        let url = url?;
+        let (url, spiffe_id) = (url?, spiffe_id?);
         Some(Server {
             name: name.to_owned(),
-            origin: url[Position::BeforeScheme..Position::AfterPort].into(),
+            peer: format!("{} {spiffe_id}", &url[Position::BeforeScheme..Position::AfterPort]).into(),
             target: self.problems.parse(at, &url[Position::BeforePath..Position::AfterQuery], HTTPS)?,
             host: self.problems.parse(at, &url[Position::BeforeHost..Position::AfterPort], HTTPS)?,
             url,
-            spiffe_id: spiffe_id?,
+            spiffe_id,
             audiences: file.audiences.iter().cloned().chain([audience.clone()]).collect(),
             audience,
             subject_required: file.subject == SubjectFile::Required,

@@ -3,9 +3,11 @@
 
 mod agents;
 mod issuers;
+mod revocations;
 
 pub use agents::{AgentFile, ContextsFile, InterfacesFile, PushFile, TasksFile};
 pub use issuers::{ClaimPath, ClaimsFile, HttpsFile, IssuerFile, JwksFile, JwtSvidFile, PresenterFile};
+pub use revocations::{RedisFile, RevocationsFile, WhenAwayFile};
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -292,15 +294,6 @@ pub struct SessionsFile {
     /// seals, all of them open; the file is read again when it changes. Replicas need the same one. Default: a key that is
     /// made at the start and forgotten at the end, and every session with it.
     pub key_ring: Option<PathBuf>,
-}
-
-/// What is revoked before its time: workloads, subjects, tokens, sessions and tools.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct RevocationsFile {
-    /// The list, as `sallyport revoke --file` writes it. It is read again when it changes; one with a mistake in it never
-    /// replaces a good one. An empty file revokes nothing.
-    pub file: Option<PathBuf>,
 }
 
 /// The admin listener: plain HTTP without any authentication, for `/healthz`, `/readyz` and `/metrics`.

@@ -8,7 +8,8 @@ pub mod problems;
 pub use agents::{Agent, TasksIn};
 pub use check::load;
 pub use file::{
-    ActorFile as ActorMode, AuditMode, TargetFile as Target, WithoutSubjectFile as WithoutSubject,
+    ActorFile as ActorMode, AuditMode, TargetFile as Target, WhenAwayFile as WhenAway,
+    WithoutSubjectFile as WithoutSubject,
 };
 pub use problems::{Problem, Problems};
 
@@ -57,8 +58,8 @@ pub struct Config {
     pub audit_file: PathBuf,
     /// The file with the keys of session ids, and what was in it.
     pub sessions: Option<(PathBuf, KeyRing)>,
-    /// The file of revocations, and what was in it.
-    pub revocations: Option<(PathBuf, Revocations)>,
+    /// Where it stands what is revoked; nowhere revokes nothing.
+    pub revocations: Option<RevocationsFrom>,
     /// What becomes of calls while records can't be written.
     pub audit_mode: AuditMode,
     /// The admin listener; none if it is off.
@@ -69,6 +70,36 @@ pub struct Config {
     pub limits: Limits,
     /// Accepted values of `Origin`.
     pub origins: BTreeSet<String>,
+}
+
+/// Where it stands what is revoked.
+#[derive(Debug)]
+pub enum RevocationsFrom {
+    /// In a file, and what was in it.
+    File(PathBuf, Revocations),
+    /// In a Redis.
+    Redis(RedisList),
+}
+
+/// A list of revocations in Redis.
+#[derive(Clone, Debug)]
+pub struct RedisList {
+    /// The server; host and port.
+    pub url: Url,
+    /// Which of its databases.
+    pub database: i64,
+    /// What it must prove; none for one on this machine without TLS.
+    pub server: Option<HttpsServer>,
+    /// Who the gateway is there.
+    pub username: Option<String>,
+    /// The file with the password, read for each connection.
+    pub password_file: Option<PathBuf>,
+    /// The hash that is the list.
+    pub key: String,
+    /// How old what is known may become before the server counts as away.
+    pub stale_after: Duration,
+    /// What becomes of calls then.
+    pub when_away: WhenAway,
 }
 
 /// Where an SVID comes from.
@@ -254,8 +285,8 @@ pub struct Server {
     pub name: String,
     /// Its endpoint (https).
     pub url: Url,
-    /// Scheme, host and port of it: what a connection goes to.
-    pub origin: Arc<str>,
+    /// Scheme, host and port of it, and who it must be: connections to the same peer are exchangeable.
+    pub peer: Arc<str>,
     /// Path and query of it: what a request to it names.
     pub target: Uri,
     /// Host and port of it, as the header `Host` has them.
