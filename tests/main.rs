@@ -18,8 +18,9 @@ mod delegation; //   agents that call onward, and what shrinks with each hop
 mod revocation; //   what is revoked before its time, open streams included
 mod exchange; //     what is minted, for whom, and for no one else
 mod token_services; // those that are not ours
-mod exchange_oidc_provider; // oidc-provider as the token service
-mod exchange_keycloak; // Keycloak as the token service
+mod exchange_services; // one list of stories over each make of them
+mod client_proofs; // how the gateway proves to them who it is
+mod id_jag; //       an identity provider that says for whom it may ask
 mod upstreams; //    what goes out, what comes back, and how both end
 mod server_requests; // what a server asks of its clients
 mod limits; //       how much of everything, and what happens at one more

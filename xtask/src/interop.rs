@@ -25,8 +25,8 @@ pub(crate) fn interop(name: &str) -> anyhow::Result<()> {
         "clients" => (None, "real_client"),
         "sight" => (None, "sight::"),
         "spire" => (None, "spire::"),
-        "oidc-provider" => (None, "exchange_oidc_provider::"),
-        "keycloak" => (None, "exchange_keycloak::"),
+        "oidc-provider" => (None, "oidc_provider"),
+        "keycloak" => (None, "keycloak"),
         _ => bail!(
             "no such component: {name}; there are s3, clients, sight, spire, oidc-provider and keycloak"
         ),

@@ -1,0 +1,1 @@
+//! An identity provider that says for whom the gateway may ask.
