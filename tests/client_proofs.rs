@@ -1,10 +1,11 @@
 //! How the gateway proves to a token service who it is: by a secret, a key, its X.509-SVID and its JWT-SVID.
 
 use serde_json::{Value, json};
+use std::time::Duration;
 use world::process::Process;
 use world::services::{WORKLOAD, claims, with_services};
-use world::token_services::{OidcProvider, TokenService};
-use world::{DOMAIN, World};
+use world::token_services::{Keycloak, OidcProvider, TokenService};
+use world::{DOMAIN, Idp, Plan, World};
 
 const ORCHESTRATOR: &str = "spiffe://bank.test/agent/orchestrator";
 
@@ -87,4 +88,44 @@ async fn oidc_provider_sees_our_svid_though_it_proves_itself_by_its_host_name() 
         assert_eq!(gateway.requests()[0]["reason"], reason);
     }
     assert_eq!(world.ledger.received().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")] // A process asks what this one serves.
+async fn keycloak_knows_the_gateway_by_its_jwt_svid() {
+    let all = "package tools.ledger\n\nvisible := true\n\nallow := true\n".to_owned();
+    let (policy, workload_api) = (vec![("tools/ledger.rego", all)], Some(Duration::from_secs(1800)));
+    let world = World::with(Plan { policy, workload_api, ..Plan::default() }).await;
+    let bundle = world.workload_api.as_ref().unwrap().jwt_bundle().to_string();
+    let published = Idp::start(move |path, _| (path == "/bundle").then(|| bundle.clone())).await;
+    let own = format!("spiffe://{DOMAIN}/gateway");
+    let spiffe = |realm: &mut Value| {
+        realm["identityProviders"] = json!([{"alias": "spiffe", "providerId": "spiffe", "enabled": true,
+            "config": {"trustDomain": format!("spiffe://{DOMAIN}"), "bundleEndpoint": format!("{}/bundle", published.url)}}]);
+        for client in realm["clients"].as_array_mut().unwrap().iter_mut().filter(|c| c["clientId"] == own) {
+            client["clientAuthenticatorType"] = json!("federated-jwt");
+            client["attributes"]["jwt.credential.issuer"] = json!("spiffe");
+            client["attributes"]["jwt.credential.sub"] = json!(own);
+        }
+    };
+    let Some(service) = Keycloak::with(&world, Some(&published.authorities()), &own, spiffe).await else {
+        return;
+    };
+    let token = service.token(&world, "alice").await;
+    for (client, reason) in [
+        (format!("{{id: \"{own}\", jwt_svid: jwt_spiffe}}"), Value::Null),
+        (format!("{{id: \"{own}\", jwt_svid: jwt_bearer}}"), json!("credential_refused")),
+        (format!("{{id: \"{own}2\", jwt_svid: jwt_spiffe}}"), json!("credential_refused")),
+    ] {
+        let gateway = world
+            .process("best_effort", |config| service.known_by(&config, &client, "0s", "  actor: recorded"));
+        let reply = world.agent("agent/clerk").to(&gateway.url).with_token(&token).post_entry(1).await;
+        match reason.as_str() {
+            None => assert_eq!(reply.result(), "posted"),
+            Some(reason) => assert_eq!(reply.refused_because(), reason, "{client}"),
+        }
+        assert_eq!(gateway.requests()[0]["reason"], reason);
+    }
+    let received = world.ledger.received();
+    assert_eq!(received.len(), 1);
+    assert_eq!(claims(&received[0])["azp"], own);
 }
