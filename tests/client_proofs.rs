@@ -100,7 +100,7 @@ async fn keycloak_knows_the_gateway_by_its_jwt_svid() {
     let own = format!("spiffe://{DOMAIN}/gateway");
     let spiffe = |realm: &mut Value| {
         realm["identityProviders"] = json!([{"alias": "spiffe", "providerId": "spiffe", "enabled": true,
-            "config": {"trustDomain": format!("spiffe://{DOMAIN}"), "bundleEndpoint": format!("{}/bundle", published.url)}}]);
+            "config": {"issuer": format!("spiffe://{DOMAIN}"), "bundleEndpoint": format!("{}/bundle", published.url)}}]);
         for client in realm["clients"].as_array_mut().unwrap().iter_mut().filter(|c| c["clientId"] == own) {
             client["clientAuthenticatorType"] = json!("federated-jwt");
             client["attributes"]["jwt.credential.issuer"] = json!("spiffe");

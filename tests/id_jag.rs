@@ -20,6 +20,9 @@ async fn world() -> World {
     World::with_policy(vec![("tools/ledger.rego", all)]).await
 }
 
+/// What a story changes in two values.
+type Change = fn(&mut Value, &mut Value);
+
 /// Two of oidc-provider: the identity provider of the callers, and the authorization server of the ledger.
 struct Enterprise {
     world: World,
@@ -29,7 +32,7 @@ struct Enterprise {
 
 impl Enterprise {
     /// As it should be, but for what is changed in the settings of the one and of the other.
-    async fn with(change: fn(&mut Value, &mut Value)) -> Option<Self> {
+    async fn with(change: Change) -> Option<Self> {
         let world = world().await;
         let [at, and] = [free_port(), free_port()];
         let name = |port: u16| format!("https://127.0.0.1:{port}");
@@ -93,7 +96,6 @@ async fn a_person_reaches_a_server_by_the_word_of_an_oidc_provider_to_another_on
 
 #[tokio::test]
 async fn what_either_oidc_provider_does_not_grant_reaches_no_server() {
-    type Change = fn(&mut Value, &mut Value);
     let secret = "{id: gateway-secret, secret_file: client.secret}";
     let cases: [(Change, &str, &str, &str); 5] = [
         (
@@ -176,7 +178,7 @@ impl Fakes {
     }
 
     /// The identity provider gives what it is asked for from now on, signed like this and changed.
-    fn gives(&self, key: &SigningKey, typ: &'static str, change: fn(&mut Value, &mut Value)) {
+    fn gives(&self, key: &SigningKey, typ: &'static str, change: Change) {
         let (key, at) = (key.clone(), self.now());
         self.provider.answers(move |received| {
             let form = form(received);
@@ -230,7 +232,6 @@ fn form(received: &Received) -> BTreeMap<String, String> {
 
 #[tokio::test]
 async fn an_assertion_that_is_not_what_was_asked_for_goes_no_further() {
-    type Change = fn(&mut Value, &mut Value);
     let cases: [(&str, Change); 16] = [
         ("an access token", |_, answer| answer["issued_token_type"] = json!(ACCESS_TOKEN)),
         ("of no type", |_, answer| drop(answer.as_object_mut().unwrap().remove("issued_token_type"))),
@@ -297,7 +298,8 @@ async fn an_assertion_that_is_not_what_was_asked_for_goes_no_further() {
 
 #[tokio::test]
 async fn a_credential_by_way_of_an_assertion_is_checked_like_any_other() {
-    let cases: [(&str, fn(&mut Value)); 5] = [
+    type Claims = fn(&mut Value);
+    let cases: [(&str, Claims); 5] = [
         ("another audience", |claims| claims["aud"] = json!("https://mcp2.test")),
         ("wider scopes", |claims| claims["scope"] = json!("ledger:post_entry ledger:open_vault")),
         ("another subject", |claims| claims["sub"] = json!("u-4711")),
@@ -352,6 +354,9 @@ async fn both_are_asked_once_for_all_who_wait_and_not_again_while_it_holds() {
     assert_eq!(there.heard(), (1, 1, 50));
     let asked = form(&there.provider.received()[0]);
     assert_eq!(asked["subject_token_type"], "urn:ietf:params:oauth:token-type:id_token");
+    let assertion = form(&there.server.received()[0])["assertion"].clone();
+    let (_, said) = there.gateway.terminate();
+    assert!(!said.contains(&assertion) && !said.contains(&asked["subject_token"]), "neither is ever printed");
 }
 
 #[tokio::test]

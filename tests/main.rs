@@ -4,7 +4,7 @@
 mod arguments; //    what an agent may do depends on what it says
 mod handshake; //    who gets past the first door, and for how long
 mod workload_api; // an identity that an agent gives, renews and takes away
-mod spire; //        the same from a real SPIRE
+mod svids; //        one list of stories over each agent: ours and SPIRE's
 mod federation; //   callers of other trust domains
 mod tokens; //       on whose behalf, and proven how
 mod issuers; //      whose tokens count, where their keys are, and what they say

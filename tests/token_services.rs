@@ -365,6 +365,8 @@ async fn the_gateways_jwt_svid_says_who_asks_and_outlasts_an_agent_that_is_away(
         assert_eq!(claims["sub"], there.world.id("gateway").to_string());
         assert_eq!(claims["aud"], json!([format!("{}/oauth", there.world.origin)]), "for the service alone");
         assert_eq!(asked[0]["client_assertion"], asked[1]["client_assertion"], "the last good one");
+        let (_, said) = there.ended();
+        assert!(!said.contains(&asked[0]["client_assertion"]), "it is never printed");
     }
 
     let mut there =

@@ -4,7 +4,7 @@ use crate::workload_api::{RETRY_MAX, RETRY_MIN, is_withdrawal};
 use futures_util::StreamExt;
 use spiffe::{JwtBundle, JwtBundleSet, JwtSvid, SpiffeId, TrustDomain, WorkloadApiClient, WorkloadApiError};
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 use tokio::sync::{Mutex, watch};
 
 /// Our own JWT-SVIDs for one audience, each kept for half of its life. `Debug` prints no token.
@@ -27,6 +27,9 @@ pub enum JwtSvidError {
     /// The Workload API gives none.
     #[error("the SPIFFE Workload API gives no JWT-SVID")]
     WorkloadApi(#[from] WorkloadApiError),
+    /// It takes too long.
+    #[error("the SPIFFE Workload API gives no answer in time")]
+    Timeout,
     /// It gives one for another workload or for other audiences.
     #[error("the JWT-SVID is not the one that was asked for")]
     Another,
@@ -42,17 +45,23 @@ impl JwtSvids {
     }
 
     /// The JWT-SVID of our workload `id`, with the one audience. Asked for once at a time; the last one is used in its second
-    /// half if the agent can't be reached, and forgotten if the agent says that this workload is nobody.
+    /// half if the agent gives none within `wait`, and forgotten if the agent says that this workload is nobody.
     ///
     /// # Errors
     /// [`JwtSvidError`] if there is none that holds.
-    pub async fn current(&self, id: &SpiffeId, now: SystemTime) -> Result<Arc<JwtSvid>, JwtSvidError> {
+    pub async fn current(
+        &self,
+        id: &SpiffeId,
+        now: SystemTime,
+        wait: Duration,
+    ) -> Result<Arc<JwtSvid>, JwtSvidError> {
         let mut kept = self.kept.lock().await; // Whoever waits here finds the fresh one.
         let ours = kept.as_ref().filter(|kept| kept.svid.spiffe_id() == id);
         if let Some(kept) = ours.filter(|kept| now < kept.renew_at) {
             return Ok(Arc::clone(&kept.svid));
         }
-        match self.fetched(id).await {
+        let fetched = tokio::time::timeout(wait, self.fetched(id)).await;
+        match fetched.unwrap_or(Err(JwtSvidError::Timeout)) {
             Ok(svid) => {
                 let svid = Arc::new(svid);
                 let left = ends(&svid).duration_since(now).unwrap_or_default();

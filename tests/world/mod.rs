@@ -17,6 +17,7 @@ pub mod idp;
 pub mod remote_s3;
 pub mod services;
 pub mod spire;
+pub mod svid_agent;
 pub mod token_services;
 pub mod watchers;
 pub mod workload_api;

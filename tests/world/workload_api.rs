@@ -24,9 +24,14 @@ pub struct WorkloadApi {
 impl WorkloadApi {
     /// Serves the trust domain whose authority is in the folder; this process is the gateway.
     pub fn start(folder: &Path, clock: &Clock, ttl: Duration) -> Self {
+        Self::with(folder, clock, ttl, &the_gateway())
+    }
+
+    /// The same for a list of its own.
+    pub fn with(folder: &Path, clock: &Clock, ttl: Duration, list: &str) -> Self {
         let key = SigningKey::generate().unwrap();
         let mut api = Self { folder: folder.into(), clock: clock.clone(), ttl, key, serving: None };
-        api.knows_the_gateway();
+        api.knows(list);
         api.comes();
         api
     }
@@ -36,8 +41,7 @@ impl WorkloadApi {
     }
 
     pub fn knows_the_gateway(&self) {
-        let uid = rustix::process::getuid().as_raw();
-        self.knows(&format!("- {{spiffe_id: spiffe://{DOMAIN}/gateway, uid: {uid}, hosts: [127.0.0.1]}}"));
+        self.knows(&the_gateway());
     }
 
     /// Its trust domain's bundle, as a bundle endpoint publishes the keys of JWT-SVIDs.
@@ -58,7 +62,7 @@ impl WorkloadApi {
         self.knows("[]");
     }
 
-    fn knows(&self, list: &str) {
+    pub fn knows(&self, list: &str) {
         certs::files::write(&self.folder.join("workloads.yaml"), list.as_bytes(), 0o644).unwrap();
     }
 
@@ -81,4 +85,9 @@ impl WorkloadApi {
         };
         self.serving = Some(workload_api::serve(api, &self.socket()).unwrap());
     }
+}
+
+fn the_gateway() -> String {
+    let uid = rustix::process::getuid().as_raw();
+    format!("- {{spiffe_id: spiffe://{DOMAIN}/gateway, uid: {uid}, hosts: [127.0.0.1]}}")
 }

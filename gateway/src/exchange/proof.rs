@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use certs::Identity;
 use certs::jwt::JwtSvids;
 use http::HeaderValue;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 use tokens::{Secret, SigningKey};
 use url::form_urlencoded::{Serializer, byte_serialize};
 
@@ -67,8 +67,14 @@ impl Proof {
         }
     }
 
-    /// For one request: an assertion of our own is a new one each time, since a service takes each only once.
-    pub(super) async fn shown(&self, identity: &Identity, now: SystemTime) -> Result<Shown, ExchangeError> {
+    /// For one request: an assertion of our own is a new one each time, since a service takes each only once. The Workload
+    /// API may take as long as `wait`.
+    pub(super) async fn shown(
+        &self,
+        identity: &Identity,
+        now: SystemTime,
+        wait: Duration,
+    ) -> Result<Shown, ExchangeError> {
         Ok(match self {
             // RFC 8705 §2: the certificate alone doesn't say which client.
             Self::Svid { id } => Shown { client_id: id.clone(), ..Shown::default() },
@@ -80,7 +86,7 @@ impl Proof {
                 Shown { assertion: Some((JWT_BEARER, signed)), ..Shown::default() }
             }
             Self::JwtSvid { id, assertion_type, svids } => {
-                let svid = svids.current(&identity.svid.peer().id, now).await?;
+                let svid = svids.current(&identity.svid.peer().id, now, wait).await?;
                 let assertion = Some((*assertion_type, Secret::new(svid.token())));
                 Shown { client_id: Some(id.clone()), assertion, authorization: None }
             }
@@ -122,7 +128,7 @@ mod tests {
     use certs::{Clock, IdentitySource, TrustDomain};
     use std::collections::BTreeMap;
     use std::sync::Arc;
-    use std::time::{Duration, UNIX_EPOCH};
+    use std::time::UNIX_EPOCH;
     use tokens::{Expect, Keys};
 
     fn identity() -> Arc<Identity> {
@@ -134,7 +140,8 @@ mod tests {
     }
 
     async fn shown(proof: &Proof) -> (BTreeMap<String, String>, Option<HeaderValue>) {
-        let shown = proof.shown(&identity(), UNIX_EPOCH + Duration::from_secs(1000)).await.unwrap();
+        let at = UNIX_EPOCH + Duration::from_secs(1000);
+        let shown = proof.shown(&identity(), at, Duration::ZERO).await.unwrap();
         let form = shown.added_to("grant_type=a");
         let form: BTreeMap<_, _> = url::form_urlencoded::parse(form.as_bytes()).into_owned().collect();
         assert_eq!(form["grant_type"], "a");

@@ -98,8 +98,7 @@ impl Service {
         let left = || on.until.saturating_duration_since(Instant::now());
         let mut again = true;
         loop {
-            let shown = tokio::time::timeout(left(), self.proof.shown(on.identity, on.at)).await;
-            let shown = shown.map_err(|_| ExchangeError::Service(HttpsError::Timeout))??;
+            let shown = self.proof.shown(on.identity, on.at, left() / 2).await?;
             let form = shown.added_to(form);
             let posted = https.post_form(&self.endpoint, form, shown.authorization, left(), ANSWER_BYTES_MAX);
             match posted.await {
