@@ -378,3 +378,14 @@ async fn what_the_identity_provider_refuses_is_remembered_and_if_it_fails_it_is_
         assert_eq!(there.gateway.requests().len(), 4);
     }
 }
+
+#[tokio::test]
+async fn nobody_is_asked_on_behalf_of_a_token_service_that_is_left_alone() {
+    let there = Fakes::with("  actor: recorded\n  breaker: {failures_max: 2, open: 10m}", "").await;
+    there.server.answers(|_| Answer::Raw(Response::builder().status(503).body(String::new()).unwrap()));
+    for _ in 0..4 {
+        assert_eq!(there.clerk().post_entry(1).await.refused_because(), "token_service_failed");
+    }
+    assert_eq!(there.heard(), (2, 2, 0));
+    assert_eq!(there.gateway.requests().len(), 4);
+}

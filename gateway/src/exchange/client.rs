@@ -151,6 +151,7 @@ impl Inner {
         let own = asked.subject.is_none() && self.without_subject == WithoutSubject::ClientCredentials;
         let form = match &self.id_jag {
             _ if own => self.manner.own(asked),
+            Some(_) if self.service.is_left_alone() => return Err(ExchangeError::Open),
             Some(id_jag) => id_jag.grant(asked, on).await?,
             None => self.manner.exchange(asked)?,
         };

@@ -71,6 +71,11 @@ impl Service {
         })
     }
 
+    /// Whether it is left alone now, so that nobody else need be asked on its behalf.
+    pub(super) fn is_left_alone(&self) -> bool {
+        self.breaker.is_open(Instant::now())
+    }
+
     /// Sends a form, with what proves who we are, and reads the answer. A service that fails too often is left alone.
     pub(super) async fn asked(&self, form: &str, on: Occasion<'_>) -> Result<Issued, ExchangeError> {
         if !self.breaker.admits(Instant::now()) {
@@ -113,7 +118,7 @@ impl Service {
         }
     }
 
-    /// What a token of this service says, if it is one, for one of these audiences and of one of these types.
+    /// What a token of this service says, if it is one, for this audience alone and of one of these types (any, if none).
     pub(super) async fn verified(
         &self,
         token: &Secret,
