@@ -63,7 +63,7 @@ async fn no_input_has_a_member_that_the_schema_has_not() {
 #[tokio::test]
 async fn no_input_lacks_a_member_that_the_schema_wants() {
     let mut schema = policy::input_schema();
-    let call = &mut schema["$defs"]["CallInput"];
+    let call = &mut schema["$defs"]["McpCallInput"];
     call["required"].as_array_mut().unwrap().push(json!("tool"));
     let world = world(&schema).await;
     let off = "off_schema";

@@ -80,6 +80,11 @@ async fn every_story<A: SvidAgent>() {
 
 impl<A: SvidAgent> Cluster<A> {
     async fn start() -> Option<Self> {
+        Self::serving("{}").await
+    }
+
+    /// The same with other trust domains beside its own.
+    async fn serving(trust_domains: &str) -> Option<Self> {
         let reads = "package tools.s3\n\nvisible := true\n\nallow if input.call.arguments.key == \"public/hello.txt\"\n";
         let policy = vec![("protocol.rego", policies::protocol()), ("tools/s3.rego", reads.to_owned())];
         let world = World::with(Plan { policy, ..Plan::default() }).await;
@@ -94,6 +99,7 @@ impl<A: SvidAgent> Cluster<A> {
             let subjects = format!("issuers:\n  - jwt_svid: {{trust_domain: {DOMAIN}, workload_api: true}}\n    presenter: {{claim: sub}}\n");
             config
                 .replace(&own, &format!("identity: {{workload_api: \"{}\"}}", agent.endpoint()))
+                .replace("trust_domains: {}", &format!("trust_domains: {trust_domains}"))
                 .replace("servers:\n", &server)
                 .replace("issuers:\n", &subjects)
         });

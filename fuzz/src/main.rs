@@ -3,6 +3,8 @@
 
 #![no_main]
 
+#[path = "../../protocol/tests/mutated/a2a.rs"]
+mod a2a;
 #[path = "../../protocol/tests/mutated/properties.rs"]
 mod properties;
 
@@ -20,6 +22,10 @@ static TARGET: LazyLock<fn(&[u8]) -> bool> = LazyLock::new(|| {
         "list" => properties::list,
         "answer" => properties::answer,
         "events" => properties::events,
+        "a2a_rpc" => a2a::a2a_rpc,
+        "a2a_rest" => a2a::a2a_rest,
+        "a2a_grpc" => a2a::a2a_grpc,
+        "a2a_answer" => a2a::a2a_answer,
         "token" => token,
         "peer" => peer,
         "bundle" => bundle,

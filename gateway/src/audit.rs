@@ -15,6 +15,7 @@ pub use sink::AuditError;
 pub use trail::{Tip, tip_of};
 
 use crate::config::{AuditMode, Limits};
+use crate::decode::{Body, Call};
 use crate::exchange::Credential;
 use crate::identity::Caller;
 use crate::request::Arrival;
@@ -22,9 +23,8 @@ use crate::revocation;
 use crate::token::SubjectToken;
 use crate::upstream::{Answer, SESSION_ID};
 use certs::Clock;
-use facts::{Facts, Minted, Subject};
+use facts::{Facts, Minted, Subject, Touched};
 use policy::{AuditDetail, Permit};
-use protocol::mcp::Call;
 use serde_json::value::RawValue;
 use sink::{Room, Sink};
 use std::net::IpAddr;
@@ -150,15 +150,26 @@ impl Record {
         subject
     }
 
-    /// Notes what is asked: names as they are, arguments as a digest.
-    pub fn call(&mut self, server: &str, call: Call) -> Call {
-        self.facts.version = Some(call.version.as_str());
+    /// Notes what is asked: names as they are, arguments as a digest; of a message to an agent, that of the whole body.
+    pub fn call(&mut self, server: &str, call: Call, body: &Body) -> Call {
+        self.facts.protocol = Some(call.protocol());
+        self.facts.version = Some(call.version());
         self.facts.server = Some(server.to_owned());
-        self.facts.method = Some(call.method);
-        self.facts.target = Some(call.target.clone());
-        self.facts.arguments = call.arguments.as_ref().map(digest::arguments);
-        self.facts.session = call.session.as_deref().map(revocation::session);
-        self.rpc_id.clone_from(&call.id);
+        self.facts.method = Some(call.method());
+        self.rpc_id = call.id().map(ToOwned::to_owned);
+        match &call {
+            Call::Mcp(call) => {
+                self.facts.target = Some(Touched::Mcp(call.target.clone()));
+                self.facts.arguments = call.arguments.as_ref().map(digest::arguments);
+                self.facts.session = call.session.as_deref().map(revocation::session);
+            }
+            Call::A2a(call) => {
+                self.facts.target =
+                    Some(Touched::Task { task: call.task.clone(), context: call.context.clone() });
+                let body = body.as_ref().ok().filter(|_| call.message.is_some());
+                self.facts.arguments = body.map(|body| crate::digest::text(&crate::digest::of(body)));
+            }
+        }
         call
     }
 
@@ -182,7 +193,12 @@ impl Record {
         self.facts.package = Some(permit.package().to_owned());
         self.facts.policy = Some(permit.revision().to_owned());
         if permit.audit() == AuditDetail::Full {
-            self.facts.arguments = call.arguments.as_ref().map(ToString::to_string); // As text: no number is rounded.
+            self.facts.arguments = match call {
+                Call::Mcp(call) => call.arguments.as_ref().map(ToString::to_string), // As text: no number is rounded.
+                Call::A2a(call) => {
+                    call.message.as_ref().and_then(|message| serde_json::to_string(message).ok())
+                }
+            };
         }
         permitted
     }

@@ -2,6 +2,7 @@
 //! In: caller, subject and call. Out: a permit, which only crate `policy` can make, or why not. The `input` document is filled
 //! here and nowhere else; `docs/policy-input.md` is its reference. Filtering a list is the same question, asked per item.
 
+mod agent;
 pub mod lane;
 pub mod list;
 
@@ -9,17 +10,19 @@ pub use lane::Lane;
 pub use list::{ListFilter, list_filter};
 
 use crate::config::{Limits, Server};
+use crate::decode::Call;
 use crate::identity::Caller;
 use crate::request::Arrival;
 use crate::revocation::{Revocations, Revoked};
 use crate::route::ServerRoute;
+use crate::tasks::Named;
 use crate::token::SubjectToken;
 use lane::Busy;
 use policy::{
-    CallInput, CallerInput, Decision, Denial, Entry, Input, Moment, Permit, PolicySet, PromptInput,
-    RequestInput, ResourceInput, SubjectInput, ToolInput,
+    CallInput, CallerInput, Decision, Denial, Entry, Input, McpCallInput, Moment, PartInput, Permit,
+    PolicySet, PromptInput, RequestInput, ResourceInput, SubjectInput, ToolInput,
 };
-use protocol::mcp::{Call, Target};
+use protocol::mcp::{self, Target};
 use serde_json::Value;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -47,6 +50,9 @@ pub struct Question<'a> {
     pub revocations: &'a Revocations,
     path: Vec<&'a str>,
     scopes: Vec<&'a str>,
+    /// What of it is there for the caller; of a call to an agent.
+    named: Option<&'a Named>,
+    parts: Vec<PartInput<'a>>,
 }
 
 /// Why there is no permit. All look the same from outside as a denial.
@@ -82,6 +88,7 @@ enum One<'a> {
     Resource(&'a str),
     Prompt(&'a str),
     Protocol,
+    Agent,
 }
 
 /// A caller, what its subject's token says, and the token itself.
@@ -123,29 +130,25 @@ impl<'a> Question<'a> {
             revocations,
             path: id.path().split('/').skip(1).collect(),
             scopes: says.iter().flat_map(|(claims, _)| &claims.scopes).map(String::as_str).collect(),
+            named: None,
+            parts: Vec::new(),
         }
+    }
+
+    /// The same question, of a call to an agent of which this is there.
+    pub fn naming(self, named: Option<&'a Named>, limits: &Limits) -> Self {
+        let parts = self.call.a2a().map(|call| agent::parts(call, limits.a2a_text_bytes_max));
+        Self { named, parts: parts.unwrap_or_default(), ..self }
     }
 
     /// The `input` for one thing that the call touches.
     fn input<'s>(&'s self, one: One<'s>, arguments: Option<&'s Value>) -> Input<'s> {
-        let mut call = CallInput {
-            protocol: "mcp",
-            version: self.call.version.as_str(),
-            method: self.call.method,
-            server: self.server.name(),
-            tool: None,
-            resource: None,
-            prompt: None,
-            arguments,
+        let call = match self.call {
+            Call::Mcp(call) => CallInput::Mcp(self.server_input(call, one, arguments)),
+            Call::A2a(call) => CallInput::A2a(self.agent_input(call)),
         };
-        match one {
-            One::Tool(name) => call.tool = Some(ToolInput::named(name)),
-            One::Resource(uri) => call.resource = Some(ResourceInput { uri }),
-            One::Prompt(name) => call.prompt = Some(PromptInput { name }),
-            One::Protocol => {}
-        }
         let (spiffe_id, trust_domain) = (self.caller.spiffe_id(), self.caller.id().trust_domain_name());
-        let trace_id = self.call.trace_parent.as_deref().and_then(trace_id);
+        let trace_id = self.call.mcp().and_then(|call| call.trace_parent.as_deref()).and_then(trace_id);
         Input {
             caller: CallerInput { spiffe_id, trust_domain, path: &self.path },
             subject: self.says.map(|(claims, _)| SubjectInput {
@@ -161,6 +164,32 @@ impl<'a> Question<'a> {
             session: (),
             request: RequestInput { time: Moment(self.now), ip: self.ip, trace_id },
         }
+    }
+
+    /// The part of it that a call to a server has.
+    fn server_input<'s>(
+        &'s self,
+        called: &'s mcp::Call,
+        one: One<'s>,
+        arguments: Option<&'s Value>,
+    ) -> McpCallInput<'s> {
+        let mut call = McpCallInput {
+            protocol: "mcp",
+            version: called.version.as_str(),
+            method: called.method,
+            server: self.server.name(),
+            tool: None,
+            resource: None,
+            prompt: None,
+            arguments,
+        };
+        match one {
+            One::Tool(name) => call.tool = Some(ToolInput::named(name)),
+            One::Resource(uri) => call.resource = Some(ResourceInput { uri }),
+            One::Prompt(name) => call.prompt = Some(PromptInput { name }),
+            One::Protocol | One::Agent => {}
+        }
+        call
     }
 
     /// What policy is asked about one thing, of which `input` says all there is to know.
@@ -183,6 +212,7 @@ impl<'a> Question<'a> {
             One::Resource(_) => Entry::Resource { server },
             One::Prompt(_) => Entry::Prompt { server },
             One::Protocol => Entry::Protocol { server },
+            One::Agent => Entry::Agent { agent: server },
         }
     }
 }
@@ -198,14 +228,12 @@ pub async fn permit(
     limits: &Limits,
 ) -> Result<(Permit, Arc<Server>), AuthorizeError> {
     question.revocations.server(question.server.server(), question.now)?;
-    if let Target::Tool { name } = &question.call.target {
-        question.revocations.tool(question.server.name(), name, question.now)?;
+    if let Some(tool) = question.call.tool() {
+        question.revocations.tool(question.server.name(), tool, question.now)?;
     }
-    let touched: Vec<One<'_>> = match &question.call.target {
-        Target::Tool { name } => vec![One::Tool(name)],
-        Target::Prompt { name } => vec![One::Prompt(name)],
-        Target::Resource { uris } => uris.iter().map(|uri| One::Resource(uri)).collect(),
-        Target::Protocol => vec![One::Protocol],
+    let (touched, arguments): (Vec<One<'_>>, _) = match question.call {
+        Call::Mcp(call) => (touched(&call.target), call.arguments.as_ref()),
+        Call::A2a(_) => (vec![One::Agent], None),
     };
     let basis_lasts = question.ends.duration_since(question.now).unwrap_or_default();
     let ttl_max = limits.permit_ttl_max.min(basis_lasts);
@@ -216,7 +244,7 @@ pub async fn permit(
             return Err(AuthorizeError::Budget);
         }
         pace.keep().await;
-        let input = question.input(one, question.call.arguments.as_ref());
+        let input = question.input(one, arguments);
         let asked = question.asked(one, &input, ttl_max);
         match lane.decide(policy, &asked, question.caller.id()).await? {
             Decision::Permit(given) => match &permit {
@@ -234,6 +262,15 @@ pub async fn permit(
         return Err(AuthorizeError::Audience);
     }
     Ok((permit, Arc::clone(server)))
+}
+
+fn touched(target: &Target) -> Vec<One<'_>> {
+    match target {
+        Target::Tool { name } => vec![One::Tool(name)],
+        Target::Prompt { name } => vec![One::Prompt(name)],
+        Target::Resource { uris } => uris.iter().map(|uri| One::Resource(uri)).collect(),
+        Target::Protocol => vec![One::Protocol],
+    }
 }
 
 fn same_obligations(one: &Permit, other: &Permit) -> bool {

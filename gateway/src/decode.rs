@@ -1,14 +1,24 @@
 //! Stage 4 of 9: what is asked.
-//! In: a body within its bounds and the headers. Out: a [`Call`](protocol::mcp::Call), read from the body as the upstream
-//! will read it. Headers that say otherwise are refused (MCP SEP-2243), as is a page of a foreign origin.
+//! In: a body within its bounds and the headers. Out: a [`Call`], of MCP or of A2A, read from the body as the upstream will
+//! read it. Headers that say otherwise are refused (MCP SEP-2243), as is a page of a foreign origin.
 
 use crate::config::Limits;
 use crate::request::Arrival;
-use crate::route::ServerRoute;
+use crate::route::{AgentRoute, ServerRoute};
 use bytes::Bytes;
 use http::header::ORIGIN;
-use protocol::mcp::{self, Call, HttpRequest};
+use protocol::{a2a, mcp};
+use serde_json::value::RawValue;
 use std::collections::BTreeSet;
+
+/// What is asked, by its protocol.
+#[derive(Clone, Debug)]
+pub enum Call {
+    /// Of an MCP server.
+    Mcp(mcp::Call),
+    /// Of an A2A agent.
+    A2a(Box<a2a::Call>),
+}
 
 /// A request's body: all of it, or why it never became whole.
 pub type Body = Result<Bytes, BodyError>;
@@ -48,9 +58,12 @@ pub enum DecodeError {
     /// Not the protocol.
     #[error("not a call of the protocol")]
     Mcp(#[from] mcp::DecodeError),
+    /// The same of A2A.
+    #[error("not a call of the protocol")]
+    A2a(#[from] a2a::DecodeError),
 }
 
-/// Decodes a request to a server's endpoint.
+/// Decodes a request to the endpoint of a server or an agent.
 ///
 /// # Errors
 /// [`DecodeError`]; nothing has gone upstream.
@@ -64,11 +77,89 @@ pub fn call(
         return Err(DecodeError::Origin);
     }
     let body = arrival.body.clone()?;
-    let request = HttpRequest { method: &arrival.method, headers: &arrival.headers, body: &body };
+    let json = protocol::json::Limits { depth_max: limits.json_depth_max };
+    if let Some(agent) = server.agent() {
+        return Ok(Call::A2a(Box::new(to_agent(arrival, &body, agent, json)?)));
+    }
+    let request = mcp::HttpRequest { method: &arrival.method, headers: &arrival.headers, body: &body };
     let limits = mcp::Limits {
-        json: protocol::json::Limits { depth_max: limits.json_depth_max },
+        json,
         case_variants_in_arguments: server.case_variants_in_arguments(),
         client_answers: server.client_answers(),
     };
-    Ok(mcp::call(&request, &limits)?)
+    Ok(Call::Mcp(mcp::call(&request, &limits)?))
+}
+
+fn to_agent(
+    arrival: &Arrival,
+    body: &[u8],
+    agent: &AgentRoute,
+    json: protocol::json::Limits,
+) -> Result<a2a::Call, a2a::DecodeError> {
+    let request = a2a::HttpRequest {
+        method: &arrival.method,
+        path: &agent.below,
+        query: arrival.uri.query(),
+        headers: &arrival.headers,
+        body,
+    };
+    a2a::call(&request, &a2a::Limits { json })
+}
+
+impl Call {
+    /// The protocol's name.
+    pub fn protocol(&self) -> &'static str {
+        match self {
+            Self::Mcp(_) => "mcp",
+            Self::A2a(_) => "a2a",
+        }
+    }
+
+    /// Its version, as it is written on the wire.
+    pub fn version(&self) -> &'static str {
+        match self {
+            Self::Mcp(call) => call.version.as_str(),
+            Self::A2a(call) => call.version.as_str(),
+        }
+    }
+
+    /// What is asked for: the JSON-RPC method of MCP, or the operation as A2A 1.0 names it.
+    pub fn method(&self) -> &'static str {
+        match self {
+            Self::Mcp(call) => call.method,
+            Self::A2a(call) => call.method.name(),
+        }
+    }
+
+    /// The JSON-RPC request's id, where there is one.
+    pub fn id(&self) -> Option<&RawValue> {
+        match self {
+            Self::Mcp(call) => call.id.as_deref(),
+            Self::A2a(call) => call.id.as_deref(),
+        }
+    }
+
+    /// The tool that it touches.
+    pub fn tool(&self) -> Option<&str> {
+        match self {
+            Self::Mcp(mcp::Call { target: mcp::Target::Tool { name }, .. }) => Some(name),
+            Self::Mcp(_) | Self::A2a(_) => None,
+        }
+    }
+
+    /// The call as one of MCP.
+    pub fn mcp(&self) -> Option<&mcp::Call> {
+        match self {
+            Self::Mcp(call) => Some(call),
+            Self::A2a(_) => None,
+        }
+    }
+
+    /// The call as one of A2A.
+    pub fn a2a(&self) -> Option<&a2a::Call> {
+        match self {
+            Self::A2a(call) => Some(call),
+            Self::Mcp(_) => None,
+        }
+    }
 }

@@ -15,6 +15,7 @@ pub use client::Client;
 
 use crate::authorize::Question;
 use crate::config::Server;
+use crate::decode::Call;
 use crate::https::HttpsError;
 use crate::jwks::JwksError;
 use certs::Identity;
@@ -164,13 +165,17 @@ impl Grant<'_> {
 
     /// What it allows: the obligation's scopes, else the configured ones of the tool, else `<server>:<operation>`.
     pub(crate) fn scopes(&self) -> Scopes<'_> {
-        let method = self.question.call.method;
-        let operation = match (self.permit.scopes(), &self.question.call.target) {
-            (Some(scopes), _) if !scopes.is_empty() => return Scopes::Listed(scopes),
-            (_, Target::Tool { name }) => name,
-            _ if method.starts_with("resources/") => "resources",
-            _ if method.starts_with("prompts/") => "prompts",
-            _ => "protocol",
+        if let Some(scopes) = self.permit.scopes().filter(|scopes| !scopes.is_empty()) {
+            return Scopes::Listed(scopes);
+        }
+        let operation = match self.question.call {
+            Call::A2a(call) => call.method.name(),
+            Call::Mcp(call) => match &call.target {
+                Target::Tool { name } => name,
+                _ if call.method.starts_with("resources/") => "resources",
+                _ if call.method.starts_with("prompts/") => "prompts",
+                _ => "protocol",
+            },
         };
         match self.server.scopes.get(operation) {
             Some(scopes) => Scopes::Listed(scopes),

@@ -5,6 +5,7 @@
 
 use crate::audit::Outcome;
 use crate::config::Server;
+use crate::decode::Call;
 use crate::metrics::{Counted, Metrics};
 use crate::request::Arrival;
 use crate::route::ServerRoute;
@@ -12,7 +13,6 @@ use crate::state::Gateway;
 use crate::traces::{Called, Ended, Trace};
 use http::{HeaderValue, StatusCode};
 use policy::Permit;
-use protocol::mcp::Call;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -122,7 +122,7 @@ impl Observed {
 
     /// The call is known; stage authorize begins.
     pub fn authorize(&mut self, call: &Call) {
-        self.method = call.method;
+        self.method = call.method();
         if let Some(trace) = &mut self.trace {
             trace.call(call);
         }

@@ -2,6 +2,8 @@
 //! The cause of a refusal goes to audit and log. `docs/refusals.md` has the table.
 #![deny(clippy::wildcard_enum_match_arm)]
 
+mod agent;
+
 use crate::audit::{AuditError, Outcome, Record};
 use crate::authorize::AuthorizeError;
 use crate::config::problems::chain;
@@ -12,6 +14,8 @@ use crate::observed::{Observed, Stage};
 use crate::request::Arrival;
 use crate::route::RouteError;
 use crate::session::SessionError;
+use crate::tasks::TaskError;
+use crate::tasks::list::ListError;
 use crate::token::TokenError;
 use crate::upstream::{Answer, AnswerBody, UpstreamError};
 use bytes::Bytes;
@@ -39,6 +43,9 @@ pub enum Refusal {
     /// Between stages 4 and 5.
     #[error("no such session")]
     Session(#[from] SessionError),
+    /// Between stages 4 and 5, or behind stage 5: what a call to an agent names is not there.
+    #[error("no such task")]
+    Task(#[from] TaskError),
     /// Stage 5.
     #[error("not authorized")]
     Authorize(#[from] AuthorizeError),
@@ -145,6 +152,9 @@ fn refused(
     tracing::info!(reason = %told.reason, status = told.status.as_u16(), cause = ?refusal.cause(), "refused");
     let id = record.rpc_id.clone().or_else(|| refusal.id());
     let data = told.data.clone().unwrap_or_else(|| json!({ "reason": told.reason }));
+    if let Some(answer) = agent::answer(refusal, &told, id.as_deref(), url, arrival) {
+        return answer;
+    }
     let body = rpc_error(id.as_deref(), told.code, &told.reason, &data);
     Answer {
         status: told.status,
@@ -186,6 +196,7 @@ impl Refusal {
             Self::Token(error) => token(error),
             Self::Decode(error) => decode(error),
             Self::Session(error) => session(error),
+            Self::Task(error) => agent::task(error),
             Self::Authorize(AuthorizeError::Denied(denial)) if !denial.needs_scopes().is_empty() => {
                 scopes(denial.needs_scopes())
             }
@@ -214,7 +225,7 @@ impl Refusal {
             Self::Identity(_) => Stage::Identity,
             Self::Route(_) => Stage::Route,
             Self::Token(_) => Stage::Token,
-            Self::Decode(_) | Self::Session(_) => Stage::Decode,
+            Self::Decode(_) | Self::Session(_) | Self::Task(_) => Stage::Decode,
             Self::Authorize(_) => Stage::Authorize,
             Self::Exchange(_) => Stage::Exchange,
             Self::Audit(_) => Stage::Audit,
@@ -236,6 +247,7 @@ impl Refusal {
             | Self::Token(_)
             | Self::Decode(_)
             | Self::Session(_)
+            | Self::Task(_)
             | Self::Authorize(_)
             | Self::Exchange(_)
             | Self::Audit(_)
@@ -247,11 +259,13 @@ impl Refusal {
     fn id(&self) -> Option<Box<serde_json::value::RawValue>> {
         match self {
             Self::Decode(DecodeError::Mcp(error)) => error.id().map(ToOwned::to_owned),
+            Self::Decode(DecodeError::A2a(error)) => error.id.clone(),
             Self::Identity(_)
             | Self::Route(_)
             | Self::Token(_)
             | Self::Decode(_)
             | Self::Session(_)
+            | Self::Task(_)
             | Self::Authorize(_)
             | Self::Exchange(_)
             | Self::Audit(_)
@@ -270,6 +284,7 @@ impl Refusal {
             | Self::Token(_)
             | Self::Decode(_)
             | Self::Session(_)
+            | Self::Task(_)
             | Self::Authorize(_)
             | Self::Exchange(_)
             | Self::Audit(_)
@@ -326,6 +341,7 @@ fn decode(error: &DecodeError) -> Told {
             let told = Told::new(error.http_status(), error.rpc_code(), error.reason());
             Told { data: error.data(), ..told }
         }
+        DecodeError::A2a(error) => agent::decode(error),
     }
 }
 
@@ -377,6 +393,7 @@ fn upstream(error: &UpstreamError) -> Told {
     match error {
         UpstreamError::Timeout => Told::new(StatusCode::GATEWAY_TIMEOUT, UNAVAILABLE, "upstream_timeout"),
         UpstreamError::ServerRequest => Told::new(StatusCode::OK, DENIED, UNASKED),
+        UpstreamError::Task(error) => agent::watched(error),
         UpstreamError::Connect(_)
         | UpstreamError::Tls(_)
         | UpstreamError::Configuration(_)
@@ -390,6 +407,15 @@ fn upstream(error: &UpstreamError) -> Told {
         | UpstreamError::TooLong
         | UpstreamError::PermitEnded
         | UpstreamError::Revoked(_) => Told::new(StatusCode::BAD_GATEWAY, UNAVAILABLE, "upstream_failed"),
+    }
+}
+
+impl From<ListError> for Refusal {
+    fn from(error: ListError) -> Self {
+        match error {
+            ListError::Task(error) => Self::Task(error),
+            ListError::Upstream(error) => Self::Upstream(error),
+        }
     }
 }
 
@@ -422,7 +448,10 @@ fn headers(told: &Told, url: &str, arrival: &Arrival, length: usize) -> HeaderMa
     }
     if let Some(error) = &told.challenge {
         // Where to learn whose token is needed (RFC 9728 §5.1). Only a server's path is ever challenged.
-        let metadata = format!("{url}/.well-known/oauth-protected-resource{}", arrival.uri.path());
+        let path = arrival.uri.path();
+        let path =
+            crate::route::agent_path(path).and_then(|(_, below)| path.strip_suffix(below)).unwrap_or(path);
+        let metadata = format!("{url}/.well-known/oauth-protected-resource{path}");
         if let Ok(challenge) =
             HeaderValue::try_from(format!("Bearer resource_metadata=\"{metadata}\"{error}"))
         {

@@ -8,9 +8,13 @@ use crate::reply::{Refusal, Response};
 use crate::revocation::{Basis, Hold};
 use crate::route::Door;
 use crate::state::Gateway;
-use crate::upstream::Answer;
-use crate::{authorize, decode, delegation, exchange, identity, metadata, reply, route, session, token};
-use http::{HeaderMap, Method, Uri};
+use crate::tasks::Watcher;
+use crate::upstream::{Answer, Going};
+use crate::{
+    authorize, decode, delegation, exchange, identity, metadata, reply, route, session, tasks, token,
+};
+use http::{HeaderMap, Uri};
+use protocol::a2a::Method;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
@@ -27,7 +31,7 @@ pub struct Arrival {
     /// The same on the clock that only goes forward.
     pub began: Instant,
     /// HTTP method.
-    pub method: Method,
+    pub method: http::Method,
     /// Path and query; the authority is not looked at.
     pub uri: Uri,
     /// Header fields as they came.
@@ -56,9 +60,9 @@ async fn forward(
     let caller = record.caller(identity::caller(&arrival.handshake, &state.identity, now)?);
     state.revocations.caller(&caller, now).map_err(identity::IdentityError::from)?;
     observed.begins(Stage::Route);
-    let server = match route::door(&state.servers, &gateway.url, arrival)? {
+    let server = match route::door(&state.servers, &state.agents, &gateway.url, arrival)? {
         Door::Metadata(resource) => return Ok(metadata::protected_resource(&resource, &state.issuers)),
-        Door::Mcp(server) => server,
+        Door::To(server) => server,
     };
     observed.token(&server);
     let subject =
@@ -67,13 +71,17 @@ async fn forward(
         .map_err(token::TokenError::from)?;
     state.revocations.token(subject.as_ref(), now).map_err(token::TokenError::from)?;
     observed.begins(Stage::Decode);
-    let call = record.call(server.name(), decode::call(arrival, &server, &gateway.origins, &gateway.limits)?);
+    let call = decode::call(arrival, &server, &gateway.origins, &gateway.limits)?;
+    let call = record.call(server.name(), call, &arrival.body);
     observed.authorize(&call);
     let question =
         authorize::Question::new(arrival, &caller, subject.as_ref(), &server, &call, &state.revocations, now);
+    let named = tasks::named(&question, &gateway.tasks).await?;
+    let question = question.naming(named.as_ref(), &gateway.limits);
     let session = session::open(&question, arrival, &state.sessions, &gateway.sessions, &gateway.limits)?;
     let (permit, server) = record
         .permit(&call, authorize::permit(&state.policy, &gateway.lane, &question, &gateway.limits).await?);
+    tasks::permitted(named.as_ref(), &question, &permit, &gateway.tasks).await?;
     observed.exchange(&permit);
     let grant =
         exchange::Grant { permit: &permit, server: &server, question: &question, identity: &state.identity };
@@ -84,14 +92,29 @@ async fn forward(
     }
     let trace = observed.upstream();
     let upstream = route::upstream(&gateway.pool, &state.identity, server);
-    let filter = authorize::list_filter(
-        &state.policy,
-        &gateway.lane,
-        &question,
-        &gateway.revocations,
-        &gateway.limits,
-    );
-    let answer = upstream.send(permit, credential, session, arrival, trace, filter).await?;
+    let answer = match (question.call.a2a(), &named) {
+        (Some(call), Some(named)) if call.method == Method::ListTasks => {
+            let (store, question, permit, credential) = (&gateway.tasks, &question, &permit, &credential);
+            tasks::list::Lister { call, named, question, store, upstream, permit, credential }
+                .answer()
+                .await?
+        }
+        (Some(call), Some(named)) => {
+            let watcher =
+                Watcher::new(call, &question, named, &gateway.tasks, gateway.limits.tasks_per_owner_max);
+            upstream.send(permit, credential, Going::Agent(call, watcher), arrival, trace).await?
+        }
+        _ => {
+            let filter = authorize::list_filter(
+                &state.policy,
+                &gateway.lane,
+                &question,
+                &gateway.revocations,
+                &gateway.limits,
+            );
+            upstream.send(permit, credential, Going::Server(session, filter), arrival, trace).await?
+        }
+    };
     record.answered(&answer);
     let basis = Basis::of(&question, record.in_session());
     Ok(answer.held(Hold::new(basis, gateway.revocations.subscribe(), gateway.clock.clone())))

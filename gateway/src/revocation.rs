@@ -12,7 +12,6 @@ use crate::digest;
 use crate::identity::Caller;
 use crate::token::SubjectToken;
 use certs::{Clock, SpiffeId};
-use protocol::mcp::Target;
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
@@ -282,10 +281,7 @@ fn of_server(server: &Server) -> Name<'static> {
 impl Basis {
     /// What the answer to a question rests on, in a session of this name.
     pub fn of(question: &Question<'_>, session: Option<&str>) -> Self {
-        let tool = match &question.call.target {
-            Target::Tool { name } => Some(name.clone()),
-            Target::Prompt { .. } | Target::Resource { .. } | Target::Protocol => None,
-        };
+        let tool = question.call.tool().map(ToOwned::to_owned);
         Self {
             caller: question.caller.clone(),
             token: question.subject.map(SubjectToken::said),

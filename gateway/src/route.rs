@@ -2,32 +2,47 @@
 //! In: a path, later a permit. Out: a [`Door`], later an [`Upstream`]. A server that isn't configured looks like one
 //! whose every call is denied: the path goes on to the same stages and ends in the same words.
 
-use crate::config::Server;
+use crate::config::{Agent, Server};
 use crate::identity::Caller;
 use crate::request::Arrival;
 use crate::upstream::{Pool, Upstream};
 use certs::Identity;
+use protocol::a2a::{self, Binding};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// The servers of a snapshot, by name.
 pub type Servers = BTreeMap<String, Arc<Server>>;
+/// The agents of a snapshot, by name.
+pub type Agents = BTreeMap<String, Arc<Agent>>;
 
 /// What a path names.
 #[derive(Debug)]
 pub enum Door {
     /// RFC 9728 metadata of this resource URL.
     Metadata(String),
-    /// `/mcp/<server>`.
-    Mcp(ServerRoute),
+    /// `/mcp/<server>`, or `/a2a/<agent>` and what is below it.
+    To(ServerRoute),
 }
 
-/// A server's endpoint, whether or not there is a server behind it.
+/// The endpoint of a server or an agent, whether or not there is one behind it.
 #[derive(Clone, Debug)]
 pub struct ServerRoute {
     name: String,
     url: String,
     server: Option<Arc<Server>>,
+    agent: Option<AgentRoute>,
+}
+
+/// What is more to say where an agent is called.
+#[derive(Clone, Debug)]
+pub struct AgentRoute {
+    /// The agent, if there is one.
+    pub agent: Option<Arc<Agent>>,
+    /// The path behind the agent's own, as it came; the operation's.
+    pub below: String,
+    /// How the call is written.
+    pub binding: Binding,
 }
 
 /// Why a path leads nowhere.
@@ -45,14 +60,17 @@ const METADATA: &str = "/.well-known/oauth-protected-resource";
 ///
 /// # Errors
 /// [`RouteError::NotFound`].
-pub fn door(servers: &Servers, url: &str, arrival: &Arrival) -> Result<Door, RouteError> {
+pub fn door(servers: &Servers, agents: &Agents, url: &str, arrival: &Arrival) -> Result<Door, RouteError> {
     let path = arrival.uri.path();
+    if let Some((name, below)) = agent_path(path) {
+        return Ok(Door::To(to_agent(agents, url, name, below)));
+    }
     if arrival.uri.query().is_some() {
-        return Err(RouteError::NotFound); // Nothing here takes one, and an upstream must not see one that policy didn't.
+        return Err(RouteError::NotFound); // Nothing else takes one, and an upstream must not see one that policy didn't.
     }
     match path.strip_prefix(METADATA) {
         Some("") if arrival.method == http::Method::GET => return Ok(Door::Metadata(url.to_owned())),
-        Some(rest) if arrival.method == http::Method::GET && server_name(rest).is_some() => {
+        Some(rest) if arrival.method == http::Method::GET && is_endpoint(rest) => {
             return Ok(Door::Metadata(format!("{url}{rest}")));
         }
         Some(_) => return Err(RouteError::NotFound),
@@ -60,11 +78,32 @@ pub fn door(servers: &Servers, url: &str, arrival: &Arrival) -> Result<Door, Rou
     }
     let name = server_name(path).ok_or(RouteError::NotFound)?;
     let server = servers.get(name).cloned();
-    Ok(Door::Mcp(ServerRoute { name: name.to_owned(), url: url.to_owned(), server }))
+    Ok(Door::To(ServerRoute { name: name.to_owned(), url: url.to_owned(), server, agent: None }))
+}
+
+fn to_agent(agents: &Agents, url: &str, name: &str, below: &str) -> ServerRoute {
+    let agent = agents.get(name).cloned();
+    let binding = a2a::binding(below);
+    let server = agent.as_ref().and_then(|agent| agent.interface(binding)).cloned();
+    let agent = Some(AgentRoute { agent, below: below.to_owned(), binding });
+    ServerRoute { name: name.to_owned(), url: url.to_owned(), server, agent }
 }
 
 fn server_name(path: &str) -> Option<&str> {
     path.strip_prefix("/mcp/").filter(|name| crate::config::check::is_server_name(name))
+}
+
+/// The agent that a path names, and what stands behind its name.
+pub(crate) fn agent_path(path: &str) -> Option<(&str, &str)> {
+    let rest = path.strip_prefix("/a2a/")?;
+    let end = rest.find('/').unwrap_or(rest.len());
+    let (name, below) = rest.split_at_checked(end)?;
+    crate::config::check::is_server_name(name).then_some((name, below))
+}
+
+/// Whether a path is one that a token can be for.
+fn is_endpoint(path: &str) -> bool {
+    server_name(path).is_some() || agent_path(path).is_some_and(|(_, below)| below.is_empty())
 }
 
 /// The upstream that a permit opens.
@@ -85,10 +124,16 @@ impl ServerRoute {
 
     /// The audiences whose tokens open it: the gateway's URL, its own, and a credential made for the caller itself.
     pub fn token_audiences(&self, caller: &Caller) -> Vec<String> {
-        vec![self.url.clone(), format!("{}/mcp/{}", self.url, self.name), caller.spiffe_id().to_owned()]
+        let kind = if self.agent.is_some() { "a2a" } else { "mcp" };
+        vec![self.url.clone(), format!("{}/{kind}/{}", self.url, self.name), caller.spiffe_id().to_owned()]
     }
 
-    /// Whether a call needs a subject token; one to no server does, like the default.
+    /// What is more to say of an agent; none for a server.
+    pub fn agent(&self) -> Option<&AgentRoute> {
+        self.agent.as_ref()
+    }
+
+    /// Whether a call needs a subject token; one to nobody does, like the default.
     pub fn subject_required(&self) -> bool {
         self.server.as_ref().is_none_or(|s| s.subject_required)
     }

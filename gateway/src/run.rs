@@ -15,6 +15,7 @@ use crate::reload::{self, listed, read_sources};
 use crate::revocation;
 use crate::session::{Counts, KeyRing};
 use crate::state::{Gateway, State};
+use crate::tasks::{Store, StoreError};
 use crate::token::Issuers;
 use crate::traces::{Traces, TracesError};
 use crate::upstream::Pool;
@@ -93,6 +94,9 @@ pub enum StartError {
     /// Spans can't be delivered.
     #[error("traces can't be set up")]
     Traces(#[from] TracesError),
+    /// The store of tasks can't be used.
+    #[error("whose tasks are can't be kept")]
+    Tasks(#[from] StoreError),
     /// Two metrics have one name.
     #[error("the metrics can't be set up")]
     Metrics(#[from] prometheus::Error),
@@ -188,6 +192,7 @@ fn assemble(
         servers: Arc::new(
             config.servers.into_iter().map(|(name, server)| (name, Arc::new(server))).collect(),
         ),
+        agents: Arc::new(config.agents),
     };
     Ok(Gateway {
         state: ArcSwap::from_pointee(state),
@@ -203,6 +208,7 @@ fn assemble(
         )?,
         lane: Arc::new(Lane::new(config.policy_budget, config.policy_quick_budget, &config.limits)),
         sessions: Counts::default(),
+        tasks: Store::open(&config.tasks)?,
         pool: Pool::new(clock.clone(), &config.limits, Arc::clone(&metrics)),
         limits: config.limits,
         metrics,

@@ -88,7 +88,7 @@ pub fn open<'g>(
     counts: &'g Counts,
     limits: &Limits,
 ) -> Result<Option<Session<'g>>, SessionError> {
-    let call = question.call;
+    let Some(call) = question.call.mcp() else { return Ok(None) };
     let begins = call.method == "initialize";
     if call.session.is_none() && !begins {
         let resumes = arrival.method == Method::GET && arrival.headers.contains_key(LAST_EVENT_ID);

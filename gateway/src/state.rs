@@ -6,8 +6,9 @@ use crate::config::Limits;
 use crate::exchange;
 use crate::metrics::Metrics;
 use crate::revocation::Revocations;
-use crate::route::Servers;
+use crate::route::{Agents, Servers};
 use crate::session::{Counts, KeyRing};
+use crate::tasks::Store;
 use crate::token::Issuers;
 use crate::traces::Traces;
 use crate::upstream::Pool;
@@ -31,6 +32,7 @@ pub struct Gateway {
     pub(crate) exchange: exchange::Client,
     pub(crate) pool: Pool,
     pub(crate) sessions: Counts,
+    pub(crate) tasks: Store,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) traces: Option<Arc<Traces>>,
     pub(crate) reloads: watch::Sender<u64>,
@@ -57,6 +59,8 @@ pub struct State {
     pub revocations: Arc<Revocations>,
     /// The servers.
     pub servers: Arc<Servers>,
+    /// The agents.
+    pub agents: Arc<Agents>,
 }
 
 impl Gateway {

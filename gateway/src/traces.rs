@@ -10,6 +10,7 @@ pub mod otlp;
 pub use otlp::TracesError;
 
 use crate::audit::Outcome;
+use crate::decode::Call;
 use crate::observed::{Span, Stage};
 use crate::request::Arrival;
 use http::{HeaderMap, HeaderValue, StatusCode};
@@ -19,7 +20,7 @@ use opentelemetry_sdk::trace::{
     BatchSpanProcessor, IdGenerator, RandomIdGenerator, Sampler, SamplingDecision, ShouldSample, SpanData,
     SpanEvents, SpanLinks, SpanProcessor,
 };
-use protocol::mcp::{Call, Target};
+use protocol::mcp::Target;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -142,6 +143,10 @@ impl Trace {
     /// Notes the call. Its own `traceparent` comes before the header's, which then is a link: that one is of whoever sent the
     /// HTTP request, this one of whoever made the call (MCP SEP-414).
     pub fn call(&mut self, call: &Call) {
+        let Call::Mcp(call) = call else {
+            self.target = Some(Target::Protocol);
+            return;
+        };
         if let Some(parent) = call.trace_parent.as_deref().and_then(Parent::parse) {
             self.link = self.parent.filter(|header| *header != parent);
             self.parent = Some(parent);

@@ -2,6 +2,7 @@
 //! In: permit, credential and request. Out: an [`Answer`], its head by allow list, its body streamed as it arrives.
 //! Nothing is sent without a [`Permit`], and what is sent carries the credential and nothing of the caller's.
 
+pub mod agent;
 pub mod body;
 pub mod filter;
 pub mod pool;
@@ -15,6 +16,8 @@ use crate::exchange::Credential;
 use crate::request::Arrival;
 use crate::revocation::{Hold, Revoked};
 use crate::session::{Session, Unsealable};
+use crate::tasks::Watcher;
+use crate::tasks::watch::WatchError;
 use bytes::Bytes;
 use certs::Identity;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
@@ -22,6 +25,7 @@ use http::{Method, Request, StatusCode};
 use http_body_util::Full;
 use hyper::body::Body;
 use policy::Permit;
+use protocol::a2a::Call;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -83,6 +87,9 @@ pub enum UpstreamError {
     /// A list that is longer than may be held.
     #[error("the upstream's answer is too long to be judged")]
     TooLong,
+    /// An agent's answer that can't be judged, or that is not its caller's.
+    #[error(transparent)]
+    Task(#[from] WatchError),
     /// A session id that can't be sealed.
     #[error(transparent)]
     Session(#[from] Unsealable),
@@ -112,7 +119,9 @@ const REQUEST_HEADERS: [HeaderName; 8] = [
 const PARAM_HEADERS: &str = "mcp-param-";
 
 /// What of a response comes back. No cookies, no challenges, no word about other ways to the server.
-const RESPONSE_HEADERS: [HeaderName; 7] = [
+const RESPONSE_HEADERS: [HeaderName; 9] = [
+    HeaderName::from_static("a2a-extensions"),
+    HeaderName::from_static("a2a-version"),
     header::ALLOW,
     header::CACHE_CONTROL,
     header::CONTENT_LENGTH,
@@ -121,6 +130,15 @@ const RESPONSE_HEADERS: [HeaderName; 7] = [
     HeaderName::from_static("mcp-protocol-version"),
     HeaderName::from_static("x-accel-buffering"),
 ];
+
+/// A permitted call on its way, by its protocol.
+#[derive(Debug)]
+pub enum Going<'c> {
+    /// To a server: in its session, and with what keeps a list to what the caller may use.
+    Server(Option<Session<'c>>, Option<ListFilter>),
+    /// To an agent: what its answer shows becomes the caller's.
+    Agent(&'c Call, Watcher),
+}
 
 impl<'p> Upstream<'p> {
     /// Names the server and who we are to it.
@@ -136,12 +154,14 @@ impl<'p> Upstream<'p> {
         self,
         permit: Permit,
         credential: Arc<Credential>,
-        session: Option<Session<'_>>,
+        going: Going<'_>,
         arrival: &Arrival,
         trace: Option<HeaderValue>,
-        filter: Option<ListFilter>,
     ) -> Result<Answer, UpstreamError> {
-        let request = self.request(&credential, session.as_ref(), arrival, trace);
+        let request = match &going {
+            Going::Server(session, _) => self.request(&credential, session.as_ref(), arrival, trace),
+            Going::Agent(call, _) => agent::request(&self.server, &credential, call, arrival, trace),
+        };
         let (response, lease) = self.pool.send(&self.server, &self.identity, request).await?;
         let (head, incoming) = response.into_parts();
         if !passes(head.status) {
@@ -152,20 +172,22 @@ impl<'p> Upstream<'p> {
         if let Some(length) = incoming.size_hint().exact() {
             headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
         }
-        if let Some(session) = session.filter(|_| head.status.is_success())
-            && let Some(id) = session.accepted(head.headers.get(SESSION_ID))?
-        {
-            headers.insert(SESSION_ID, id);
-        }
         let until = permit.expires_at().min(lease.until()); // A stream ends with its permit, and before either SVID.
         let body = AnswerBody::upstream(incoming, lease, self.pool.deadline(until));
-        let answer = Answer { status: head.status, headers, body };
-        let rules = filter::Rules {
-            allowed: self.server.server_requests.clone(),
-            bytes_max: self.pool.held_bytes_max,
-            list: filter,
-        };
-        rules.judge(answer).await
+        let mut answer = Answer { status: head.status, headers, body };
+        let bytes_max = self.pool.held_bytes_max;
+        match going {
+            Going::Server(session, list) => {
+                if let Some(session) = session.filter(|_| head.status.is_success())
+                    && let Some(id) = session.accepted(head.headers.get(SESSION_ID))?
+                {
+                    answer.headers.insert(SESSION_ID, id);
+                }
+                let rules = filter::Rules { allowed: self.server.server_requests.clone(), bytes_max, list };
+                rules.judge(answer).await
+            }
+            Going::Agent(_, watcher) => agent::judged(answer, watcher, bytes_max).await,
+        }
     }
 
     fn request(
@@ -180,21 +202,10 @@ impl<'p> Upstream<'p> {
         if arrival.method != Method::GET {
             headers.remove(LAST_EVENT_ID); // It resumes a stream, and means nothing on a call.
         }
-        for trace in ["traceparent", "tracestate"] {
-            if arrival.headers.get_all(trace).iter().count() > 1 {
-                headers.remove(trace); // Two are none (W3C Trace Context §3.2).
-            }
-        }
         if let Some(id) = session.and_then(Session::upstream) {
             headers.insert(SESSION_ID, id.clone());
         }
-        if let Some(ours) = trace {
-            let of = |parent: &HeaderValue| parent.as_bytes().get(3..35).map(<[u8]>::to_vec);
-            if headers.get("traceparent").and_then(of) != of(&ours) {
-                headers.remove("tracestate"); // It belongs to the other trace.
-            }
-            headers.insert("traceparent", ours);
-        }
+        traced(&mut headers, trace);
         headers.insert(header::AUTHORIZATION, credential.bearer.clone());
         headers.insert(header::HOST, self.server.host.clone());
         let mut request = Request::new(Full::new(body));
@@ -229,6 +240,21 @@ fn passes(status: StatusCode) -> bool {
                 status,
                 StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::PROXY_AUTHENTICATION_REQUIRED
             ))
+}
+
+/// Two trace parents are none (W3C Trace Context §3.2), and ours stands in the place of the caller's.
+fn traced(headers: &mut HeaderMap, ours: Option<HeaderValue>) {
+    for trace in ["traceparent", "tracestate"] {
+        if headers.get_all(trace).iter().count() > 1 {
+            headers.remove(trace);
+        }
+    }
+    let Some(ours) = ours else { return };
+    let of = |parent: &HeaderValue| parent.as_bytes().get(3..35).map(<[u8]>::to_vec);
+    if headers.get("traceparent").and_then(of) != of(&ours) {
+        headers.remove("tracestate"); // It belongs to the other trace.
+    }
+    headers.insert("traceparent", ours);
 }
 
 fn filtered(from: &HeaderMap, names: &[HeaderName], prefix: Option<&str>) -> HeaderMap {

@@ -7,8 +7,8 @@ use std::hint::black_box;
 use std::time::{Duration, Instant, SystemTime};
 
 use policy::{
-    Asked, Budget, CallInput, CallerInput, Decision, Entry, Input, Moment, PolicySet, Question, RequestInput,
-    SourceFile, SubjectInput, ToolInput,
+    Asked, Budget, CallInput, CallerInput, Decision, Entry, Input, McpCallInput, Moment, PolicySet, Question,
+    RequestInput, SourceFile, SubjectInput, ToolInput,
 };
 use serde_json::{Map, Value, json};
 
@@ -114,7 +114,7 @@ fn main() {
                 claims: &claims,
             }),
             actors: &[],
-            call: CallInput {
+            call: CallInput::Mcp(McpCallInput {
                 protocol: "mcp",
                 version: "2026-07-28",
                 method: "tools/call",
@@ -123,7 +123,7 @@ fn main() {
                 resource: None,
                 prompt: None,
                 arguments: Some(&arguments),
-            },
+            }),
             session: (),
             request: RequestInput { time: Moment(now), ip: None, trace_id: None },
         };

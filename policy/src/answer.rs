@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use crate::Reason;
-use crate::obligations::{AuditDetail, Obligations};
+use crate::obligations::{AuditDetail, Obligations, TaskOwners};
 
 /// What policy says to a question.
 #[derive(Debug)]
@@ -61,6 +61,11 @@ impl Permit {
     /// How much of the call the audit keeps.
     pub fn audit(&self) -> AuditDetail {
         self.obligations.audit
+    }
+
+    /// To whom the tasks are there that the call is about.
+    pub fn tasks(&self) -> TaskOwners {
+        self.obligations.tasks
     }
 }
 

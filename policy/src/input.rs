@@ -1,6 +1,12 @@
 //! The `input` document as types: what a policy sees of one call. `docs/policy-input.md` is its reference, and
 //! `docs/policy-input.schema.json` is generated from here. A policy's tests may give any other document.
 
+mod agent;
+
+pub use agent::{
+    A2aCallInput, ConfigurationInput, ListInput, MessageInput, OwnerInput, PartInput, PushInput, TaskInput,
+};
+
 use std::net::IpAddr;
 use std::time::SystemTime;
 
@@ -60,11 +66,23 @@ pub struct SubjectInput<'a> {
     pub claims: &'a Map<String, Value>,
 }
 
-/// What is asked. It touches a tool, a resource, a prompt, or none of them.
+/// What is asked, by its protocol.
+#[derive(Clone, Copy, Debug, Serialize, JsonSchema)]
+#[serde(untagged)]
+#[expect(clippy::large_enum_variant, reason = "one stands on the stack for the time of a question")]
+pub enum CallInput<'a> {
+    /// Of an MCP server.
+    Mcp(McpCallInput<'a>),
+    /// Of an A2A agent.
+    A2a(A2aCallInput<'a>),
+}
+
+/// A call to an MCP server. It touches a tool, a resource, a prompt, or none of them.
 #[derive(Clone, Copy, Debug, Serialize, JsonSchema)]
 #[schemars(deny_unknown_fields)]
-pub struct CallInput<'a> {
+pub struct McpCallInput<'a> {
     /// `mcp`.
+    #[schemars(extend("const" = "mcp"))]
     pub protocol: &'a str,
     /// The protocol's version, as `2026-07-28`.
     pub version: &'a str,

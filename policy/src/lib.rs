@@ -26,10 +26,11 @@ pub use answer::{Decision, Denial, Permit};
 pub use bundle::{Problem, SourceFile};
 pub use engine::EvalError;
 pub use input::{
-    Annotations, CallInput, CallerInput, Input, Moment, PromptInput, RequestInput, ResourceInput,
-    SubjectInput, ToolInput, input_schema,
+    A2aCallInput, Annotations, CallInput, CallerInput, ConfigurationInput, Input, ListInput, McpCallInput,
+    MessageInput, Moment, OwnerInput, PartInput, PromptInput, PushInput, RequestInput, ResourceInput,
+    SubjectInput, TaskInput, ToolInput, input_schema,
 };
-pub use obligations::AuditDetail;
+pub use obligations::{AuditDetail, TaskOwners};
 pub use question::{Budget, Entry, Question};
 pub use reason::Reason;
 pub use set::{Asked, Case, ListingCase, OutOfTime, PackageReads, PolicySet};

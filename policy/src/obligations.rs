@@ -16,6 +16,16 @@ pub enum AuditDetail {
     Full,
 }
 
+/// To whom a task is there, beside its owner.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TaskOwners {
+    /// To nobody.
+    #[default]
+    Principal,
+    /// To every workload that calls for the same person.
+    Subject,
+}
+
 /// What a policy demands of the gateway.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Obligations {
@@ -24,6 +34,7 @@ pub(crate) struct Obligations {
     pub(crate) audience: Option<String>,
     pub(crate) ttl: Option<Duration>,
     pub(crate) audit: AuditDetail,
+    pub(crate) tasks: TaskOwners,
 }
 
 /// Why obligations can't be met.
@@ -52,6 +63,7 @@ pub(crate) fn obligations(value: &Value) -> Result<Obligations, ObligationError>
             Ok("audience") => read.audience = Some(audience(value)?),
             Ok("ttl_seconds") => read.ttl = Some(ttl(value)?),
             Ok("audit") => read.audit = audit(value)?,
+            Ok("tasks") => read.tasks = tasks(value)?,
             _ => return Err(ObligationError::Unknown(name.to_string())),
         }
     }
@@ -98,6 +110,14 @@ fn audit(value: &Value) -> Result<AuditDetail, ObligationError> {
         Ok("full") => Ok(AuditDetail::Full),
         Ok("digest") => Ok(AuditDetail::Digest),
         _ => Err(ObligationError::Form { name: "audit", form: "\"full\" or \"digest\"" }),
+    }
+}
+
+fn tasks(value: &Value) -> Result<TaskOwners, ObligationError> {
+    match value.as_string().map(|text| text.as_ref()) {
+        Ok("principal") => Ok(TaskOwners::Principal),
+        Ok("subject") => Ok(TaskOwners::Subject),
+        _ => Err(ObligationError::Form { name: "tasks", form: "\"principal\" or \"subject\"" }),
     }
 }
 

@@ -9,6 +9,7 @@
     deny(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::as_conversions)
 )]
 
+pub mod a2a;
 pub mod json;
 pub mod jsonrpc;
 pub mod mcp;

@@ -6,6 +6,7 @@
     reason = "test support: a world that can't be built ends its test, and its names speak"
 )]
 
+pub mod a2a;
 pub mod agent;
 pub mod policies;
 pub mod reply;
@@ -73,6 +74,10 @@ pub struct Plan {
     /// Agents behind the gateway, each a server `agent/<name>` that may call onward.
     pub agents: &'static [&'static str],
     pub s3: Option<remote_s3::Endpoint>,
+    /// What is said of the A2A agent `trainer`, as `contexts: claim`; none: there is none.
+    pub trainer: Option<&'static str>,
+    /// Where the gateway keeps whose tasks are.
+    pub tasks: String,
     /// The gateway's SVID comes from the Workload API and lives so long; else from files.
     pub workload_api: Option<Duration>,
     /// What stands under `trust_domains`.
@@ -99,6 +104,8 @@ impl Default for Plan {
             server_is_up: true,
             agents: &[],
             s3: None,
+            trainer: None,
+            tasks: "{}".into(),
             workload_api: None,
             trust_domains: "{}".into(),
         }
@@ -111,6 +118,8 @@ pub struct World {
     pub ledger: McpServer,
     /// Those of the plan, by name.
     pub agents: BTreeMap<&'static str, McpServer>,
+    /// The A2A agent.
+    pub trainer: McpServer,
     pub gateway: Running,
     pub url: String,
     pub keys: ServiceKeys,
@@ -152,6 +161,10 @@ impl World {
             agents.insert(*name, McpServer::start(own, domain.id("gateway").unwrap(), clock.clone()).await);
         }
 
+        let own = source(&dir, &domain, &clock, "agent/trainer");
+        let trainer = McpServer::start(own, domain.id("gateway").unwrap(), clock.clone()).await;
+        trainer.answers(a2a::agent());
+
         let keys = ServiceKeys {
             users: SigningKey::generate().unwrap(),
             credentials: SigningKey::generate().unwrap(),
@@ -190,7 +203,14 @@ impl World {
         std::fs::write(dir.path().join("revoked.jsonl"), "").unwrap();
         std::fs::write(
             dir.path().join("sallyport.yaml"),
-            config(&plan, dir.path(), &url, &origin, ledger.address, &servers(s3.as_ref(), &agents)),
+            config(
+                &plan,
+                dir.path(),
+                &url,
+                &origin,
+                (ledger.address, trainer.address),
+                &servers(s3.as_ref(), &agents),
+            ),
         )
         .unwrap();
         let config = gateway::config::load(&dir.path().join("sallyport.yaml"))
@@ -201,6 +221,7 @@ impl World {
             clock,
             ledger,
             agents,
+            trainer,
             gateway,
             url,
             keys,
@@ -215,6 +236,12 @@ impl World {
     /// The usual agent: workload `agent/clerk`, acting for alice.
     pub fn clerk(&self) -> Agent {
         self.agent("agent/clerk").with_token(&self.token("agent/clerk"))
+    }
+
+    /// A caller of the A2A agent: a workload acting for a person.
+    pub fn caller(&self, workload: &str, person: &'static str, wire: a2a::Wire) -> a2a::Caller {
+        let token = self.token_with(workload, |claims| claims.subject = person);
+        a2a::Caller { agent: self.agent(workload).with_token(&token), wire }
     }
 
     /// The usual agent, over one version of HTTP.
@@ -394,8 +421,12 @@ fn settings(domain: &Domain, url: &str, origin: &str, agents: &[&str]) -> Settin
         &["protocol", "list_objects", "get_object", "head_object", "put_object", "delete_object"],
     ));
     scopes.extend(agents.iter().map(|agent| format!("{agent}:ask")));
-    let agents: BTreeSet<_> =
-        agents.iter().map(|agent| domain.id(&format!("agent/{agent}")).unwrap().to_string()).collect();
+    scopes.extend(protocol::a2a::methods().iter().map(|row| format!("trainer:{}", row.name)));
+    let agents: BTreeSet<_> = agents
+        .iter()
+        .chain(&["trainer"])
+        .map(|agent| domain.id(&format!("agent/{agent}")).unwrap().to_string())
+        .collect();
     let servers = ["mcp/ledger", "mcp/s3"].map(|path| domain.id(path).unwrap().to_string());
     Settings {
         origin: origin.into(),
@@ -417,7 +448,24 @@ fn servers(s3: Option<&remote_s3::Server>, agents: &BTreeMap<&str, McpServer>) -
     s3.map(|s3| line("s3", "mcp", s3.address)).into_iter().chain(agents).collect()
 }
 
-fn config(plan: &Plan, dir: &Path, url: &str, origin: &str, ledger: SocketAddr, servers: &str) -> String {
+fn config(
+    plan: &Plan,
+    dir: &Path,
+    url: &str,
+    origin: &str,
+    (ledger, trainer): (SocketAddr, SocketAddr),
+    servers: &str,
+) -> String {
+    let agents = plan.trainer.map_or("{}".to_owned(), |more| {
+        format!(
+            "
+  trainer:
+    interfaces: {{jsonrpc: \"https://{trainer}/a2a\", http_json: \"https://{trainer}/rest\"}}
+    spiffe_id: spiffe://{DOMAIN}/agent/trainer
+    {more}"
+        )
+    });
+    let tasks = &plan.tasks;
     let (subject, limits, presenters, audit, more_issuers) =
         (plan.subject, plan.limits, plan.presenters, plan.audit, plan.more_issuers);
     let server_requests = plan.server_requests;
@@ -473,6 +521,8 @@ servers:
     subject: {subject}
     server_requests: [{server_requests}]
 {servers}
+agents: {agents}
+tasks: {tasks}
 policy: {{dir: policies{policy_options}}}
 audit: {{file: audit.jsonl, mode: {audit}}}
 sessions: {{key_ring: sessions.keys}}

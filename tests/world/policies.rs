@@ -13,6 +13,30 @@ pub fn without_protocol() -> Vec<(&'static str, String)> {
     ledger().into_iter().filter(|(name, _)| *name != "protocol.rego").collect()
 }
 
+/// The clerk and the auditor may do anything at the trainer for a person, but say "delete".
+pub fn trainer() -> Vec<(&'static str, String)> {
+    trainer_with("")
+}
+
+/// The same with something more.
+pub fn trainer_with(more: &str) -> Vec<(&'static str, String)> {
+    let text = format!(
+        "package agents.trainer
+
+visible := true
+
+allow if input.caller.path[1] in {{\"clerk\", \"auditor\"}}
+
+deny contains \"delete\" if {{
+	some part in input.call.message.parts
+	contains(part.text, \"delete\")
+}}
+{more}
+"
+    );
+    vec![("protocol.rego", protocol()), ("agents/trainer.rego", text)]
+}
+
 /// What opens and keeps a session.
 pub fn protocol() -> String {
     "package protocol\n\nallow if true\n".into()

@@ -17,10 +17,14 @@ impl Reply {
         serde_json::from_str(text.trim()).unwrap_or_else(|e| panic!("{e}: {}", self.text))
     }
 
-    /// The stable reason of a refusal.
+    /// The stable reason of a refusal, in the shape of any protocol.
     pub fn refused_because(&self) -> String {
-        self.json()["error"]["data"]["reason"]
-            .as_str()
+        let error = &self.json()["error"];
+        let details = [&error["data"][0], &error["details"][0]].map(|detail| &detail["metadata"]["reason"]);
+        [&error["data"]["reason"]]
+            .into_iter()
+            .chain(details)
+            .find_map(Value::as_str)
             .unwrap_or_else(|| panic!("not a refusal: {}", self.text))
             .to_owned()
     }

@@ -10,8 +10,22 @@ use anyhow::{Context, bail};
 use crate::run;
 
 /// Every decoder of bytes from outside; `fuzz/src/main.rs` says what each one is.
-const TARGETS: [&str; 10] =
-    ["json", "call", "headers", "list", "answer", "events", "token", "peer", "bundle", "spiffe_id"];
+const TARGETS: [&str; 14] = [
+    "json",
+    "call",
+    "headers",
+    "list",
+    "answer",
+    "events",
+    "a2a_rpc",
+    "a2a_rest",
+    "a2a_grpc",
+    "a2a_answer",
+    "token",
+    "peer",
+    "bundle",
+    "spiffe_id",
+];
 
 /// How long a target runs unless it is said.
 const SECONDS: u32 = 60;

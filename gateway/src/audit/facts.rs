@@ -17,11 +17,12 @@ pub(super) struct Facts {
     pub(super) caller: Option<String>,
     pub(super) subject: Option<Subject>,
     pub(super) actors: Vec<String>,
+    pub(super) protocol: Option<&'static str>,
     pub(super) version: Option<&'static str>,
     pub(super) server: Option<String>,
     pub(super) method: Option<&'static str>,
     pub(super) session: Option<String>,
-    pub(super) target: Option<Target>,
+    pub(super) target: Option<Touched>,
     pub(super) arguments: Option<String>,
     pub(super) decision: Option<&'static str>,
     pub(super) reason: Option<String>,
@@ -36,6 +37,20 @@ pub(super) struct Facts {
     pub(super) duration_us: Option<u64>,
     pub(super) count: Option<u64>,
     pub(super) cause: Option<String>,
+}
+
+/// What a call touches.
+#[derive(Debug)]
+pub(super) enum Touched {
+    /// Of an MCP server.
+    Mcp(Target),
+    /// Of an A2A agent.
+    Task {
+        /// The task that it names.
+        task: Option<String>,
+        /// The context that it names.
+        context: Option<String>,
+    },
 }
 
 /// Whom an access token names.
@@ -112,7 +127,7 @@ impl Facts {
         number(o, "permit", self.permit);
         text(o, "policy", self.policy.as_deref());
         let prev_at = o.len();
-        text(o, "protocol", self.version.map(|_| "mcp"));
+        text(o, "protocol", self.protocol);
         text(o, "reason", self.reason.as_deref());
         let seq_at = o.len();
         text(o, "server", self.server.as_deref());
@@ -121,17 +136,34 @@ impl Facts {
         if let Some(subject) = &self.subject {
             member(o, "subject", |o| subject.write(o));
         }
-        match &self.target {
-            Some(Target::Tool { name }) => member(o, "target", |o| only(o, "tool", |o| string(o, name))),
-            Some(Target::Prompt { name }) => member(o, "target", |o| only(o, "prompt", |o| string(o, name))),
-            Some(Target::Resource { uris }) => {
-                member(o, "target", |o| only(o, "resources", |o| strings(o, uris)));
-            }
-            Some(Target::Protocol) | None => {}
+        if let Some(touched) = &self.target {
+            touched.write(o);
         }
         member(o, "time", |o| time(o, at));
         text(o, "version", self.version);
         Line::new(out, hash_at, prev_at, seq_at)
+    }
+}
+
+impl Touched {
+    /// Nothing where nothing in particular is touched.
+    fn write(&self, o: &mut Vec<u8>) {
+        match self {
+            Self::Mcp(Target::Tool { name }) => member(o, "target", |o| only(o, "tool", |o| string(o, name))),
+            Self::Mcp(Target::Prompt { name }) => {
+                member(o, "target", |o| only(o, "prompt", |o| string(o, name)))
+            }
+            Self::Mcp(Target::Resource { uris }) => {
+                member(o, "target", |o| only(o, "resources", |o| strings(o, uris)));
+            }
+            Self::Mcp(Target::Protocol) | Self::Task { task: None, context: None } => {}
+            Self::Task { task, context } => member(o, "target", |o| {
+                object(o, |o| {
+                    text(o, "context", context.as_deref());
+                    text(o, "task", task.as_deref());
+                });
+            }),
+        }
     }
 }
 
@@ -209,11 +241,12 @@ mod tests {
             caller: text(),
             subject: Some(Subject { iss: odd.into(), sub: odd.into(), jti: None }),
             actors: vec![odd.into(), odd.into()],
+            protocol: Some("mcp"),
             version: Some("2026-07-28"),
             server: text(),
             method: Some("tools/call"),
             session: text(),
-            target: Some(Target::Resource { uris: vec![odd.into(), "b".into()] }),
+            target: Some(Touched::Mcp(Target::Resource { uris: vec![odd.into(), "b".into()] })),
             arguments: text(),
             decision: Some("permit"),
             reason: text(),
@@ -253,9 +286,18 @@ mod tests {
 
     #[test]
     fn a_line_of_one_kind_of_target_is_canonical() {
-        for target in
-            [Target::Tool { name: "t".into() }, Target::Prompt { name: "p".into() }, Target::Protocol]
-        {
+        let named = |task: Option<&str>, context: Option<&str>| Touched::Task {
+            task: task.map(Into::into),
+            context: context.map(Into::into),
+        };
+        for target in [
+            Touched::Mcp(Target::Tool { name: "t".into() }),
+            Touched::Mcp(Target::Prompt { name: "p".into() }),
+            Touched::Mcp(Target::Protocol),
+            named(Some("t"), Some("c\"")),
+            named(None, Some("c")),
+            named(None, None),
+        ] {
             let (line, read) = sealed(&Facts { target: Some(target), ..Facts::default() });
             assert_eq!(line, [serde_json_canonicalizer::to_vec(&read).unwrap(), b"\n".to_vec()].concat());
         }

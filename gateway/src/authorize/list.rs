@@ -3,11 +3,12 @@
 use super::lane::Lane;
 use super::{One, Question};
 use crate::config::Limits;
+use crate::decode::Call;
 use crate::identity::Caller;
 use crate::revocation::Revocations;
 use crate::route::ServerRoute;
 use policy::PolicySet;
-use protocol::mcp::{Call, ListKind, MessageError, ServerMessage, Version};
+use protocol::mcp::{ListKind, MessageError, ServerMessage, Version};
 use std::borrow::Cow;
 use std::collections::HashSet;
 use std::net::IpAddr;
@@ -52,7 +53,8 @@ pub fn list_filter(
     revocations: &watch::Sender<Arc<Revocations>>,
     limits: &Limits,
 ) -> Option<ListFilter> {
-    if question.call.list.is_none() && question.call.method != SESSION_STREAM {
+    let call = question.call.mcp()?;
+    if call.list.is_none() && call.method != SESSION_STREAM {
         return None;
     }
     let asker = Box::new(Asker {
@@ -65,7 +67,7 @@ pub fn list_filter(
         ends: question.ends,
     });
     Some(ListFilter {
-        version: question.call.version,
+        version: call.version,
         asker,
         policy: Arc::clone(policy),
         lane: Arc::clone(lane),

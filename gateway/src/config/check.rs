@@ -1,5 +1,6 @@
 //! From the configuration as written to the configuration as run, with every mistake at once.
 
+mod agents;
 mod identity;
 mod issuers;
 mod revocations;
@@ -15,6 +16,7 @@ use rustls::pki_types::pem::PemObject;
 use std::collections::BTreeSet;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 use tokens::SigningKey;
 use url::{Position, Url};
@@ -74,6 +76,12 @@ impl Checker<'_> {
             .iter()
             .map(|(name, f)| Some((name.clone(), self.server(name, f)?)))
             .collect::<Vec<_>>();
+        let agents = file
+            .agents
+            .iter()
+            .map(|(name, f)| Some((name.clone(), Arc::new(self.agent(name, f)?))))
+            .collect::<Vec<_>>();
+        let tasks = self.tasks(&file.tasks);
         let policy_dir = self.existing("policy.dir", &file.policy.dir);
         let budget = Duration::from_millis(1)..=Duration::from_secs(1);
         let policy_budget = self.problems.duration(
@@ -102,6 +110,8 @@ impl Checker<'_> {
             issuers: issuers?,
             token_service: token_service?,
             servers: servers.into_iter().collect::<Option<_>>()?,
+            agents: agents.into_iter().collect::<Option<_>>()?,
+            tasks,
             policy_dir,
             policy_budget,
             policy_quick_budget,
@@ -118,9 +128,11 @@ impl Checker<'_> {
 
     /// A server that asks for a subject needs an issuer who can vouch for one.
     fn any_subject(&mut self, file: &ConfigFile) {
-        for (name, server) in &file.servers {
-            if file.issuers.is_empty() && server.subject == SubjectFile::Required {
-                let path = format!("servers.{name}.subject");
+        let servers = file.servers.iter().map(|(name, server)| ("servers", name, server.subject));
+        let agents = file.agents.iter().map(|(name, agent)| ("agents", name, agent.subject));
+        for (kind, name, subject) in servers.chain(agents) {
+            if file.issuers.is_empty() && subject == SubjectFile::Required {
+                let path = format!("{kind}.{name}.subject");
                 self.problems.add(
                     path,
                     "a subject token is required, but there are no issuers",
@@ -177,7 +189,12 @@ impl Checker<'_> {
                 "use a-z, 0-9 and '-', at most 63, beginning with a letter",
             );
         }
-        let url = self.https(&format!("{path}.url"), &file.url);
+        self.upstream(name, &path, &format!("{path}.url"), file)
+    }
+
+    /// Where calls go, at `path` in the file, with its URL at `at`.
+    fn upstream(&mut self, name: &str, path: &str, at: &str, file: &ServerFile) -> Option<Server> {
+        let url = self.https(at, &file.url);
         let spiffe_id = self.spiffe_id(&format!("{path}.spiffe_id"), &file.spiffe_id);
         let audience = file.audience.clone().unwrap_or_else(|| file.spiffe_id.clone());
         for (tool, scopes) in &file.scopes {
@@ -189,12 +206,12 @@ impl Checker<'_> {
                 );
             }
         }
-        let (url, at) = (url?, format!("{path}.url"));
+        let url = url?;
         Some(Server {
             name: name.to_owned(),
             origin: url[Position::BeforeScheme..Position::AfterPort].into(),
-            target: self.problems.parse(&at, &url[Position::BeforePath..Position::AfterQuery], HTTPS)?,
-            host: self.problems.parse(&at, &url[Position::BeforeHost..Position::AfterPort], HTTPS)?,
+            target: self.problems.parse(at, &url[Position::BeforePath..Position::AfterQuery], HTTPS)?,
+            host: self.problems.parse(at, &url[Position::BeforeHost..Position::AfterPort], HTTPS)?,
             url,
             spiffe_id: spiffe_id?,
             audiences: file.audiences.iter().cloned().chain([audience.clone()]).collect(),
@@ -287,7 +304,7 @@ fn others_may_read(mode: u32, owner: u32, group: u32, our_group: u32) -> bool {
     mode & if mounted_for_us { 0o037 } else { 0o077 } != 0
 }
 
-/// What may stand after `/mcp/`.
+/// What may stand after `/mcp/` and `/a2a/`.
 pub fn is_server_name(name: &str) -> bool {
     (1..=63).contains(&name.len())
         && name.starts_with(|c: char| c.is_ascii_lowercase())
@@ -320,6 +337,8 @@ fn limits(problems: &mut Problems, file: &LimitsFile) -> Limits {
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
     let slow_decisions_max =
         number("slow_decisions_max", file.slow_decisions_max, processors.div_ceil(4), 1..=256);
+    let a2a_text_bytes_max = number("a2a_text_bytes_max", file.a2a_text_bytes_max, 64 << 10, 0..=1 << 30);
+    let tasks_per_owner_max = number("tasks_per_owner_max", file.tasks_per_owner_max, 10_000, 1..=10_000_000);
     let slow_queue_max = number("slow_queue_max", file.slow_queue_max, 1024, 1..=100_000);
     let mut time = |name: &str, text: &Option<String>, default: u32, most: u32| {
         problems.duration(
@@ -349,6 +368,8 @@ fn limits(problems: &mut Problems, file: &LimitsFile) -> Limits {
         decisions_cached_max,
         slow_decisions_max,
         slow_queue_max,
+        a2a_text_bytes_max,
+        tasks_per_owner_max,
         handshake_timeout: time("handshake_timeout", &file.handshake_timeout, 10, 60),
         body_timeout: time("body_timeout", &file.body_timeout, 30, 3600),
         write_timeout: time("write_timeout", &file.write_timeout, 30, 3600),

@@ -1,9 +1,11 @@
 //! The configuration as an operator wrote it. Nothing in it is trusted yet; [`super::check`] makes a [`super::Config`] of it.
 //! The doc comments are the manual: the JSON Schema in `deploy/config.schema.json` is generated from them.
 
+mod agents;
 mod issuers;
 mod token_service;
 
+pub use agents::{AgentFile, ContextsFile, InterfacesFile, PushFile, TasksFile};
 pub use issuers::{ClaimPath, ClaimsFile, HttpsFile, IssuerFile, JwksFile, JwtSvidFile, PresenterFile};
 pub use token_service::{
     ActorFile, AssertionFile, BreakerFile, IdJagFile, ServiceClientFile, SubjectNameFile, SubjectTokenFile,
@@ -37,6 +39,12 @@ pub struct ConfigFile {
     /// The MCP servers behind the gateway, by the name under `/mcp/`.
     #[serde(default)]
     pub servers: BTreeMap<String, ServerFile>,
+    /// The A2A agents behind the gateway, by the name under `/a2a/`.
+    #[serde(default)]
+    pub agents: BTreeMap<String, AgentFile>,
+    /// Where it is kept whose tasks and contexts are.
+    #[serde(default)]
+    pub tasks: TasksFile,
     /// The Rego policies.
     pub policy: PolicyFile,
     /// Where audit records go.
@@ -302,6 +310,10 @@ pub struct LimitsFile {
     /// Slow decisions that wait or are being made; an eighth of them for one caller of one package. Further ones are
     /// denied. Default 1024.
     pub slow_queue_max: Option<u64>,
+    /// Bytes of a text in an A2A message that policy sees; a rule that looks into a longer one denies. Default 65536.
+    pub a2a_text_bytes_max: Option<u64>,
+    /// Tasks that one owner (issuer, subject and workload) has at one agent. Default 10000.
+    pub tasks_per_owner_max: Option<u64>,
     /// How long a TLS handshake may take. Default `10s`.
     pub handshake_timeout: Option<String>,
     /// How long a request's head and body may take. Default `30s`.

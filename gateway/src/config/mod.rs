@@ -1,9 +1,11 @@
 //! The configuration as it runs: parsed, bounded, nothing left to interpret.
 
+pub mod agents;
 pub mod check;
 pub mod file;
 pub mod problems;
 
+pub use agents::{Agent, TasksIn};
 pub use check::load;
 pub use file::{
     ActorFile as ActorMode, AssertionFile as Assertion, AuditMode, SubjectNameFile as SubjectName,
@@ -42,6 +44,10 @@ pub struct Config {
     pub token_service: TokenService,
     /// MCP servers by name.
     pub servers: BTreeMap<String, Server>,
+    /// A2A agents by name.
+    pub agents: BTreeMap<String, Arc<Agent>>,
+    /// Where it is kept whose tasks are.
+    pub tasks: TasksIn,
     /// The policy set's folder.
     pub policy_dir: PathBuf,
     /// Wall time for one decision.
@@ -368,6 +374,8 @@ pub struct Limits {
     pub decisions_cached_max: usize,
     pub slow_decisions_max: usize,
     pub slow_queue_max: usize,
+    pub a2a_text_bytes_max: usize,
+    pub tasks_per_owner_max: usize,
     pub handshake_timeout: Duration,
     pub body_timeout: Duration,
     pub write_timeout: Duration,

@@ -5,6 +5,7 @@
 use super::{Answer, AnswerBody, UpstreamError};
 use crate::authorize::ListFilter;
 use crate::reply;
+use crate::tasks::Watcher;
 use bytes::{Bytes, BytesMut};
 use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderValue, StatusCode};
@@ -36,12 +37,7 @@ impl Rules {
         if self.list.is_some() {
             answer.headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
         }
-        let mut types = answer.headers.get_all(CONTENT_TYPE).iter();
-        let media_type = types.next().and_then(|value| value.to_str().ok()).unwrap_or_default();
-        let media_type = media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-        if types.next().is_some() {
-            return Err(UpstreamError::MediaType); // The client might take the other one.
-        }
+        let media_type = media_type(&answer)?;
         // The caller hears the type by which the answer is judged and no parameters, in which some clients see another type.
         let mut told = |media_type| answer.headers.insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
         match media_type.as_str() {
@@ -55,8 +51,7 @@ impl Rules {
             "text/event-stream" => {
                 told("text/event-stream");
                 answer.headers.remove(CONTENT_LENGTH);
-                let events = Some(Events::new(self.bytes_max));
-                let filter = EventFilter { events, rules: self, unasked: false };
+                let filter = EventFilter::new(self.bytes_max, By::Rules(self));
                 Ok(Answer { body: answer.body.filtered(filter), ..answer })
             }
             _ if answer.status.is_success() => without_body(answer).await,
@@ -69,12 +64,7 @@ impl Rules {
 
     /// An answer that is judged whole, what of it is here already included.
     async fn held(mut self, mut answer: Answer, mut whole: BytesMut) -> Result<Answer, UpstreamError> {
-        while let Some(chunk) = answer.body.next().await.transpose()? {
-            if whole.len() + chunk.len() > self.bytes_max {
-                return Err(UpstreamError::TooLong);
-            }
-            whole.extend_from_slice(&chunk);
-        }
+        more(&mut whole, &mut answer, self.bytes_max).await?;
         let message = ServerMessage::read(&whole)?;
         if message.unasked(&self.allowed)?.is_some() {
             return Err(UpstreamError::ServerRequest);
@@ -109,6 +99,34 @@ impl Rules {
     }
 }
 
+/// What the answer's body is by its only `Content-Type`, in lower case and without parameters.
+pub(super) fn media_type(answer: &Answer) -> Result<String, UpstreamError> {
+    let mut types = answer.headers.get_all(CONTENT_TYPE).iter();
+    let media_type = types.next().and_then(|value| value.to_str().ok()).unwrap_or_default();
+    if types.next().is_some() {
+        return Err(UpstreamError::MediaType); // The client might take the other one.
+    }
+    Ok(media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase())
+}
+
+/// The rest of a body behind what of it is here.
+async fn more(whole: &mut BytesMut, answer: &mut Answer, bytes_max: usize) -> Result<(), UpstreamError> {
+    while let Some(chunk) = answer.body.next().await.transpose()? {
+        if whole.len() + chunk.len() > bytes_max {
+            return Err(UpstreamError::TooLong);
+        }
+        whole.extend_from_slice(&chunk);
+    }
+    Ok(())
+}
+
+/// A whole body, within a bound.
+pub(super) async fn collected(answer: &mut Answer, bytes_max: usize) -> Result<Bytes, UpstreamError> {
+    let mut whole = BytesMut::new();
+    more(&mut whole, answer, bytes_max).await?;
+    Ok(whole.freeze())
+}
+
 fn joined(mut chunks: Vec<Bytes>) -> Bytes {
     match chunks.pop() {
         Some(only) if chunks.is_empty() => only, // Most answers come in one piece, which is never copied.
@@ -118,7 +136,7 @@ fn joined(mut chunks: Vec<Bytes>) -> Bytes {
 }
 
 /// A success that is neither JSON nor events: nothing, or the word to a 202 that no client reads.
-async fn without_body(mut answer: Answer) -> Result<Answer, UpstreamError> {
+pub(super) async fn without_body(mut answer: Answer) -> Result<Answer, UpstreamError> {
     if answer.body.next().await.transpose()?.is_some() && answer.status != StatusCode::ACCEPTED {
         return Err(UpstreamError::MediaType);
     }
@@ -132,11 +150,29 @@ async fn without_body(mut answer: Answer) -> Result<Answer, UpstreamError> {
 #[derive(Debug)]
 pub(super) struct EventFilter {
     events: Option<Events>,
-    rules: Rules,
+    by: By,
     unasked: bool,
 }
 
+/// By whose rules.
+#[derive(Debug)]
+enum By {
+    /// A server's events: what may be shown of them.
+    Rules(Rules),
+    /// An agent's: whose they are.
+    Watcher(Box<Watcher>),
+}
+
 impl EventFilter {
+    fn new(bytes_max: usize, by: By) -> Self {
+        Self { events: Some(Events::new(bytes_max)), by, unasked: false }
+    }
+
+    /// For the events of an agent.
+    pub(super) fn watched(watcher: Watcher, bytes_max: usize) -> Self {
+        Self::new(bytes_max, By::Watcher(Box::new(watcher)))
+    }
+
     /// Takes a chunk and gives the events that ended in it. Dropped before its end, it has lost some: so is the stream.
     pub(super) async fn pass(&mut self, chunk: &[u8]) -> Result<Bytes, UpstreamError> {
         let Some(events) = &mut self.events else { return Ok(Bytes::new()) };
@@ -164,10 +200,17 @@ impl EventFilter {
     /// a lenient reader might take it for data.
     async fn event(&mut self, event: Event) -> Result<Bytes, UpstreamError> {
         let Some(data) = event.data().filter(|data| !data.is_empty()) else { return Ok(event.plain(None)) };
+        let rules = match &mut self.by {
+            By::Rules(rules) => rules,
+            By::Watcher(watcher) => {
+                watcher.saw(data.as_bytes()).await?;
+                return Ok(event.plain(Some(data.as_bytes())));
+            }
+        };
         let message = ServerMessage::read(data.as_bytes())?;
-        let unasked = message.unasked(&self.rules.allowed)?;
+        let unasked = message.unasked(&rules.allowed)?;
         self.unasked |= unasked.is_some();
-        let data = match (unasked, &mut self.rules.list) {
+        let data = match (unasked, &mut rules.list) {
             (Some(Unasked::Request), _) => return Ok(event.without_data()),
             (Some(Unasked::Input), _) => Cow::Owned(reply::unasked(message.id()?)),
             (None, Some(list)) => list.apply(&message).await?,

@@ -12,6 +12,8 @@ const LEVELS_MAX: usize = 512;
 
 /// The input that a list has not, so that what decides listing may not read it.
 const ARGUMENTS: [&str; 2] = ["call", "arguments"];
+/// The same where agents are listed.
+const MESSAGE: [&str; 2] = ["call", "message"];
 
 /// The rules that the gateway asks.
 const ASKED: [&str; 5] = ["allow", "deny", "visible", "needs_scopes", "obligations"];
@@ -159,9 +161,12 @@ fn defined(deciding: &Index<'_>, path: &[String]) -> bool {
 
 /// What decides listing is asked without arguments, so it may not read them.
 fn visibility(module: &Module, deciding: &Index<'_>, problems: &mut Vec<Problem>) {
-    let listed =
-        matches!(module.place.package.first().map(String::as_str), Some("tools" | "resources" | "prompts"));
-    if module.place.role != Role::Entry || !listed {
+    let missing = match module.place.package.first().map(String::as_str) {
+        Some("tools" | "resources" | "prompts") => ARGUMENTS,
+        Some("agents") => MESSAGE,
+        _ => return,
+    };
+    if module.place.role != Role::Entry {
         return;
     }
     let rules = |name: &str| deciding.at(&module.own(&[name.to_owned()]));
@@ -172,10 +177,10 @@ fn visibility(module: &Module, deciding: &Index<'_>, problems: &mut Vec<Problem>
         visible => (("visible", visible), "decide by caller, subject and tool only"),
     };
     let (name, positions) = asked;
-    if let Some((reader, line)) = deciding.reader(positions, &ARGUMENTS) {
+    if let Some((reader, line)) = deciding.reader(positions, &missing) {
         let message = match name {
-            "visible" => "visible reads input.call.arguments, which a list has not".to_owned(),
-            _ => "allow reads input.call.arguments and there is no visible beside it".to_owned(),
+            "visible" => format!("visible reads input.{}, which a list has not", missing.join(".")),
+            _ => format!("allow reads input.{} and there is no visible beside it", missing.join(".")),
         };
         let place = if reader.path == module.path { String::new() } else { format!(" (in {})", reader.path) };
         let line = if place.is_empty() { line } else { first_line(deciding, positions) };

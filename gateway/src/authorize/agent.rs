@@ -1,0 +1,102 @@
+//! What policy sees of a call to an agent.
+
+use super::Question;
+use crate::tasks::Owner;
+use policy::{
+    A2aCallInput, ConfigurationInput, ListInput, MessageInput, OwnerInput, PartInput, PushInput, TaskInput,
+};
+use protocol::a2a::{Call, Content, Part, Role};
+use serde_json::{Map, Value};
+
+impl<'a> Question<'a> {
+    /// The part of the input that a call to an agent has.
+    pub(super) fn agent_input<'s>(&'s self, call: &'s Call) -> A2aCallInput<'s> {
+        let named = self.named.and_then(|named| named.task.as_ref());
+        let task = named.map(|task| TaskInput {
+            id: &task.id,
+            context: task.context.as_deref(),
+            state: task.state.as_deref(),
+            owner: owner(&task.owner),
+        });
+        A2aCallInput {
+            protocol: "a2a",
+            version: call.version.as_str(),
+            binding: call.binding.as_str(),
+            method: call.method.name(),
+            agent: self.server.name(),
+            skill: self.skill(call),
+            tenant: call.tenant.as_deref(),
+            context: call.context.as_deref().or(named.and_then(|task| task.context.as_deref())),
+            task,
+            message: call.message.as_ref().map(|message| MessageInput {
+                id: &message.id,
+                role: match message.role {
+                    Role::User => "user",
+                    Role::Agent => "agent",
+                },
+                parts: &self.parts,
+                metadata: message.metadata.as_ref(),
+                extensions: &message.extensions,
+                references: &message.references,
+            }),
+            configuration: ConfigurationInput {
+                blocking: call.configuration.blocking,
+                history_length: call.configuration.history_length,
+                output_modes: &call.configuration.output_modes,
+            },
+            push: call.push.as_ref().map(|push| PushInput {
+                id: push.id.as_deref(),
+                url: &push.url,
+                schemes: &push.schemes,
+            }),
+            list: call.list.as_ref().map(|list| ListInput {
+                status: list.status.as_deref(),
+                page_size: list.page_size,
+                after: list.after.as_deref(),
+                include_artifacts: list.include_artifacts,
+            }),
+            metadata: call.metadata.as_ref(),
+            extensions: &call.extensions,
+        }
+    }
+
+    /// The skill, where the agent's configuration says by which member of the metadata callers name one.
+    fn skill<'s>(&'s self, call: &'s Call) -> Option<&'s str> {
+        let agent = self.server.agent()?.agent.as_ref()?;
+        let metadata: &Map<String, Value> = call.message.as_ref()?.metadata.as_ref()?;
+        metadata.get(agent.skill.as_ref()?)?.as_str()
+    }
+}
+
+fn owner(owner: &Owner) -> OwnerInput<'_> {
+    OwnerInput { iss: owner.iss.as_deref(), sub: owner.sub.as_deref(), spiffe_id: &owner.spiffe_id }
+}
+
+/// The parts of a call's message; a text that is longer than policy sees is left out, its length is not.
+pub(super) fn parts(call: &Call, text_bytes_max: usize) -> Vec<PartInput<'_>> {
+    let parts = call.message.iter().flat_map(|message| &message.parts);
+    parts.map(|part| input(part, text_bytes_max)).collect()
+}
+
+fn input(part: &Part, text_bytes_max: usize) -> PartInput<'_> {
+    let count = |bytes: usize| u64::try_from(bytes).ok();
+    let nothing = PartInput {
+        kind: "file",
+        text: None,
+        data: None,
+        url: None,
+        bytes: None,
+        name: part.name.as_deref(),
+        media_type: part.media_type.as_deref(),
+        metadata: part.metadata.as_ref(),
+    };
+    match &part.content {
+        Content::Text(text) => {
+            let seen = Some(text.as_str()).filter(|text| text.len() <= text_bytes_max);
+            PartInput { kind: "text", text: seen, bytes: count(text.len()), ..nothing }
+        }
+        Content::Bytes(bytes) => PartInput { bytes: count(*bytes), ..nothing },
+        Content::Url(url) => PartInput { url: Some(url), ..nothing },
+        Content::Data(data) => PartInput { kind: "data", data: Some(data), ..nothing },
+    }
+}

@@ -1,0 +1,45 @@
+//! Agents, as they run.
+
+pub use super::file::{ContextsFile as Contexts, PushFile as Push};
+
+use super::Server;
+use protocol::a2a::Binding;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// An A2A agent behind the gateway.
+#[derive(Clone, Debug)]
+pub struct Agent {
+    /// Its name under `/a2a/`.
+    pub name: String,
+    /// Where it is spoken to over JSON-RPC.
+    pub json_rpc: Option<Arc<Server>>,
+    /// Where it is spoken to over HTTP+JSON.
+    pub http_json: Option<Arc<Server>>,
+    /// Who makes contexts.
+    pub contexts: Contexts,
+    /// The member of a message's metadata that names a skill.
+    pub skill: Option<String>,
+    /// Where it may send events.
+    pub push: Push,
+}
+
+/// Where it is kept whose tasks and contexts are.
+#[derive(Clone, Debug)]
+pub enum TasksIn {
+    /// In this process.
+    Memory,
+    /// In an SQLite file.
+    Sqlite(PathBuf),
+}
+
+impl Agent {
+    /// Where it is spoken to in a binding.
+    pub fn interface(&self, binding: Binding) -> Option<&Arc<Server>> {
+        match binding {
+            Binding::JsonRpc => self.json_rpc.as_ref(),
+            Binding::HttpJson => self.http_json.as_ref(),
+            Binding::Grpc => None,
+        }
+    }
+}

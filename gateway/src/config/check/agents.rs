@@ -1,0 +1,74 @@
+//! The agents, checked.
+
+use super::{Checker, is_server_name};
+use crate::config::Server;
+use crate::config::agents::{Agent, TasksIn};
+use crate::config::file::{AgentFile, ServerFile, TasksFile};
+use std::sync::Arc;
+
+impl Checker<'_> {
+    pub(super) fn agent(&mut self, name: &str, file: &AgentFile) -> Option<Agent> {
+        let path = format!("agents.{name}");
+        if !is_server_name(name) {
+            self.problems.add(
+                &path,
+                "is not a name that fits into a URL",
+                "use a-z, 0-9 and '-', at most 63, beginning with a letter",
+            );
+        }
+        if file.interfaces.jsonrpc.is_none() && file.interfaces.http_json.is_none() {
+            self.problems.add(
+                format!("{path}.interfaces"),
+                "has no interface, so nobody can talk to the agent",
+                "write `jsonrpc: https://host:port/path`, `http_json: …`, or both",
+            );
+        }
+        for operation in file.scopes.keys() {
+            if !protocol::a2a::methods().iter().any(|row| row.name == operation) {
+                self.problems.add(
+                    format!("{path}.scopes.{operation}"),
+                    "is no operation of A2A 1.0",
+                    "write one of the names in docs/a2a-methods.md, as SendMessage",
+                );
+            }
+        }
+        let mut interface = |key: &str, url: &Option<String>| {
+            url.as_ref()
+                .map(|url| self.interface(name, &format!("{path}.interfaces.{key}"), url, file))
+                .transpose()
+        };
+        let json_rpc = interface("jsonrpc", &file.interfaces.jsonrpc).ok();
+        let http_json = interface("http_json", &file.interfaces.http_json).ok();
+        Some(Agent {
+            name: name.to_owned(),
+            json_rpc: json_rpc?,
+            http_json: http_json?,
+            contexts: file.contexts,
+            skill: file.skill.clone(),
+            push: file.push,
+        })
+    }
+
+    /// One interface. All of an agent's have its SPIFFE ID and its audience. `Err`: a problem was noted.
+    fn interface(&mut self, name: &str, at: &str, url: &str, file: &AgentFile) -> Result<Arc<Server>, ()> {
+        let as_server = ServerFile {
+            url: url.to_owned(),
+            spiffe_id: file.spiffe_id.clone(),
+            audience: file.audience.clone(),
+            audiences: file.audiences.clone(),
+            subject: file.subject,
+            scopes: file.scopes.clone(),
+            case_variants_in_arguments: false,
+            server_requests: Vec::new(),
+        };
+        let server: Option<Server> = self.upstream(name, &format!("agents.{name}"), at, &as_server);
+        server.map(Arc::new).ok_or(())
+    }
+
+    pub(super) fn tasks(&mut self, file: &TasksFile) -> TasksIn {
+        match &file.sqlite {
+            Some(path) => TasksIn::Sqlite(self.base.join(path)),
+            None => TasksIn::Memory,
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! The agents' part of the configuration file.
+
+use super::SubjectFile;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// An A2A agent behind the gateway.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AgentFile {
+    /// Where it is spoken to; at least one. Callers may use these bindings and no others.
+    pub interfaces: InterfacesFile,
+    /// The SPIFFE ID that it must prove at each of them. Its host names are not checked.
+    pub spiffe_id: String,
+    /// Whom its credentials are for. Default: its SPIFFE ID, so that it can call onward with them.
+    pub audience: Option<String>,
+    /// Other audiences that a policy's obligation may choose.
+    #[serde(default)]
+    pub audiences: Vec<String>,
+    /// Whether a call needs a subject token.
+    #[serde(default)]
+    pub subject: SubjectFile,
+    /// The scopes to ask for an operation's credential, by its name in A2A 1.0, as `SendMessage`. Default:
+    /// `<agent>:<operation>`.
+    #[serde(default)]
+    pub scopes: BTreeMap<String, Vec<String>>,
+    /// Who makes contexts. Default `agent`.
+    #[serde(default)]
+    pub contexts: ContextsFile,
+    /// The member of a message's metadata by which callers name a skill of the agent. Default: none, and policy sees no skill.
+    pub skill: Option<String>,
+    /// Where task events may be sent. Default `off`.
+    #[serde(default)]
+    pub push: PushFile,
+}
+
+/// Where an agent is spoken to.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct InterfacesFile {
+    /// Its JSON-RPC endpoint (https).
+    pub jsonrpc: Option<String>,
+    /// What its HTTP+JSON paths begin with (https), without `/message:send`.
+    pub http_json: Option<String>,
+}
+
+/// Who makes contexts.
+#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub enum ContextsFile {
+    /// The agent: a caller can name only one that the agent gave it.
+    #[default]
+    Agent,
+    /// A caller may make one up, and owns it from then on.
+    Claim,
+}
+
+/// Where an agent may send a task's events.
+#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub enum PushFile {
+    /// Nowhere: a call that asks for it is refused.
+    #[default]
+    Off,
+    /// Straight to the URL that the caller names, past the gateway.
+    Direct,
+}
+
+/// Whose tasks and contexts are.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TasksFile {
+    /// An SQLite file; it is made where there is none. For one gateway, or several on one machine. Default: memory, which
+    /// forgets every task when the gateway ends.
+    pub sqlite: Option<PathBuf>,
+}

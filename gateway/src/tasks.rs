@@ -1,0 +1,194 @@
+//! Whose tasks and contexts are. To everyone but its owner a task does not exist: whoever names another's hears what
+//! they would hear of one that never was. Ids pass unchanged; who made them is kept in the store.
+//!
+//! Between stages 4 and 5: what a call names is looked up. Behind stage 8: what an answer shows becomes its owner's.
+
+pub mod list;
+pub mod store;
+pub mod watch;
+
+pub use store::{Store, StoreError};
+pub use watch::Watcher;
+
+use crate::authorize::Question;
+use crate::config::agents::{Contexts, Push};
+use crate::identity::Caller;
+use crate::route::AgentRoute;
+use crate::token::SubjectToken;
+use policy::{Permit, TaskOwners};
+use protocol::a2a::{Call, Method};
+use store::{Claim, Names, Task};
+
+/// Whom a task belongs to: who began it, and for whom.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Owner {
+    /// Who issued the subject's token; none for a workload that acts for itself.
+    pub iss: Option<String>,
+    /// The subject.
+    pub sub: Option<String>,
+    /// The workload.
+    pub spiffe_id: String,
+}
+
+/// What a call names, as far as it may be there for its caller.
+#[derive(Debug)]
+pub struct Named {
+    /// Who calls.
+    pub owner: Owner,
+    /// The task that it is about.
+    pub task: Option<Task>,
+    /// Whose what the answer shows will be: the owner of what the call goes on with, else the caller.
+    pub owner_of_answer: Owner,
+    /// Whether another workload of the same person began what it names.
+    shared: bool,
+    /// A context that nobody has, and that becomes the caller's with the permit.
+    claims: Option<String>,
+}
+
+/// Why what a call names is not there.
+#[derive(Debug, thiserror::Error)]
+pub enum TaskError {
+    /// The agent never made it, as far as is known here.
+    #[error("there is no such task")]
+    Unknown,
+    /// It belongs to another principal.
+    #[error("the task is another principal's")]
+    Owner,
+    /// Another workload of the same person began it, and policy doesn't share it.
+    #[error("the task is another workload's, and the policy does not share it")]
+    NotShared,
+    /// A context that the agent never made, or that is another's.
+    #[error("the context is not the caller's")]
+    Context,
+    /// Task and context are not of each other.
+    #[error("the task is in another context")]
+    Apart,
+    /// It would have its events sent somewhere, and the agent's configuration doesn't allow that.
+    #[error("push notifications are off for this agent")]
+    PushOff,
+    /// A page token that no page gave.
+    #[error("the page token is none of ours")]
+    PageToken,
+    /// Fewer than one task on a page, or more than 100 (A2A 1.0 §3.1.4).
+    #[error("a page has 1 to 100 tasks")]
+    PageSize,
+    /// A time that is none.
+    #[error("statusTimestampAfter is no time")]
+    Moment,
+    /// Nobody can say whose it is.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Owner {
+    /// The owner that a principal is.
+    pub fn new(caller: &Caller, subject: Option<&SubjectToken>) -> Self {
+        let claims = subject.map(SubjectToken::claims);
+        Self {
+            iss: claims.map(|claims| claims.iss.clone()),
+            sub: claims.map(|claims| claims.sub.clone()),
+            spiffe_id: caller.spiffe_id().to_owned(),
+        }
+    }
+
+    /// Whether both act for the same person or service.
+    fn same_subject(&self, other: &Self) -> bool {
+        self.sub.is_some() && (&self.iss, &self.sub) == (&other.iss, &other.sub)
+    }
+}
+
+/// Looks up what a call to an agent names; none for a call to a server.
+///
+/// # Errors
+/// [`TaskError`]; nothing has gone upstream.
+pub async fn named(question: &Question<'_>, store: &Store) -> Result<Option<Named>, TaskError> {
+    let (Some(call), Some(route)) = (question.call.a2a(), question.server.agent()) else { return Ok(None) };
+    let owner = Owner::new(question.caller, question.subject);
+    if let Some(agent) = &route.agent
+        && agent.push == Push::Off
+        && (call.push.is_some() || call.push_id.is_some())
+    {
+        return Err(TaskError::PushOff);
+    }
+    looked_up(call, route, owner, store).await.map(Some)
+}
+
+/// What a permit makes of it: it may share what another workload of the same person began, and a context that nobody has
+/// becomes the caller's.
+///
+/// # Errors
+/// [`TaskError::NotShared`], which looks like a task that never was; [`TaskError::Context`] if somebody was faster.
+pub async fn permitted(
+    named: Option<&Named>,
+    question: &Question<'_>,
+    permit: &Permit,
+    store: &Store,
+) -> Result<(), TaskError> {
+    match named {
+        Some(named) => named.permitted(question.server.name(), permit, store).await,
+        None => Ok(()),
+    }
+}
+
+async fn looked_up(call: &Call, route: &AgentRoute, owner: Owner, store: &Store) -> Result<Named, TaskError> {
+    let mut named = Named { owner_of_answer: owner.clone(), owner, task: None, shared: false, claims: None };
+    let Some(agent) = &route.agent else { return Ok(named) };
+    let is_list = call.method == Method::ListTasks;
+    let names = Names {
+        task: call.task.clone(),
+        context: call.context.clone().filter(|_| !is_list), // A list of another's context is an empty one.
+        references: call.message.as_ref().map(|message| message.references.clone()).unwrap_or_default(),
+    };
+    if names.task.is_none() && names.context.is_none() && names.references.is_empty() {
+        return Ok(named);
+    }
+    let known = store.known(&agent.name, names.clone()).await?;
+    for reference in &names.references {
+        let found = known.references.iter().find(|task| task.id == *reference).ok_or(TaskError::Unknown)?;
+        named.may_name(&found.owner, TaskError::Owner)?;
+    }
+    if let Some(id) = names.context {
+        match known.context {
+            Some(whose) => {
+                named.may_name(&whose, TaskError::Context)?;
+                named.owner_of_answer = whose;
+            }
+            None if agent.contexts == Contexts::Claim && names.task.is_none() => {
+                named.claims = Some(id.clone())
+            }
+            None => return Err(TaskError::Context),
+        }
+        let of_task = known.task.as_ref().and_then(|task| task.context.as_ref());
+        if of_task.is_some_and(|of_task| *of_task != id) {
+            return Err(TaskError::Apart);
+        }
+    }
+    if names.task.is_some() {
+        let task = known.task.ok_or(TaskError::Unknown)?;
+        named.may_name(&task.owner, TaskError::Owner)?;
+        named.owner_of_answer = task.owner.clone();
+        named.task = Some(task);
+    }
+    Ok(named)
+}
+
+impl Named {
+    fn may_name(&mut self, whose: &Owner, otherwise: TaskError) -> Result<(), TaskError> {
+        if *whose == self.owner {
+            return Ok(());
+        }
+        self.shared |= whose.same_subject(&self.owner);
+        if whose.same_subject(&self.owner) { Ok(()) } else { Err(otherwise) }
+    }
+
+    async fn permitted(&self, agent: &str, permit: &Permit, store: &Store) -> Result<(), TaskError> {
+        if self.shared && permit.tasks() != TaskOwners::Subject {
+            return Err(TaskError::NotShared);
+        }
+        let Some(context) = &self.claims else { return Ok(()) };
+        match store.claim_context(agent, &self.owner, context).await? {
+            Claim::Owned => Ok(()),
+            Claim::Foreign | Claim::TooMany => Err(TaskError::Context),
+        }
+    }
+}

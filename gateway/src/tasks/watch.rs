@@ -1,0 +1,115 @@
+//! What an answer shows belongs to its caller before the caller sees it. An agent that shows one principal another's
+//! task has its answer broken off.
+
+use super::store::{Claim, Seen};
+use super::{Named, Owner, Store, StoreError};
+use crate::authorize::Question;
+use protocol::a2a::{self, Binding, Call, Event, EventError, EventKind, Method, Version};
+use std::time::SystemTime;
+
+/// Watches the answer to one call.
+#[derive(Debug)]
+pub struct Watcher {
+    store: Store,
+    agent: String,
+    owner: Owner,
+    binding: Binding,
+    version: Version,
+    method: Method,
+    /// The task that the call named.
+    task: Option<String>,
+    now: SystemTime,
+    tasks_max: usize,
+    /// What was noted last, so that most events of a stream cost nothing.
+    noted: Option<Seen>,
+}
+
+/// Why an answer can't go on.
+#[derive(Debug, thiserror::Error)]
+pub enum WatchError {
+    /// Nobody can say whose it is.
+    #[error(transparent)]
+    Event(#[from] EventError),
+    /// It is another principal's.
+    #[error("the agent showed a task or a context of another principal")]
+    Foreign,
+    /// It is about another task than the call.
+    #[error("the agent answered about another task")]
+    Other,
+    /// A task without an id, or an event about none.
+    #[error("the agent's answer names no task")]
+    Nameless,
+    /// The owner has as many tasks as one may.
+    #[error("the owner has {max} tasks at the agent")]
+    TooMany {
+        /// The limit.
+        max: usize,
+    },
+    /// Nobody can say.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Watcher {
+    /// For the answer to a call.
+    pub fn new(call: &Call, question: &Question<'_>, named: &Named, store: &Store, tasks_max: usize) -> Self {
+        Self {
+            store: store.clone(),
+            agent: question.server.name().to_owned(),
+            owner: named.owner_of_answer.clone(),
+            binding: call.binding,
+            version: call.version,
+            method: call.method,
+            task: call.task.clone(),
+            now: question.now,
+            tasks_max,
+            noted: None,
+        }
+    }
+
+    /// Looks at an answer, or at one event of a stream: a body, or the data of an SSE event.
+    ///
+    /// # Errors
+    /// [`WatchError`]: the caller must not see it.
+    pub async fn saw(&mut self, bytes: &[u8]) -> Result<(), WatchError> {
+        let event = a2a::event(self.binding, self.version, self.method, bytes)?;
+        match event.kind {
+            EventKind::Error | EventKind::Other => return Ok(()),
+            EventKind::Message => {}
+            EventKind::Task | EventKind::Status | EventKind::Artifact if event.task.is_none() => {
+                return Err(WatchError::Nameless);
+            }
+            EventKind::Task | EventKind::Status | EventKind::Artifact => {}
+        }
+        if self.task.is_some() && event.task.is_some() && self.task != event.task {
+            return Err(WatchError::Other);
+        }
+        let seen = self.seen(event);
+        let (task, context) = (&seen.task, &seen.context);
+        let same = |noted: &Seen| (&noted.task, &noted.context) == (task, context);
+        let moved = |noted: &Seen| seen.state.is_some() && noted.state != seen.state;
+        if (task.is_none() && context.is_none()) || self.noted.as_ref().is_some_and(|n| same(n) && !moved(n))
+        {
+            return Ok(());
+        }
+        let claim = self.store.saw(&self.agent, &self.owner, seen.clone(), self.tasks_max).await?;
+        match claim {
+            Claim::Owned => {
+                self.noted = Some(seen);
+                Ok(())
+            }
+            Claim::Foreign => Err(WatchError::Foreign),
+            Claim::TooMany => Err(WatchError::TooMany { max: self.tasks_max }),
+        }
+    }
+
+    fn seen(&self, event: Event) -> Seen {
+        let since_ms = event.since.as_deref().and_then(super::list::milliseconds);
+        Seen {
+            task: event.task,
+            context: event.context,
+            state: event.state.map(std::borrow::Cow::into_owned),
+            since_ms: since_ms.unwrap_or_else(|| super::list::since_1970(self.now)),
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! A2A over gRPC (A2A 1.0 §10): a path names the method, the body is one protobuf message in one frame.
+
+use super::error::Fault;
+use super::wire::{self, Reading};
+use super::{Binding, Call, HttpRequest, Limits, Method, Version, headers, read};
+use bytes::{BufMut, Bytes, BytesMut};
+
+/// The service of A2A 1.0.
+pub const SERVICE: &str = "lf.a2a.v1.A2AService";
+/// What the path of every method of it begins with.
+pub(super) const PREFIX: &str = "/lf.a2a.v1.A2AService/";
+
+/// Bytes before a message: whether it is compressed, and its length (gRPC over HTTP/2, Length-Prefixed-Message).
+const PREFIX_BYTES: usize = 5;
+
+/// Decodes a unary request, or the one message that opens a server's stream.
+pub(super) fn call(request: &HttpRequest<'_>, limits: &Limits) -> Result<Call, Fault> {
+    if request.method != http::Method::POST || request.query.is_some() {
+        return Err(Fault::Path);
+    }
+    let declared = headers::one(request.headers, "content-type")?;
+    if !matches!(declared, Some("application/grpc" | "application/grpc+proto")) {
+        return Err(Fault::ContentType);
+    }
+    match headers::one(request.headers, "grpc-encoding")? {
+        None | Some("identity") => {}
+        Some(_) => return Err(Fault::ContentType),
+    }
+    let version = headers::version(request.headers, None, Binding::Grpc)?;
+    let name = request.path.strip_prefix(PREFIX).ok_or(Fault::Path)?;
+    let method = Method::of_rpc(name, Version::V1_0).ok_or(Fault::Method)?;
+    let message = unframed(request.body).ok_or(Fault::Frame)?;
+    let reading = Reading { strict: true, depth_max: limits.json.depth_max };
+    let members = wire::object(message, method.row().takes, reading)?;
+    read::call(Binding::Grpc, version, method, members, headers::extensions(request.headers)?)
+}
+
+/// The message of a body that is exactly one uncompressed frame.
+pub fn unframed(body: &[u8]) -> Option<&[u8]> {
+    let (prefix, message) = body.split_at_checked(PREFIX_BYTES)?;
+    let (flag, length) = prefix.split_first()?;
+    let length = u32::from_be_bytes(length.try_into().ok()?);
+    (*flag == 0 && u32::try_from(message.len()) == Ok(length)).then_some(message)
+}
+
+/// A message in a frame. None: longer than a frame can be.
+pub fn frame(message: &[u8]) -> Option<Bytes> {
+    let length = u32::try_from(message.len()).ok()?;
+    let mut framed = BytesMut::with_capacity(message.len().saturating_add(PREFIX_BYTES));
+    framed.put_u8(0);
+    framed.put_u32(length);
+    framed.put_slice(message);
+    Some(framed.freeze())
+}
+
+/// The same request for another tenant: the caller's names an agent here, and the agent may have its own. All other
+/// bytes stay as they came.
+///
+/// # Errors
+/// [`super::WireError`] for bytes that are no message.
+pub fn with_tenant(message: &[u8], method: Method, tenant: Option<&str>) -> Result<Bytes, super::WireError> {
+    let number = method.row().takes.named("tenant").map(|field| field.number);
+    wire::with_text(message, number.unwrap_or(1), tenant)
+}

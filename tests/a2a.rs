@@ -1,0 +1,410 @@
+//! A call to an agent is decided and owned like any other, however it is written. Whose a task is, nobody else can tell.
+
+use reqwest::Method;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use world::a2a::{Caller, Wire, message, task_in};
+use world::agent::send;
+use world::{Answer, Plan, Reply, World, policies};
+
+fn plan() -> Plan {
+    Plan { policy: policies::trainer(), trainer: Some("push: direct"), ..Plan::default() }
+}
+
+/// Every operation on a task, with parameters as 1.0 has them.
+fn on_a_task(task: &str) -> Vec<(&'static str, Value)> {
+    vec![
+        ("GetTask", json!({ "id": task })),
+        ("SubscribeToTask", json!({ "id": task })),
+        ("CreateTaskPushNotificationConfig", json!({"taskId": task, "url": "https://hook.example/"})),
+        ("GetTaskPushNotificationConfig", json!({"taskId": task, "id": "p"})),
+        ("ListTaskPushNotificationConfigs", json!({ "taskId": task })),
+        ("DeleteTaskPushNotificationConfig", json!({"taskId": task, "id": "p"})),
+        (
+            "SendMessage",
+            json!({"message": {"messageId": "m", "role": "ROLE_USER", "taskId": task, "parts": [{"text": "go on"}]}}),
+        ),
+        ("CancelTask", json!({ "id": task })),
+    ]
+}
+
+/// What a caller hears, without what names the request.
+fn heard(reply: &Reply) -> (u16, String) {
+    (reply.status, reply.text.clone())
+}
+
+#[tokio::test]
+async fn a_task_is_there_for_its_owner_and_for_nobody_else_in_every_operation_and_binding() {
+    let world = World::with(plan()).await;
+    let owner = |wire| world.caller("agent/clerk", "alice", wire);
+    for wire in Wire::ALL {
+        let task = task_in(&owner(wire).send("train", &json!({})).await);
+        for (operation, params) in on_a_task(&task) {
+            let reached = world.trainer.received().len();
+            let never = on_a_task("never-was").into_iter().find(|(name, _)| *name == operation).unwrap().1;
+            let nothing = owner(wire).call(operation, &never).await;
+            for (workload, person) in
+                [("agent/clerk", "bob"), ("agent/auditor", "alice"), ("agent/auditor", "bob")]
+            {
+                let other = world.caller(workload, person, wire).call(operation, &params).await;
+                assert_eq!(
+                    other.refused_because(),
+                    "task_not_found",
+                    "{operation} {wire:?} {workload} {person}"
+                );
+                assert_eq!(heard(&other), heard(&nothing), "what never was and what is another's are one");
+            }
+            assert_eq!(world.trainer.received().len(), reached, "the agent hears nothing of it");
+            let own = owner(wire).call(operation, &params).await;
+            assert_eq!(own.status, 200, "{operation} {wire:?} {own:?}");
+            assert!(own.json().get("error").is_none(), "{operation} {wire:?} {own:?}");
+            assert_eq!(world.trainer.received().len(), reached + 1);
+        }
+    }
+    let refused = |cause: &str| {
+        let all = world.records("request");
+        all.iter()
+            .filter(|r| r["reason"] == "task_not_found" && r["cause"].as_str().unwrap().contains(cause))
+            .count()
+    };
+    let (operations, wires) = (on_a_task("").len(), Wire::ALL.len());
+    assert_eq!(
+        refused("there is no such task"),
+        operations * wires,
+        "the audit knows which of the two it was"
+    );
+    assert_eq!(refused("another principal's"), operations * wires * 2);
+    assert_eq!(refused("another workload's"), operations * wires);
+}
+
+#[tokio::test]
+async fn an_agents_list_is_the_callers_own_and_its_total_says_no_more() {
+    let world = World::with(plan()).await;
+    for wire in [Wire::Rpc, Wire::Rest] {
+        let (alice, bob) =
+            (world.caller("agent/clerk", "alice", wire), world.caller("agent/clerk", "bob", wire));
+        for caller in [&alice, &alice, &bob, &alice] {
+            caller.send("train", &json!({})).await;
+        }
+    }
+    for wire in [Wire::Rpc, Wire::Rest] {
+        let alice = world.caller("agent/clerk", "alice", wire);
+        let mut seen = Vec::new();
+        let mut token = String::new();
+        loop {
+            let reply = alice.call("ListTasks", &json!({"pageSize": 4, "pageToken": token})).await;
+            let answer = reply.json();
+            let page = if wire == Wire::Rpc { &answer["result"] } else { &answer };
+            assert_eq!(page["totalSize"], 6, "{reply:?}");
+            let tasks = page["tasks"].as_array().unwrap();
+            assert!(tasks.iter().all(|task| task.get("artifacts").is_none()), "they were not asked for");
+            seen.extend(tasks.iter().map(|task| task["id"].as_str().unwrap().to_owned()));
+            token = page["nextPageToken"].as_str().unwrap().to_owned();
+            if token.is_empty() {
+                break;
+            }
+        }
+        seen.sort();
+        assert_eq!(seen, ["task-000", "task-001", "task-003", "task-004", "task-005", "task-007"]);
+        let nobody = world.caller("agent/auditor", "carol", wire).call("ListTasks", &json!({})).await;
+        assert!(nobody.text.contains("\"totalSize\":0"), "{nobody:?}");
+        for wrong in
+            [json!({"pageSize": 101}), json!({"pageToken": "x"}), json!({"statusTimestampAfter": "soon"})]
+        {
+            assert_eq!(
+                alice.call("ListTasks", &wrong).await.json()["error"]["code"].as_i64().unwrap().abs() % 1000,
+                if wire == Wire::Rpc { 602 } else { 400 }
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_list_by_state_knows_what_nobody_watched() {
+    let world = World::with(plan()).await;
+    let alice = world.caller("agent/clerk", "alice", Wire::Rpc);
+    let task = task_in(&alice.send("train", &json!({})).await);
+    alice.send("train", &json!({})).await;
+    world.trainer.answers(|received| {
+        let (id, task) = (received.json()["id"].clone(), received.json()["params"]["id"].clone());
+        let state = if task == "task-000" { "TASK_STATE_COMPLETED" } else { "TASK_STATE_WORKING" };
+        let found = json!({"id": task, "contextId": "c", "status": {"state": state}});
+        Answer::Json(json!({"jsonrpc": "2.0", "id": id, "result": found}))
+    });
+    let reply = alice.call("ListTasks", &json!({"status": "TASK_STATE_COMPLETED"})).await.json();
+    assert_eq!(
+        (&reply["result"]["totalSize"], &reply["result"]["tasks"][0]["id"]),
+        (&json!(1), &json!(task))
+    );
+}
+
+#[tokio::test]
+async fn a_task_that_its_agent_has_no_more_is_in_no_list() {
+    let world = World::with(plan()).await;
+    let alice = world.caller("agent/clerk", "alice", Wire::Rest);
+    alice.send("train", &json!({})).await;
+    world.trainer.answers(world::a2a::agent()); // It was started anew, and remembers nothing.
+    let reply = alice.call("ListTasks", &json!({})).await.json();
+    assert_eq!((&reply["totalSize"], &reply["tasks"]), (&json!(0), &json!([])));
+}
+
+#[tokio::test]
+async fn a_rule_sees_what_is_said_and_one_word_more_is_denied() {
+    let world = World::with(plan()).await;
+    for wire in Wire::ALL {
+        let alice = world.caller("agent/clerk", "alice", wire);
+        let reached = world.trainer.received().len();
+        assert_eq!(alice.send("keep the model", &json!({})).await.status, 200);
+        let denied = alice.send("delete the model", &json!({})).await;
+        assert_eq!(denied.refused_because(), "delete");
+        let code = if wire == Wire::Rest { 403 } else { -32030 };
+        assert_eq!((denied.status, denied.code()), (if wire == Wire::Rest { 403 } else { 200 }, code));
+        let stranger = world.caller("agent/stranger", "alice", wire).send("keep the model", &json!({})).await;
+        assert_eq!(stranger.refused_because(), "not_allowed");
+        assert_eq!(world.trainer.received().len(), reached + 1);
+    }
+    let records = world.records("request");
+    let denied: Vec<&Value> = records.iter().filter(|record| record["reason"] == "delete").collect();
+    assert_eq!(denied.len(), 3);
+    assert!(
+        denied
+            .iter()
+            .all(|r| r["protocol"] == "a2a" && r["server"] == "trainer" && r["method"] == "SendMessage")
+    );
+}
+
+#[tokio::test]
+async fn what_is_longer_than_policy_sees_is_denied_by_a_rule_that_looks_into_it() {
+    let world = World::with(Plan { limits: "{a2a_text_bytes_max: 8}", ..plan() }).await;
+    let alice = world.caller("agent/clerk", "alice", Wire::Rpc);
+    assert_eq!(alice.send("12345678", &json!({})).await.status, 200);
+    assert_eq!(alice.send("123456789", &json!({})).await.refused_because(), "policy_error");
+    assert_eq!(world.trainer.received().len(), 1);
+}
+
+#[tokio::test]
+async fn an_agent_that_is_not_there_answers_like_one_that_may_not_be_called() {
+    let world = World::with(plan()).await;
+    let nobody = world.caller("agent/stranger", "alice", Wire::Rpc);
+    let denied = nobody.send("train", &json!({})).await;
+    let body =
+        json!({"jsonrpc": "2.0", "id": 7, "method": "SendMessage", "params": {"message": message("train")}});
+    let unknown = send(nobody.agent.post("/a2a/nobody", body.to_string()).header("a2a-version", "1.0")).await;
+    assert_eq!(heard(&denied), heard(&unknown));
+    assert_eq!(unknown.refused_because(), "not_allowed");
+}
+
+#[tokio::test]
+async fn a_context_is_its_callers_and_none_is_made_up() {
+    let world = World::with(plan()).await;
+    for wire in Wire::ALL {
+        let (alice, bob) =
+            (world.caller("agent/clerk", "alice", wire), world.caller("agent/clerk", "bob", wire));
+        let task = task_in(&alice.send("train", &json!({})).await);
+        let context = task.replace("task", "context");
+        assert_eq!(alice.send("more", &json!({ "contextId": context })).await.status, 200);
+        let reached = world.trainer.received().len();
+        let other = bob.send("more", &json!({ "contextId": context })).await;
+        let made_up = bob.send("more", &json!({"contextId": "made-up"})).await;
+        assert_eq!(other.refused_because(), "context_not_found");
+        assert_eq!(heard(&other), heard(&made_up));
+        let apart = alice.send("more", &json!({"contextId": "context-000", "taskId": task})).await;
+        assert_eq!(apart.json().get("error").is_some(), task != "task-000");
+        let refers = |task: &str| json!({"referenceTaskIds": [task]});
+        assert_eq!(bob.send("like that", &refers(&task)).await.refused_because(), "task_not_found");
+        assert_eq!(world.trainer.received().len(), reached + usize::from(task == "task-000"));
+        assert_eq!(alice.send("like that", &refers(&task)).await.status, 200);
+    }
+}
+
+#[tokio::test]
+async fn a_context_that_nobody_has_becomes_its_callers_where_the_configuration_says_so() {
+    let world = World::with(Plan { trainer: Some("contexts: claim"), ..plan() }).await;
+    let (alice, bob) =
+        (world.caller("agent/clerk", "alice", Wire::Rpc), world.caller("agent/clerk", "bob", Wire::Rpc));
+    let mine = json!({"contextId": "mine"});
+    let denied = world.caller("agent/stranger", "alice", Wire::Rpc).send("train", &mine).await;
+    assert_eq!(denied.refused_because(), "not_allowed", "who may not call claims nothing");
+    assert_eq!(alice.send("train", &mine).await.status, 200);
+    assert_eq!(bob.send("train", &mine).await.refused_because(), "context_not_found");
+    assert_eq!(alice.send("train", &mine).await.status, 200);
+}
+
+#[tokio::test]
+async fn agents_of_one_person_share_a_task_where_policy_says_so() {
+    let shared = "obligations := {\"tasks\": \"subject\"}";
+    let world = World::with(Plan { policy: policies::trainer_with(shared), ..plan() }).await;
+    let task = task_in(&world.caller("agent/clerk", "alice", Wire::Rpc).send("train", &json!({})).await);
+    for wire in Wire::ALL {
+        let get = json!({ "id": task });
+        let auditor = world.caller("agent/auditor", "alice", wire);
+        assert_eq!(task_in(&auditor.call("GetTask", &get).await), task);
+        let other = world.caller("agent/auditor", "bob", wire).call("GetTask", &get).await;
+        assert_eq!(other.refused_because(), "task_not_found");
+    }
+    let auditor = world.caller("agent/auditor", "alice", Wire::Rpc);
+    assert_eq!(auditor.send("go on", &json!({ "taskId": task })).await.status, 200);
+    let listed = auditor.call("ListTasks", &json!({})).await.json();
+    assert_eq!(listed["result"]["totalSize"], 0, "it is still the clerk's");
+}
+
+#[tokio::test]
+async fn a_stream_goes_by_event_by_event_and_ends_where_it_shows_another_ones_task() {
+    let world = World::with(plan()).await;
+    for wire in Wire::ALL {
+        let alice = world.caller("agent/clerk", "alice", wire);
+        let stream = alice.call("SendStreamingMessage", &json!({"message": message("train")})).await;
+        assert_eq!((stream.status, stream.header("content-type")), (200, Some("text/event-stream")));
+        assert_eq!(stream.text.matches("data: ").count(), 2, "{stream:?}");
+    }
+    let bobs = task_in(&world.caller("agent/clerk", "bob", Wire::Rpc).send("train", &json!({})).await);
+    let shown = json!({"jsonrpc": "2.0", "id": 7, "result": {"statusUpdate": {"taskId": bobs, "contextId": "c", "status": {"state": "TASK_STATE_WORKING"}}}});
+    world.trainer.says(&[shown]);
+    let alice = world.caller("agent/clerk", "alice", Wire::Rpc);
+    let request = alice.request("SendStreamingMessage", &json!({"message": message("train")}));
+    let heard = async { request.send().await?.text().await };
+    assert!(heard.await.is_err(), "the stream breaks off before the event");
+    let record = world.records("request").pop().unwrap();
+    assert_eq!(record["outcome"], "answer_broken");
+    assert!(record["cause"].as_str().unwrap().contains("another principal"), "{record}");
+}
+
+#[tokio::test]
+async fn an_agent_that_shows_one_caller_anothers_task_is_not_heard() {
+    let world = World::with(plan()).await;
+    let bobs = task_in(&world.caller("agent/clerk", "bob", Wire::Rpc).send("train", &json!({})).await);
+    let answers = [
+        json!({"task": {"id": bobs, "contextId": "c", "status": {"state": "TASK_STATE_WORKING"}}}),
+        json!({"message": {"messageId": "m", "contextId": bobs.replace("task", "context"), "role": "ROLE_AGENT", "parts": []}}),
+        json!({"task": {"contextId": "c"}}),
+        json!({}),
+    ];
+    for answer in answers {
+        world.trainer.answers(move |received| {
+            Answer::Json(json!({"jsonrpc": "2.0", "id": received.json()["id"], "result": answer}))
+        });
+        let heard = world.caller("agent/clerk", "alice", Wire::Rpc).send("train", &json!({})).await;
+        assert_eq!(heard.refused_because(), "upstream_failed", "{heard:?}");
+        assert!(!heard.text.contains(&bobs));
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_call_is_refused_in_the_shape_of_its_binding() {
+    let world = World::with(plan()).await;
+    let alice = world.clerk();
+    let v1 = |request: reqwest::RequestBuilder| request.header("a2a-version", "1.0");
+    let rpc = |body: &str| v1(alice.post("/a2a/trainer", body.to_owned()));
+    for (request, status, code, reason) in [
+        (rpc("{"), 400, -32700, "invalid_json"),
+        (
+            rpc(r#"{"jsonrpc":"2.0","id":1,"method":"tasks/get","params":{"id":"t"}}"#),
+            200,
+            -32601,
+            "unknown_method",
+        ),
+        (
+            rpc(r#"{"jsonrpc":"2.0","id":1,"method":"GetTask","params":{"id":"t","x":1}}"#),
+            200,
+            -32602,
+            "unknown_parameter",
+        ),
+        (rpc("{}").header("a2a-version", "2.0"), 400, -32600, "invalid_request"),
+        (v1(alice.request(Method::GET, "/a2a/trainer/tasks/t/x")), 404, 404, "unknown_path"),
+        (v1(alice.request(Method::GET, "/a2a/trainer/tasks?x=1")), 400, 400, "invalid_query"),
+        (v1(alice.post("/a2a/trainer/message:send", "{}".into())), 400, 400, "invalid_params"),
+        (
+            alice.request(Method::GET, "/a2a/trainer/tasks/t").header("a2a-version", "9"),
+            400,
+            400,
+            "unsupported_version",
+        ),
+    ] {
+        let reply = send(request).await;
+        assert_eq!((reply.status, reply.code(), reply.refused_because().as_str()), (status, code, reason));
+    }
+    let without = send(v1(world.agent("agent/clerk").request(Method::GET, "/a2a/trainer/tasks/t"))).await;
+    assert_eq!((without.status, without.refused_because().as_str()), (401, "token_required"));
+    let challenge = without.header("www-authenticate").unwrap();
+    assert!(challenge.contains("/.well-known/oauth-protected-resource/a2a/trainer\""), "{challenge}");
+    assert!(world.trainer.received().is_empty());
+}
+
+#[tokio::test]
+async fn nothing_of_the_caller_goes_on_but_what_the_agent_needs() {
+    let world = World::with(plan()).await;
+    let alice = world.caller("agent/clerk", "alice", Wire::Rest);
+    let request = alice.request("SendMessage", &json!({"message": message("train")}));
+    let request = request.header("a2a-extensions", "https://e.example/x").header("cookie", "a=b");
+    assert_eq!(send(request.header("x-forwarded-for", "10.0.0.1")).await.status, 200);
+    let received = world.trainer.received().pop().unwrap();
+    assert_eq!(received.path, "/rest/message:send");
+    assert_eq!(received.headers["a2a-extensions"], "https://e.example/x");
+    let bearer = received.headers["authorization"].to_str().unwrap();
+    assert!(!bearer.contains(&world.token("agent/clerk")));
+    assert!(!received.headers.contains_key("cookie") && !received.headers.contains_key("x-forwarded-for"));
+}
+
+#[tokio::test]
+async fn push_notifications_are_refused_where_they_are_off() {
+    let world = World::with(Plan { trainer: Some("push: \"off\""), ..plan() }).await;
+    let alice = world.caller("agent/clerk", "alice", Wire::Rpc);
+    let task = task_in(&alice.send("train", &json!({})).await);
+    let push = json!({"taskId": task, "url": "https://hook.example/"});
+    let set = alice.call("CreateTaskPushNotificationConfig", &push).await;
+    let with = json!({"message": message("train"), "configuration": {"taskPushNotificationConfig": {"url": "https://hook.example/"}}});
+    let sent = alice.call("SendMessage", &with).await;
+    assert_eq!(
+        (set.refused_because(), sent.refused_because()),
+        ("push_not_allowed".into(), "push_not_allowed".into())
+    );
+    assert_eq!(world.trainer.received().len(), 1);
+}
+
+/// Numbers that look random and are the same in every run (xorshift64).
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, end: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 % end as u64) as usize
+    }
+}
+
+#[tokio::test]
+async fn two_people_at_two_gateways_never_see_each_others_tasks_whatever_they_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let tasks = format!("{{sqlite: \"{}\"}}", folder.path().join("tasks.db").display());
+    let one = World::with(Plan { tasks: tasks.clone(), ..plan() }).await;
+    let two = World::with(Plan { tasks, ..plan() }).await;
+    // Each gateway has an agent of its own here; the store is one, and so are the names of tasks in it.
+    let mut dice = Dice(0x5A11_7907);
+    let mut owners: BTreeMap<String, &'static str> = BTreeMap::new();
+    let mut denials = 0;
+    for _ in 0..400 {
+        let world = if dice.below(2) == 0 { &one } else { &two };
+        let person = ["alice", "bob"][dice.below(2)];
+        let caller: Caller = world.caller("agent/clerk", person, Wire::ALL[dice.below(3)]);
+        if owners.is_empty() || dice.below(4) == 0 {
+            let reply = caller.send("train", &json!({})).await;
+            if reply.json().get("error").is_none() {
+                let task = task_in(&reply);
+                assert!(owners.get(&task).is_none_or(|owner| *owner == person), "{task} is another's");
+                owners.insert(task, person);
+            }
+            continue;
+        }
+        let tasks: Vec<&String> = owners.keys().collect();
+        let task = tasks[dice.below(tasks.len())].clone();
+        let operations = on_a_task(&task);
+        let (operation, params) = &operations[dice.below(operations.len())];
+        let reply = caller.call(operation, params).await;
+        if owners[&task] != person {
+            assert_eq!(reply.refused_because(), "task_not_found", "{operation} {person}");
+            denials += 1;
+        }
+    }
+    assert!(owners.len() > 30 && denials > 80, "{} tasks, {denials} denials", owners.len());
+}

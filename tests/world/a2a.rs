@@ -1,0 +1,295 @@
+//! A fake A2A agent, and a caller of one. The agent keeps tasks for everybody and asks nobody whose they are: what keeps
+//! them apart is the gateway.
+
+use crate::agent::send;
+use crate::{Agent, Answer, Received, Reply};
+use http::Response;
+use reqwest::{Method, RequestBuilder};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use tokio::sync::mpsc;
+
+/// How a call is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wire {
+    /// JSON-RPC, 1.0.
+    Rpc,
+    /// HTTP+JSON, 1.0.
+    Rest,
+    /// JSON-RPC, 0.3.
+    Older,
+}
+
+impl Wire {
+    pub const ALL: [Self; 3] = [Self::Rpc, Self::Rest, Self::Older];
+}
+
+/// Builds requests to one agent.
+#[derive(Clone)]
+pub struct Caller {
+    pub agent: Agent,
+    pub wire: Wire,
+}
+
+/// A message of one text, in the words of 1.0.
+pub fn message(text: &str) -> Value {
+    json!({"messageId": "m-1", "role": "ROLE_USER", "parts": [{"text": text}]})
+}
+
+impl Caller {
+    /// An operation, with parameters as 1.0 has them.
+    pub fn request(&self, operation: &str, params: &Value) -> RequestBuilder {
+        match self.wire {
+            Wire::Rpc => {
+                let body = json!({"jsonrpc": "2.0", "id": 7, "method": operation, "params": params});
+                self.agent.post("/a2a/trainer", body.to_string()).header("a2a-version", "1.0")
+            }
+            Wire::Rest => self.rest(operation, params).header("a2a-version", "1.0"),
+            Wire::Older => {
+                let (method, params) = older(operation, params);
+                let body = json!({"jsonrpc": "2.0", "id": 7, "method": method, "params": params});
+                self.agent.post("/a2a/trainer", body.to_string())
+            }
+        }
+    }
+
+    pub async fn call(&self, operation: &str, params: &Value) -> Reply {
+        send(self.request(operation, params)).await
+    }
+
+    /// Sends a text, maybe into a context or a task; the task that comes of it.
+    pub async fn send(&self, text: &str, more: &Value) -> Reply {
+        let mut message = message(text);
+        for (name, value) in more.as_object().into_iter().flatten() {
+            message[name] = value.clone();
+        }
+        self.call("SendMessage", &json!({"message": message})).await
+    }
+
+    fn rest(&self, operation: &str, params: &Value) -> RequestBuilder {
+        let text = |name: &str| params[name].as_str().unwrap_or_default().to_owned();
+        let push = || format!("/tasks/{}/pushNotificationConfigs", text("taskId"));
+        let (method, path) = match operation {
+            "SendMessage" => (Method::POST, "/message:send".to_owned()),
+            "SendStreamingMessage" => (Method::POST, "/message:stream".to_owned()),
+            "GetTask" => (Method::GET, format!("/tasks/{}", text("id"))),
+            "CancelTask" => (Method::POST, format!("/tasks/{}:cancel", text("id"))),
+            "SubscribeToTask" => (Method::POST, format!("/tasks/{}:subscribe", text("id"))),
+            "ListTasks" => {
+                let pair = |(name, value): (&String, &Value)| {
+                    format!("{name}={}", value.as_str().map_or(value.to_string(), str::to_owned))
+                };
+                let query: Vec<String> = params.as_object().unwrap().iter().map(pair).collect();
+                (Method::GET, format!("/tasks?{}", query.join("&")))
+            }
+            "CreateTaskPushNotificationConfig" => (Method::POST, push()),
+            "ListTaskPushNotificationConfigs" => (Method::GET, push()),
+            "GetTaskPushNotificationConfig" => (Method::GET, format!("{}/{}", push(), text("id"))),
+            "DeleteTaskPushNotificationConfig" => (Method::DELETE, format!("{}/{}", push(), text("id"))),
+            other => panic!("no path for {other}"),
+        };
+        let path = format!("/a2a/trainer{path}");
+        if method == Method::POST {
+            return self.agent.post(&path, params.to_string());
+        }
+        self.agent.request(method, &path)
+    }
+}
+
+fn older(operation: &str, params: &Value) -> (&'static str, Value) {
+    let mut params = params.clone();
+    match operation {
+        "SendMessage" | "SendStreamingMessage" => {
+            let message = &mut params["message"];
+            message["kind"] = "message".into();
+            message["role"] = "user".into();
+            for part in message["parts"].as_array_mut().unwrap() {
+                part["kind"] = "text".into();
+            }
+            (if operation == "SendMessage" { "message/send" } else { "message/stream" }, params)
+        }
+        "GetTask" => ("tasks/get", params),
+        "CancelTask" => ("tasks/cancel", params),
+        "SubscribeToTask" => ("tasks/resubscribe", params),
+        "CreateTaskPushNotificationConfig" => {
+            let config = json!({"url": params["url"]});
+            (
+                "tasks/pushNotificationConfig/set",
+                json!({"taskId": params["taskId"], "pushNotificationConfig": config}),
+            )
+        }
+        "ListTaskPushNotificationConfigs" => {
+            ("tasks/pushNotificationConfig/list", json!({"id": params["taskId"]}))
+        }
+        "GetTaskPushNotificationConfig" | "DeleteTaskPushNotificationConfig" => {
+            let get = operation.starts_with("Get");
+            let method =
+                if get { "tasks/pushNotificationConfig/get" } else { "tasks/pushNotificationConfig/delete" };
+            (method, json!({"id": params["taskId"], "pushNotificationConfigId": params["id"]}))
+        }
+        other => panic!("0.3 has no {other}"),
+    }
+}
+
+/// The id of the task in an answer, however it is written.
+pub fn task_in(reply: &Reply) -> String {
+    let answer = reply.json();
+    let result = if answer["result"].is_object() { &answer["result"] } else { &answer };
+    let task = if result["task"].is_object() { &result["task"] } else { result };
+    task["id"].as_str().unwrap_or_else(|| panic!("no task in {}", reply.text)).to_owned()
+}
+
+/// What the agent keeps: each task's context and state, in the order of their making.
+#[derive(Default)]
+struct Kept(BTreeMap<String, (String, &'static str)>);
+
+/// An agent that makes a task of every message, which works until it is canceled.
+pub fn agent() -> impl FnMut(&Received) -> Answer + Send + 'static {
+    let mut kept = Kept::default();
+    move |received| kept.answer(received)
+}
+
+impl Kept {
+    fn answer(&mut self, received: &Received) -> Answer {
+        let asked = Asked::read(received);
+        let params = &asked.params;
+        let named = params["taskId"].as_str().or(params["id"].as_str());
+        let id = match asked.operation {
+            "SendMessage" | "SendStreamingMessage" => match params["message"]["taskId"].as_str() {
+                Some(id) => id.to_owned(),
+                None => {
+                    let id = format!("task-{:03}", self.0.len());
+                    let context = params["message"]["contextId"].as_str().map(str::to_owned);
+                    let context = context.unwrap_or_else(|| format!("context-{:03}", self.0.len()));
+                    self.0.insert(id.clone(), (context, "WORKING"));
+                    id
+                }
+            },
+            "ListTasks" => {
+                let all: Vec<Value> = self.0.keys().map(|id| self.task(id, asked.older)).collect();
+                return asked.says(
+                    json!({"totalSize": all.len(), "tasks": all, "nextPageToken": "", "pageSize": 50}),
+                );
+            }
+            _ => named.unwrap_or_default().to_owned(),
+        };
+        let Some((_, state)) = self.0.get_mut(&id) else { return asked.not_found() };
+        match asked.operation {
+            "CancelTask" => *state = "CANCELED",
+            "push" => return asked.says(json!({"taskId": id, "id": "p", "url": params["url"]})),
+            _ => {}
+        }
+        let task = self.task(&id, asked.older);
+        match asked.operation {
+            "SendMessage" if asked.older => asked.says(task),
+            "SendMessage" => asked.says(json!({"task": task})),
+            "SendStreamingMessage" | "SubscribeToTask" => asked.streams(&task),
+            _ => asked.says(task),
+        }
+    }
+
+    fn task(&self, id: &str, older: bool) -> Value {
+        let (context, state) = &self.0[id];
+        let state = if older { state.to_lowercase() } else { format!("TASK_STATE_{state}") };
+        let artifacts = json!([{"artifactId": "a", "parts": [{"text": "x"}]}]);
+        let mut task =
+            json!({"id": id, "contextId": context, "status": {"state": state}, "artifacts": artifacts});
+        if older {
+            task["kind"] = "task".into();
+        }
+        task
+    }
+}
+
+/// A request as the agent understands it.
+struct Asked {
+    operation: &'static str,
+    params: Value,
+    id: Value,
+    rpc: bool,
+    older: bool,
+}
+
+impl Asked {
+    fn read(received: &Received) -> Self {
+        let path = received.path.split('?').next().unwrap();
+        let older = !received.headers.contains_key("a2a-version");
+        if path == "/a2a" {
+            let body = received.json();
+            let operation = match body["method"].as_str().unwrap() {
+                "SendMessage" | "message/send" => "SendMessage",
+                "SendStreamingMessage" | "message/stream" => "SendStreamingMessage",
+                "GetTask" | "tasks/get" => "GetTask",
+                "CancelTask" | "tasks/cancel" => "CancelTask",
+                "SubscribeToTask" | "tasks/resubscribe" => "SubscribeToTask",
+                "ListTasks" => "ListTasks",
+                method if method.to_lowercase().contains("push") => "push",
+                method => panic!("the agent has no {method}"),
+            };
+            return Self {
+                operation,
+                params: body["params"].clone(),
+                id: body["id"].clone(),
+                rpc: true,
+                older,
+            };
+        }
+        let mut params = if received.body.is_empty() { json!({}) } else { received.json() };
+        let path = path.strip_prefix("/rest").unwrap();
+        let operation = match path {
+            "/message:send" => "SendMessage",
+            "/message:stream" => "SendStreamingMessage",
+            "/tasks" => "ListTasks",
+            _ => {
+                let rest = path.strip_prefix("/tasks/").unwrap();
+                let (task, operation) = match rest.split_once("/pushNotificationConfigs") {
+                    Some((task, _)) => (task, "push"),
+                    None => match rest.rsplit_once(':') {
+                        Some((task, "cancel")) => (task, "CancelTask"),
+                        Some((task, _)) => (task, "SubscribeToTask"),
+                        None => (rest, "GetTask"),
+                    },
+                };
+                let name = if operation == "push" { "taskId" } else { "id" };
+                params[name] = task.into();
+                operation
+            }
+        };
+        Self { operation, params, id: Value::Null, rpc: false, older }
+    }
+
+    fn written(&self, result: Value) -> Value {
+        if self.rpc { json!({"jsonrpc": "2.0", "id": self.id, "result": result}) } else { result }
+    }
+
+    fn says(&self, result: Value) -> Answer {
+        Answer::Json(self.written(result))
+    }
+
+    fn streams(&self, task: &Value) -> Answer {
+        let update = json!({"taskId": task["id"], "contextId": task["contextId"], "status": task["status"]});
+        let (first, second) = if self.older {
+            let mut update = update;
+            update["kind"] = "status-update".into();
+            update["final"] = false.into();
+            (task.clone(), update)
+        } else {
+            (json!({"task": task}), json!({"statusUpdate": update}))
+        };
+        let text: String =
+            [first, second].into_iter().map(|event| format!("data: {}\n\n", self.written(event))).collect();
+        let (events, stream) = mpsc::channel(1);
+        events.try_send(Ok(&*Box::leak(text.into_boxed_str()))).unwrap();
+        Answer::Events(stream)
+    }
+
+    fn not_found(&self) -> Answer {
+        if self.rpc {
+            let error = json!({"code": -32001, "message": "Task not found"});
+            return Answer::Json(json!({"jsonrpc": "2.0", "id": self.id, "error": error}));
+        }
+        let error = json!({"error": {"code": 404, "status": "NOT_FOUND", "message": "Task not found"}});
+        let response = Response::builder().status(404).header("content-type", "application/json");
+        Answer::Raw(response.body(error.to_string()).unwrap())
+    }
+}
