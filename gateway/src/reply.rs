@@ -384,8 +384,10 @@ fn exchange(error: &ExchangeError) -> Told {
         | ExchangeError::Answer(_)
         | ExchangeError::Header
         | ExchangeError::Keys(_)
+        | ExchangeError::JwtSvid(_)
         | ExchangeError::Actor(_) => Told::new(StatusCode::BAD_GATEWAY, UNAVAILABLE, "token_service_failed"),
         ExchangeError::Token(_)
+        | ExchangeError::Assertion(_)
         | ExchangeError::Kind
         | ExchangeError::Scopes
         | ExchangeError::Parties

@@ -19,6 +19,8 @@ pub mod idp;
 pub mod remote_s3;
 pub mod services;
 pub mod spire;
+pub mod svid_agent;
+pub mod token_services;
 pub mod watchers;
 pub mod workload_api;
 
@@ -42,9 +44,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 use tempfile::TempDir;
 use tokens::SigningKey;
+use tokio::task::JoinHandle;
 
 pub const DOMAIN: &str = "bank.test";
 
@@ -129,6 +132,8 @@ pub struct World {
     pub origin: String,
     pub workload_api: Option<WorkloadApi>,
     pub redis: Option<Redis>,
+    /// The embedded token service, which can be stopped.
+    pub token_service: JoinHandle<()>,
     dir: TempDir,
     _s3: Option<remote_s3::Server>,
 }
@@ -190,8 +195,9 @@ impl World {
             remote_s3::Server::start(endpoint, dir.path(), &svid, DOMAIN, &token_service::issuer(&origin))
         });
         let service_source = source(&dir, &domain, &clock, "token-service");
-        token_service::listener::serve(Arc::new(service), service_socket, service_source, clock.clone())
-            .unwrap();
+        let token_service =
+            token_service::listener::serve(Arc::new(service), service_socket, service_source, clock.clone())
+                .unwrap();
 
         source(&dir, &domain, &clock, "gateway");
         let workload_api = plan.workload_api.map(|ttl| WorkloadApi::start(dir.path(), &clock, ttl));
@@ -225,6 +231,7 @@ impl World {
             origin,
             workload_api,
             redis,
+            token_service,
             dir,
             _s3: s3,
         }
@@ -271,6 +278,25 @@ impl World {
 
     /// The same for a workload of any trust domain.
     pub fn token_for(&self, presenter: &SpiffeId, change: impl FnOnce(&mut SubjectClaims<'_>)) -> String {
+        self.signed(presenter, self.clock.now(), change)
+    }
+
+    /// The same as if it had been issued at another time.
+    pub fn token_at(
+        &self,
+        presenter: &str,
+        at: SystemTime,
+        change: impl FnOnce(&mut SubjectClaims<'_>),
+    ) -> String {
+        self.signed(&self.id(presenter), at, change)
+    }
+
+    fn signed(
+        &self,
+        presenter: &SpiffeId,
+        at: SystemTime,
+        change: impl FnOnce(&mut SubjectClaims<'_>),
+    ) -> String {
         let issuer = users_issuer(&self.origin);
         let scopes = BTreeSet::from(["bookkeeping".to_owned()]);
         let mut claims = SubjectClaims {
@@ -282,7 +308,7 @@ impl World {
             ttl: Duration::from_secs(600),
         };
         change(&mut claims);
-        subject_token(&self.keys.users, &claims, self.clock.now()).unwrap().expose().to_owned()
+        subject_token(&self.keys.users, &claims, at).unwrap().expose().to_owned()
     }
 
     /// A finished handshake as a workload, to speak anything over.

@@ -24,10 +24,10 @@ pub(crate) fn interop(name: &str) -> anyhow::Result<()> {
         "s3" => (Some(component::start("s3")?), "s3_endpoint"),
         "clients" => (None, "real_client"),
         "sight" => (None, "sight::"),
-        "spire" => (None, "spire::"),
+        "spire" => (None, "spire"),
         "redis" => (None, "shared_revocation::"),
-        "oidc-provider" => (None, "exchange_oidc_provider::"),
-        "keycloak" => (None, "exchange_keycloak::"),
+        "oidc-provider" => (None, "oidc_provider"),
+        "keycloak" => (None, "keycloak"),
         _ => bail!(
             "no such component: {name}; there are s3, clients, sight, spire, redis, oidc-provider and keycloak"
         ),

@@ -69,8 +69,8 @@ impl Checker<'_> {
         let url = self.https("url", &file.url);
         let identity = self.identity(&file.identity);
         let trust_domains = self.trust_domains(&file);
-        let issuers = self.issuers(&file.issuers);
-        let token_service = self.token_service(&file.token_service);
+        let issuers = self.issuers(&file.issuers, identity.as_ref());
+        let token_service = self.token_service(&file.token_service, identity.as_ref());
         let servers = file
             .servers
             .iter()

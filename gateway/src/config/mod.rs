@@ -8,7 +8,8 @@ pub mod problems;
 pub use agents::{Agent, TasksIn};
 pub use check::load;
 pub use file::{
-    ActorFile as ActorMode, AuditMode, TargetFile as Target, WhenAwayFile as WhenAway,
+    ActorFile as ActorMode, AssertionFile as Assertion, AuditMode, SubjectNameFile as SubjectName,
+    SubjectTokenFile as SubjectTokenKind, TargetFile as Target, WhenAwayFile as WhenAway,
     WithoutSubjectFile as WithoutSubject,
 };
 pub use problems::{Problem, Problems};
@@ -187,6 +188,13 @@ pub enum Jwks {
         /// Least time between two fetches.
         refresh: Duration,
     },
+    /// The JWT bundle of a trust domain, as the Workload API streams it.
+    WorkloadApi {
+        /// The Workload API.
+        endpoint: String,
+        /// Whose bundle.
+        trust_domain: TrustDomain,
+    },
 }
 
 /// What an HTTPS server must prove.
@@ -216,23 +224,30 @@ pub enum Presenter {
     Any,
 }
 
-/// A token service.
+/// Where tokens are asked for, and by whom.
 #[derive(Debug)]
-pub struct TokenService {
-    /// Its `iss`.
+pub struct TokenEndpoint {
+    /// The service's `iss`.
     pub issuer: String,
     /// Its token endpoint (https).
-    pub token_endpoint: Url,
+    pub url: Url,
     /// Its keys.
     pub jwks: Jwks,
     /// What its server must prove.
     pub server: HttpsServer,
-    /// Signs the actor assertions.
-    pub actor_key: SigningKey,
-    /// How long an exchange may take.
-    pub timeout: Duration,
     /// How the gateway proves who it is there.
     pub client: ServiceClient,
+}
+
+/// A token service.
+#[derive(Debug)]
+pub struct TokenService {
+    /// The service.
+    pub at: TokenEndpoint,
+    /// Signs the actor assertions.
+    pub actor_key: SigningKey,
+    /// How long an exchange may take, all of its steps together.
+    pub timeout: Duration,
     /// Whether what it issues must name the actor.
     pub actor: ActorMode,
     /// What is asked without a subject token.
@@ -243,6 +258,21 @@ pub struct TokenService {
     pub refusals_kept: Duration,
     /// When it is asked no more for a while.
     pub breaker: Breaker,
+    /// The identity provider whose assertions it takes, where it takes those.
+    pub id_jag: Option<IdJag>,
+}
+
+/// An identity provider that gives Identity Assertion JWT Authorization Grants.
+#[derive(Debug)]
+pub struct IdJag {
+    /// The provider.
+    pub at: TokenEndpoint,
+    /// What the callers' subject tokens are to it.
+    pub subject_token: SubjectTokenKind,
+    /// Whom a credential must be about.
+    pub subject: SubjectName,
+    /// The gateway's `client_id` at the token service.
+    pub client_id: String,
 }
 
 /// How the gateway proves to a token service who it is. On a server with a SPIFFE ID it shows its SVID besides.
@@ -267,6 +297,25 @@ pub enum ServiceClient {
         /// Signs it.
         key: Box<SigningKey>,
     },
+    /// By its JWT-SVID.
+    JwtSvid {
+        /// `client_id`.
+        id: String,
+        /// What the service calls that.
+        assertion: Assertion,
+        /// The Workload API.
+        endpoint: String,
+    },
+}
+
+impl ServiceClient {
+    /// `client_id`.
+    pub fn id(&self) -> Option<&str> {
+        match self {
+            Self::Svid { id } => id.as_deref(),
+            Self::Secret { id, .. } | Self::Key { id, .. } | Self::JwtSvid { id, .. } => Some(id),
+        }
+    }
 }
 
 /// When a server that fails is asked no more for a while.

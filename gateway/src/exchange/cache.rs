@@ -287,7 +287,7 @@ fn renew_at(credential: &Credential, now: SystemTime) -> SystemTime {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test ends by panicking")]
-    use super::super::Refused;
+    use super::super::{Party, Refused};
     use super::*;
     use std::collections::BTreeSet;
     use std::sync::atomic::{AtomicUsize, Ordering};
@@ -316,7 +316,7 @@ mod tests {
     }
 
     fn refusal() -> ExchangeError {
-        ExchangeError::Refused { why: Refused::Grant, code: "invalid_grant".into() }
+        ExchangeError::Refused { by: Party::TokenService, why: Refused::Grant, code: "invalid_grant".into() }
     }
 
     /// A credential that lives for 300 seconds, or what a subject's name says.
