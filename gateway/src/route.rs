@@ -4,6 +4,7 @@
 
 use crate::config::Server;
 use crate::identity::Caller;
+use crate::metadata;
 use crate::request::Arrival;
 use crate::upstream::{Pool, Upstream};
 use certs::Identity;
@@ -38,9 +39,6 @@ pub enum RouteError {
     NotFound,
 }
 
-/// Where RFC 9728 §3.1 puts the metadata: before the resource's own path.
-const METADATA: &str = "/.well-known/oauth-protected-resource";
-
 /// Reads a path.
 ///
 /// # Errors
@@ -50,20 +48,17 @@ pub fn door(servers: &Servers, url: &str, arrival: &Arrival) -> Result<Door, Rou
     if arrival.uri.query().is_some() {
         return Err(RouteError::NotFound); // Nothing here takes one, and an upstream must not see one that policy didn't.
     }
-    match path.strip_prefix(METADATA) {
-        Some("") if arrival.method == http::Method::GET => return Ok(Door::Metadata(url.to_owned())),
-        Some(rest) if arrival.method == http::Method::GET && server_name(rest).is_some() => {
-            return Ok(Door::Metadata(format!("{url}{rest}")));
-        }
-        Some(_) => return Err(RouteError::NotFound),
-        None => {}
+    if metadata::is_below(path) {
+        let resource = metadata::resource(url, path).filter(|_| arrival.method == http::Method::GET);
+        return resource.map(Door::Metadata).ok_or(RouteError::NotFound);
     }
     let name = server_name(path).ok_or(RouteError::NotFound)?;
     let server = servers.get(name).cloned();
     Ok(Door::Mcp(ServerRoute { name: name.to_owned(), url: url.to_owned(), server }))
 }
 
-fn server_name(path: &str) -> Option<&str> {
+/// The server that a path names.
+pub(crate) fn server_name(path: &str) -> Option<&str> {
     path.strip_prefix("/mcp/").filter(|name| crate::config::check::is_server_name(name))
 }
 

@@ -216,6 +216,11 @@ fn assemble(
 }
 
 impl Running {
+    /// The gateway itself, for what serves beside it.
+    pub(crate) fn gateway(&self) -> Arc<Gateway> {
+        Arc::clone(&self.gateway)
+    }
+
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address

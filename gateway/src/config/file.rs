@@ -1,8 +1,10 @@
 //! The configuration as an operator wrote it. Nothing in it is trusted yet; [`super::check`] makes a [`super::Config`] of it.
 //! The doc comments are the manual: the JSON Schema in `deploy/config.schema.json` is generated from them.
 
+mod embedded;
 mod issuers;
 
+pub use embedded::{EmbeddedFile, EmbeddedLimitsFile, KeysFile, LifetimesFile, UserFile};
 pub use issuers::{ClaimPath, ClaimsFile, HttpsFile, IssuerFile, JwksFile, JwtSvidFile, PresenterFile};
 
 use schemars::JsonSchema;

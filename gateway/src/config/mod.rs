@@ -4,7 +4,7 @@ pub mod check;
 pub mod file;
 pub mod problems;
 
-pub use check::load;
+pub use check::{load, load_embedded};
 pub use file::{
     ActorFile as ActorMode, AuditMode, TargetFile as Target, WithoutSubjectFile as WithoutSubject,
 };
