@@ -14,6 +14,7 @@ mod decisions; //    policy that errs, loops, is missing or is changed
 mod inputs; //       policy sees what its reference says
 mod lists; //        listed if and only if callable
 mod sessions; //     whose a session is
+mod sign_in; //      people sign in, and what their programs get
 mod delegation; //   agents that call onward, and what shrinks with each hop
 mod revocation; //   what is revoked before its time, open streams included
 mod exchange; //     what is minted, for whom, and for no one else

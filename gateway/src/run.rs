@@ -16,6 +16,8 @@ use crate::revocation;
 use crate::session::{Counts, KeyRing};
 use crate::state::{Gateway, State};
 use crate::token::Issuers;
+use crate::token_service::listener::ServiceError;
+use crate::token_service::{TokenService, public};
 use crate::traces::{Traces, TracesError};
 use crate::upstream::Pool;
 use arc_swap::ArcSwap;
@@ -216,9 +218,17 @@ fn assemble(
 }
 
 impl Running {
-    /// The gateway itself, for what serves beside it.
-    pub(crate) fn gateway(&self) -> Arc<Gateway> {
-        Arc::clone(&self.gateway)
+    /// Serves the embedded token service's flows for people beside the gateway, until the returned task is aborted.
+    ///
+    /// # Errors
+    /// [`ServiceError`] before anything is accepted.
+    pub fn serve_people(
+        &self,
+        service: Arc<TokenService>,
+        tcp: TcpListener,
+        source: SharedSource,
+    ) -> Result<JoinHandle<()>, ServiceError> {
+        public::serve(service, Arc::clone(&self.gateway), tcp, source)
     }
 
     /// Where it listens.

@@ -12,6 +12,7 @@ pub mod reply;
 pub mod server;
 pub mod components;
 pub mod process;
+pub mod program;
 pub mod frames;
 pub mod idp;
 pub mod remote_s3;
@@ -22,6 +23,7 @@ pub mod workload_api;
 
 pub use agent::Agent;
 pub use idp::Idp;
+pub use program::Program;
 pub use reply::Reply;
 pub use server::{Answer, McpServer, Received};
 pub use workload_api::WorkloadApi;
@@ -32,7 +34,7 @@ use certs::{Clock, SharedSource, SpiffeId, TrustDomain};
 use gateway::run::{self, Running};
 use gateway::token_service::listener::ServiceError;
 use gateway::token_service::{
-    self, ServiceKeys, Settings, SubjectClaims, TokenService, subject_token, users_issuer,
+    self, People, ServiceKeys, Settings, SubjectClaims, TokenService, subject_token, users_issuer,
 };
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -74,6 +76,8 @@ pub struct Plan {
     pub workload_api: Option<Duration>,
     /// What stands under `trust_domains`.
     pub trust_domains: String,
+    /// The token service's own file, where people sign in.
+    pub people: Option<&'static str>,
 }
 
 impl Default for Plan {
@@ -98,6 +102,7 @@ impl Default for Plan {
             s3: None,
             workload_api: None,
             trust_domains: "{}".into(),
+            people: None,
         }
     }
 }
@@ -112,6 +117,8 @@ pub struct World {
     pub url: String,
     pub keys: ServiceKeys,
     pub origin: String,
+    /// Where people sign in, if they do.
+    pub sign_in: Option<String>,
     pub workload_api: Option<WorkloadApi>,
     dir: TempDir,
     _s3: Option<remote_s3::Server>,
@@ -155,7 +162,7 @@ impl World {
         certs::files::write(&dir.path().join("actor.key"), actor.to_pkcs8(), 0o600).unwrap();
         let service_socket = TcpListener::bind("127.0.0.1:0").unwrap();
         let origin = format!("https://{}", service_socket.local_addr().unwrap());
-        let service = TokenService::new(
+        let mut service = TokenService::new(
             keys.clone(),
             &actor,
             settings(&domain, &url, &origin, plan.agents),
@@ -169,9 +176,24 @@ impl World {
             let svid = paths_in(&dir.path().join("mcp-s3"));
             remote_s3::Server::start(endpoint, dir.path(), &svid, DOMAIN, &token_service::issuer(&origin))
         });
+        let people_socket = plan.people.map(|_| TcpListener::bind("127.0.0.1:0").unwrap());
+        let sign_in = people_socket.as_ref().map(|tcp| format!("https://{}", tcp.local_addr().unwrap()));
+        if let (Some(text), Some(at)) = (plan.people, &sign_in) {
+            let file = dir.path().join("token-service.yaml");
+            certs::files::write(&file, text.as_bytes(), 0o600).unwrap();
+            let settings = gateway::config::load_embedded(&file).unwrap();
+            let revoked = Some(dir.path().join("revoked.jsonl"));
+            service = service.with_people(People::new(at, settings, revoked, clock.clone()).unwrap());
+        }
+        let service = Arc::new(service);
         let service_source = source(&dir, &domain, &clock, "token-service");
-        token_service::listener::serve(Arc::new(service), service_socket, service_source, clock.clone())
-            .unwrap();
+        token_service::listener::serve(
+            Arc::clone(&service),
+            service_socket,
+            Arc::clone(&service_source),
+            clock.clone(),
+        )
+        .unwrap();
 
         source(&dir, &domain, &clock, "gateway");
         let workload_api = plan.workload_api.map(|ttl| WorkloadApi::start(dir.path(), &clock, ttl));
@@ -184,13 +206,37 @@ impl World {
         std::fs::write(dir.path().join("revoked.jsonl"), "").unwrap();
         std::fs::write(
             dir.path().join("sallyport.yaml"),
-            config(&plan, dir.path(), &url, &origin, ledger.address, &servers(s3.as_ref(), &agents)),
+            config(
+                &plan,
+                dir.path(),
+                &url,
+                &origin,
+                sign_in.as_deref(),
+                ledger.address,
+                &servers(s3.as_ref(), &agents),
+            ),
         )
         .unwrap();
         let config = gateway::config::load(&dir.path().join("sallyport.yaml"))
             .unwrap_or_else(|problems| panic!("{problems:?}"));
         let gateway = run::start(config, Some(socket), clock.clone()).await.unwrap();
-        Self { domain, clock, ledger, agents, gateway, url, keys, origin, workload_api, dir, _s3: s3 }
+        if let Some(tcp) = people_socket {
+            gateway.serve_people(service, tcp, service_source).unwrap();
+        }
+        Self {
+            domain,
+            clock,
+            ledger,
+            agents,
+            gateway,
+            url,
+            keys,
+            origin,
+            sign_in,
+            workload_api,
+            dir,
+            _s3: s3,
+        }
     }
 
     /// The usual agent: workload `agent/clerk`, acting for alice.
@@ -379,7 +425,17 @@ fn servers(s3: Option<&remote_s3::Server>, agents: &BTreeMap<&str, McpServer>) -
     s3.map(|s3| line("s3", "mcp", s3.address)).into_iter().chain(agents).collect()
 }
 
-fn config(plan: &Plan, dir: &Path, url: &str, origin: &str, ledger: SocketAddr, servers: &str) -> String {
+fn config(
+    plan: &Plan,
+    dir: &Path,
+    url: &str,
+    origin: &str,
+    sign_in: Option<&str>,
+    ledger: SocketAddr,
+    servers: &str,
+) -> String {
+    let (users, presenter) =
+        sign_in.map_or((users_issuer(origin), "client_id"), |at| (users_issuer(at), "azp"));
     let (subject, limits, presenters, audit, more_issuers) =
         (plan.subject, plan.limits, plan.presenters, plan.audit, plan.more_issuers);
     let server_requests = plan.server_requests;
@@ -414,10 +470,10 @@ url: {url}
 identity: {identity}
 trust_domains: {trust_domains}
 issuers:
-  - issuer: {origin}/oauth/users
+  - issuer: {users}
     types: [{types}]
     leeway: 0s
-    presenter: {{claim: client_id, map: {{{presenters}}}}}
+    presenter: {{claim: {presenter}, map: {{{presenters}}}}}
     {issuer_options}
     jwks: {{{users_jwks}refresh: 1s, server: {{spiffe_id: \"spiffe://{DOMAIN}/token-service\"}}}}
 {more_issuers}

@@ -295,6 +295,3 @@ pub(super) fn parameters(text: &[u8]) -> Option<Parameters> {
     }
     Some(all)
 }
-
-#[cfg(test)]
-mod tests;

@@ -7,9 +7,7 @@ use crate::exchange::client::ACCESS_TOKEN_TYPE;
 use crate::run::Running;
 use crate::token_service::keys::files::FileKeys;
 use crate::token_service::keys::{Ring, Rotation};
-use crate::token_service::{
-    People, Rings, Settings, SubjectClaims, TokenService, listener, public, subject_claims,
-};
+use crate::token_service::{People, Rings, Settings, SubjectClaims, TokenService, listener, subject_claims};
 use certs::Clock;
 use certs::development::Domain;
 use std::net::{SocketAddr, TcpListener};
@@ -76,7 +74,7 @@ impl Embedded {
     pub(super) fn open(self, gateway: &Running) -> Result<Vec<JoinHandle<()>>, UpError> {
         let source = watched(&self.dir, Workload::TokenService)?;
         let Self { service, sign_in_socket, dir, .. } = self;
-        let serving = public::serve(Arc::clone(&service), gateway.gateway(), sign_in_socket, source)?;
+        let serving = gateway.serve_people(Arc::clone(&service), sign_in_socket, source)?;
         Ok(vec![serving, tokio::spawn(rotate(service, dir))])
     }
 
