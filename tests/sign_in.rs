@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use std::time::Duration;
 use world::agent::send;
 use world::program::{CHALLENGE, PEOPLE, REDIRECT, form, posts, told};
-use world::{Plan, Program, Reply, World};
+use world::{Agent, Plan, Program, Reply, World, policies};
 
 async fn people_sign_in() -> (World, Program) {
     let world = World::with(Plan { people: Some(PEOPLE), ..Plan::default() }).await;
@@ -390,45 +390,85 @@ async fn without_a_certificate_one_learns_where_to_sign_in_and_no_more() {
 
 #[tokio::test]
 async fn a_workload_gets_a_token_for_itself_by_its_svid() {
-    let world = World::with(Plan { people: Some(PEOPLE), ..Plan::default() }).await;
-    let robot = "spiffe://bank.test/agent/robot";
-    let resource = format!("{}/mcp/ledger", world.url);
-    let ask = |workload: &str, client: &str, resource: &str, scope: &str| {
-        let form = [
-            ("grant_type", "client_credentials"),
-            ("client_id", client),
-            ("resource", resource),
-            ("scope", scope),
-        ];
-        send(posts(world.agent(workload).to(&world.origin).request(Method::POST, "/oauth/token"), &form))
+    let its_own = "package tools.ledger.post_entry\n\nallow if input.subject.sub == \"spiffe://bank.test/agent/robot\"\n";
+    let policy = policies::with_post_entry(its_own);
+    let world = World::with(Plan { policy, people: Some(PEOPLE), ..Plan::default() }).await;
+    let (robot, clerk) = (world.agent("agent/robot"), world.agent("agent/clerk"));
+    let (robots, clerks) = ("spiffe://bank.test/agent/robot", "spiffe://bank.test/agent/clerk");
+    let (resource, origin) = (format!("{}/mcp/ledger", world.url), world.origin.clone());
+    let ask = |workload: &Agent, client: &str, resource: &str, scope: &str| {
+        let usual = [("grant_type", "client_credentials"), ("client_id", client), ("scope", scope)];
+        let form: Vec<_> = usual.into_iter().chain([("resource", resource)]).collect();
+        send(posts(workload.clone().to(&origin).request(Method::POST, "/oauth/token"), &form))
     };
     for (workload, client, resource, scope, want) in [
-        ("agent/clerk", robot, resource.as_str(), "bookkeeping", (401, "invalid_client")),
-        (
-            "agent/clerk",
-            "spiffe://bank.test/agent/clerk",
-            &resource,
-            "bookkeeping",
-            (400, "unauthorized_client"),
-        ),
-        ("agent/robot", robot, &resource, "travel", (400, "invalid_scope")),
-        ("agent/robot", robot, "https://elsewhere.test", "bookkeeping", (400, "invalid_target")),
-        ("agent/robot", robot, "", "bookkeeping", (400, "invalid_target")),
+        (&clerk, robots, resource.as_str(), "bookkeeping", (401, "invalid_client")),
+        (&clerk, clerks, &resource, "bookkeeping", (400, "unauthorized_client")),
+        (&robot, "", &resource, "bookkeeping", (400, "invalid_request")),
+        (&robot, robots, &resource, "travel", (400, "invalid_scope")),
+        (&robot, robots, "https://elsewhere.test", "bookkeeping", (400, "invalid_target")),
+        (&robot, robots, "", "bookkeeping", (400, "invalid_target")),
     ] {
         let answer = ask(workload, client, resource, scope).await;
-        assert_eq!(error(&answer), (want.0, want.1.to_owned()), "{workload} {client} {resource} {scope}");
+        assert_eq!(error(&answer), (want.0, want.1.to_owned()), "{client} {resource} {scope}");
     }
-    let answer = ask("agent/robot", robot, &resource, "bookkeeping").await;
+    assert!(world.records("token_issued").is_empty());
+
+    let answer = ask(&robot, robots, &resource, "bookkeeping").await;
     assert_eq!(answer.status, 200, "{}", answer.text);
     assert!(answer.json().get("refresh_token").is_none());
     let token = answer.json()["access_token"].as_str().unwrap().to_owned();
     let said = claims(&token);
-    assert_eq!((&said["sub"], &said["azp"], &said["aud"]), (&json!(robot), &json!(robot), &json!(resource)));
-    assert!(said["cnf"]["x5t#S256"].is_string(), "it is bound to the certificate that asked");
-    assert_eq!(calls(&world, "agent/clerk", &token).await, 401);
-    assert_eq!(calls(&world, "agent/robot", &token).await, 401, "each `agent` here has a new certificate");
+    assert_eq!(
+        (&said["sub"], &said["azp"], &said["aud"]),
+        (&json!(robots), &json!(robots), &json!(resource))
+    );
+    assert_eq!(clerk.with_token(&token).post_entry(1).await.status, 401);
+    let renewed = world.agent("agent/robot").with_token(&token).post_entry(1).await;
+    assert_eq!(renewed.status, 401, "it is bound to the certificate that asked (RFC 8705)");
     assert!(world.ledger.received().is_empty());
-    assert_eq!(world.records("token_issued").len(), 1);
+
+    let robot = robot.with_token(&token);
+    assert_eq!(robot.post_entry(1).await.result(), "posted");
+    assert_eq!(world.ledger.received().len(), 1);
+    let mut changes = world.gateway.reloads();
+    changes.mark_unchanged();
+    let revoke =
+        posts(robot.clone().to(&origin).request(Method::POST, "/oauth/revoke"), &[("token", &token)]);
+    assert_eq!(send(revoke).await.status, 200);
+    changes.changed().await.unwrap();
+    assert_eq!((robot.post_entry(1).await.status, world.ledger.received().len()), (401, 1));
+}
+
+#[tokio::test]
+async fn keys_are_changed_and_no_token_is_lost() {
+    let people = format!("{PEOPLE}keys: {{every: 30m, ahead: 1m, overlap: 10m}}\n");
+    let people: &'static str = Box::leak(people.into_boxed_str());
+    let world = World::with(Plan { people: Some(people), ..Plan::default() }).await;
+    let program = Program::registered(&world).await;
+    let kid = |token: &str| {
+        let header = URL_SAFE_NO_PAD.decode(token.split('.').next().unwrap()).unwrap();
+        serde_json::from_slice::<Value>(&header).unwrap()["kid"].clone()
+    };
+    let minutes = |n: u64| world.clock.advance(Duration::from_secs(60 * n));
+    let published = || world.token_service.user_jwks()["keys"].as_array().unwrap().len();
+
+    minutes(22);
+    let (_, refresh) = tokens(&program.redeem(&program.code().await, &[]).await);
+    minutes(8);
+    assert!(world.token_service.rotate_keys().unwrap());
+    let (old, refresh) = tokens(&program.refresh(&refresh, &[]).await);
+    minutes(1);
+    let (new, _) = tokens(&program.refresh(&refresh, &[]).await);
+    assert_ne!(kid(&old), kid(&new));
+    for token in [&old, &new] {
+        assert_eq!(calls(&world, "agent/clerk", token).await, 200);
+    }
+    assert_eq!((published(), world.ledger.received().len()), (2, 2));
+    minutes(10);
+    assert!(world.token_service.rotate_keys().unwrap());
+    assert_eq!(published(), 1, "all that the old key had signed is over");
+    assert_eq!(calls(&world, "agent/clerk", &old).await, 401);
 }
 
 #[tokio::test]

@@ -38,6 +38,8 @@ pub struct Up {
     pub gateway: Running,
     /// The gateway's URL.
     pub url: String,
+    /// Where people sign in.
+    pub sign_in: String,
     dir: Dir,
     s3: McpS3,
     tasks: Vec<JoinHandle<()>>,
@@ -119,11 +121,11 @@ pub async fn up(dir: PathBuf, listen: SocketAddr, clock: Clock) -> Result<Up, Up
 
     tasks.extend(token_service.open(&gateway)?);
 
-    let addresses = state::Addresses { url: url.clone(), origin, sign_in: Some(sign_in) };
+    let addresses = state::Addresses { url: url.clone(), origin, sign_in: Some(sign_in.clone()) };
     dir.write_state(&addresses)?;
     hints::write_agent_env(&dir, &domain, &addresses, &clock)?;
     tasks.push(tokio::spawn(renew(dir.clone(), domain, clock)));
-    Ok(Up { gateway, url, dir, s3, tasks })
+    Ok(Up { gateway, url, sign_in, dir, s3, tasks })
 }
 
 impl Up {

@@ -32,9 +32,11 @@ use certs::development::{Domain, paths_in};
 use certs::files::{FileSource, Paths};
 use certs::{Clock, SharedSource, SpiffeId, TrustDomain};
 use gateway::run::{self, Running};
+use gateway::token_service::keys::Ring;
+use gateway::token_service::keys::files::FileKeys;
 use gateway::token_service::listener::ServiceError;
 use gateway::token_service::{
-    self, People, ServiceKeys, Settings, SubjectClaims, TokenService, subject_token, users_issuer,
+    self, People, Rings, ServiceKeys, Settings, SubjectClaims, TokenService, subject_token, users_issuer,
 };
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -119,6 +121,7 @@ pub struct World {
     pub origin: String,
     /// Where people sign in, if they do.
     pub sign_in: Option<String>,
+    pub token_service: Arc<TokenService>,
     pub workload_api: Option<WorkloadApi>,
     dir: TempDir,
     _s3: Option<remote_s3::Server>,
@@ -162,13 +165,15 @@ impl World {
         certs::files::write(&dir.path().join("actor.key"), actor.to_pkcs8(), 0o600).unwrap();
         let service_socket = TcpListener::bind("127.0.0.1:0").unwrap();
         let origin = format!("https://{}", service_socket.local_addr().unwrap());
-        let mut service = TokenService::new(
-            keys.clone(),
-            &actor,
-            settings(&domain, &url, &origin, plan.agents),
-            clock.clone(),
-        )
-        .unwrap();
+        let people_socket = plan.people.map(|_| TcpListener::bind("127.0.0.1:0").unwrap());
+        let sign_in = people_socket.as_ref().map(|tcp| format!("https://{}", tcp.local_addr().unwrap()));
+        let of_service = settings(&domain, &url, &origin, plan.agents);
+        let service = match (plan.people, &sign_in) {
+            (Some(text), Some(at)) => {
+                with_people(dir.path(), text, at, keys.clone(), &actor, of_service, clock.clone())
+            }
+            _ => TokenService::new(keys.clone(), &actor, of_service, clock.clone()).unwrap(),
+        };
         std::fs::write(dir.path().join("credentials.jwks.json"), service.credential_jwks().to_string())
             .unwrap();
         let s3 = plan.s3.as_ref().map(|endpoint| {
@@ -176,15 +181,6 @@ impl World {
             let svid = paths_in(&dir.path().join("mcp-s3"));
             remote_s3::Server::start(endpoint, dir.path(), &svid, DOMAIN, &token_service::issuer(&origin))
         });
-        let people_socket = plan.people.map(|_| TcpListener::bind("127.0.0.1:0").unwrap());
-        let sign_in = people_socket.as_ref().map(|tcp| format!("https://{}", tcp.local_addr().unwrap()));
-        if let (Some(text), Some(at)) = (plan.people, &sign_in) {
-            let file = dir.path().join("token-service.yaml");
-            certs::files::write(&file, text.as_bytes(), 0o600).unwrap();
-            let settings = gateway::config::load_embedded(&file).unwrap();
-            let revoked = Some(dir.path().join("revoked.jsonl"));
-            service = service.with_people(People::new(at, settings, revoked, clock.clone()).unwrap());
-        }
         let service = Arc::new(service);
         let service_source = source(&dir, &domain, &clock, "token-service");
         token_service::listener::serve(
@@ -221,8 +217,9 @@ impl World {
             .unwrap_or_else(|problems| panic!("{problems:?}"));
         let gateway = run::start(config, Some(socket), clock.clone()).await.unwrap();
         if let Some(tcp) = people_socket {
-            gateway.serve_people(service, tcp, service_source).unwrap();
+            gateway.serve_people(Arc::clone(&service), tcp, service_source).unwrap();
         }
+        let token_service = service;
         Self {
             domain,
             clock,
@@ -233,6 +230,7 @@ impl World {
             keys,
             origin,
             sign_in,
+            token_service,
             workload_api,
             dir,
             _s3: s3,
@@ -378,6 +376,26 @@ impl World {
         assert_eq!(records.len(), 1, "one record for one request: {records:#?}");
         records.remove(0)
     }
+}
+
+/// A token service where people sign in, with keys in files that follow each other.
+fn with_people(
+    dir: &Path,
+    text: &str,
+    at: &str,
+    keys: ServiceKeys,
+    actor: &SigningKey,
+    settings: Settings,
+    clock: Clock,
+) -> TokenService {
+    let file = dir.join("token-service.yaml");
+    certs::files::write(&file, text.as_bytes(), 0o600).unwrap();
+    let people = gateway::config::load_embedded(&file).unwrap();
+    let files = Arc::new(FileKeys::open(&dir.join("keys")).unwrap());
+    let users = Ring::open(files, people.keys, clock.now()).unwrap();
+    let rings = Rings { users, credentials: Ring::of(keys.credentials).unwrap() };
+    let people = People::new(at, people, Some(dir.join("revoked.jsonl")), clock.clone()).unwrap();
+    TokenService::with_rings(rings, actor, settings, clock).unwrap().with_people(people)
 }
 
 fn source(dir: &TempDir, domain: &Domain, clock: &Clock, path: &str) -> SharedSource {

@@ -55,8 +55,8 @@ impl Program {
         let tls = rustls::ClientConfig::builder_with_protocol_versions(&[&rustls::version::TLS13])
             .with_root_certificates(roots)
             .with_no_client_auth();
-        let client = Client::builder().tls_backend_preconfigured(tls).no_proxy();
         #[expect(clippy::disallowed_methods, reason = "a person's program, and not the gateway")]
+        let client = Client::builder().tls_backend_preconfigured(tls).no_proxy();
         let http = client.redirect(reqwest::redirect::Policy::none()).build().unwrap();
         let origin = world.sign_in.clone().unwrap();
         Self { http, origin, resource: format!("{}/mcp/ledger", world.url), id: "unknown".into() }

@@ -59,7 +59,7 @@ asyncio.run(main())
 END"#;
 
 /// The lines to try, once everything is up.
-pub fn to_try(dir: &Dir, url: &str, admin: Option<SocketAddr>) -> String {
+pub fn to_try(dir: &Dir, url: &str, sign_in: &str, admin: Option<SocketAddr>) -> String {
     let env = dir.path("agent.env").display().to_string();
     let call = |key: &str| {
         format!(
@@ -85,7 +85,8 @@ The same with one argument changed, refused:
 The same from Python (pip install mcp==2.3.0):
 {python}
 
-Sign-in:  any MCP client with OAuth gets a token by itself; user {user}, the password is in {token_service}
+Sign-in:  {sign_in}, for this machine alone; any MCP client with OAuth finds it by itself.
+          User {user}, the password is in {token_service}
 Policies: {policies}  (edit them while it runs)
 SVIDs:    {workloads}  says who gets which from the SPIFFE Workload API
 Audit:    {audit}

@@ -13,9 +13,9 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::SystemTime;
+use tokens::Secret;
 
 /// What the browser gets.
-#[derive(Debug)]
 pub(super) enum Shown {
     /// The form, for the browser that has this cookie from now on.
     Form { page: String, form_action: String, cookie: String, refused: bool },
@@ -129,9 +129,10 @@ impl TokenService {
                 give(people, &request, allowed, now)
             }
             Err(error) => {
+                // Who mistypes may have typed the password here.
+                let user = users.get_key_value(field("user")).map_or("(unknown)", |(name, _)| name);
                 let client = &request.client;
-                people
-                    .note("sign_in_refused", &format!("user {:?}, client {client}: {error}", field("user")));
+                people.note("sign_in_refused", &format!("user {user}, client {client}: {error}"));
                 if error == SignInError::TooMany {
                     return request.sent_back("access_denied", "too many wrong passwords").shown(people);
                 }
@@ -270,8 +271,8 @@ fn answer<'a>(
 }
 
 /// What ties a form to the browser that it was given to, and to what was asked: a page of somebody else's has no cookie.
-fn tie(key: &str, cookie: &str, query: &str) -> String {
-    let key = hmac::Key::new(hmac::HMAC_SHA256, key.as_bytes());
+fn tie(key: &Secret, cookie: &str, query: &str) -> String {
+    let key = hmac::Key::new(hmac::HMAC_SHA256, key.expose().as_bytes());
     let mut context = hmac::Context::with_key(&key);
     for part in [cookie, query] {
         context.update(&part.len().to_be_bytes());

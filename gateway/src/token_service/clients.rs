@@ -2,7 +2,6 @@
 //! nothing, so all that it gives is a name to show and the loopback addresses that an answer may go to.
 
 use super::{is_scope, random};
-use crate::config::problems::chain;
 use protocol::json::Limits;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -244,7 +243,7 @@ impl Redirect {
 
 /// What a refused registration is told.
 pub(super) fn told(error: &RegistrationError) -> Value {
-    json!({ "error": error.code(), "error_description": chain(error) })
+    json!({ "error": error.code(), "error_description": error.to_string() })
 }
 
 #[cfg(test)]

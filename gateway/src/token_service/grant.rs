@@ -49,8 +49,8 @@ pub enum GrantError {
     #[error("the resource is missing, or not one that is served here")]
     Resource,
     /// The code or refresh token.
-    #[error("nothing is given")]
-    Nothing(#[source] GivesNothing),
+    #[error(transparent)]
+    Nothing(GivesNothing),
     /// A token that is not this client's to revoke.
     #[error("the token is another client's")]
     OthersToken,

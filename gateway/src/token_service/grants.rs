@@ -7,7 +7,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use std::collections::{BTreeSet, HashMap};
 use std::time::{Duration, SystemTime};
-use tokens::SigningError;
+use tokens::{Secret, SigningError};
 
 /// What somebody has allowed whom.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,7 +65,7 @@ pub(super) struct Given {
     /// Nothing that comes of it may hold longer.
     pub(super) ends: SystemTime,
     /// The refresh token that continues it.
-    pub(super) refresh: String,
+    pub(super) refresh: Secret,
 }
 
 /// Why a code or a refresh token gives nothing.
@@ -88,6 +88,8 @@ pub enum GivesNothing {
     RefreshAgain(Ended),
     #[error("the refresh token is another client's")]
     OthersRefresh,
+    #[error("what was allowed has ended meanwhile")]
+    Ended,
     #[error("the resource is not the one that was allowed")]
     Resource,
     #[error("the scope is more than what was allowed")]
@@ -198,7 +200,7 @@ impl Grants {
             issued: Vec::new(),
         };
         self.grants.insert(id.clone(), grant);
-        Ok(Given { refresh: format!("{id}.{secret}"), id, allowed, ends })
+        Ok(Given { refresh: Secret::new(format!("{id}.{secret}")), id, allowed, ends })
     }
 
     /// Changes a refresh token for the next one. One that was changed before ends the grant: two have it, and which of them
@@ -235,15 +237,25 @@ impl Grants {
         }
         let next = random::text::<32>()?;
         grant.refresh = digest::of(next.as_bytes());
-        Ok(Given { id: id.to_owned(), allowed, ends: grant.ends, refresh: format!("{id}.{next}") })
+        let refresh = Secret::new(format!("{id}.{next}"));
+        Ok(Given { id: id.to_owned(), allowed, ends: grant.ends, refresh })
     }
 
     /// Notes an access token that a grant has given, so that it can end with it.
-    pub(super) fn note(&mut self, id: &str, jti: String, ends: SystemTime, now: SystemTime) {
-        if let Some(grant) = self.grants.get_mut(id) {
-            grant.issued.retain(|(_, ends)| now < *ends);
-            grant.issued.push((jti, ends));
-        }
+    ///
+    /// # Errors
+    /// [`GivesNothing::Ended`] if somebody has ended the grant while the token was signed: nobody is to have it.
+    pub(super) fn note(
+        &mut self,
+        id: &str,
+        jti: String,
+        ends: SystemTime,
+        now: SystemTime,
+    ) -> Result<(), GivesNothing> {
+        let grant = self.grants.get_mut(id).ok_or(GivesNothing::Ended)?;
+        grant.issued.retain(|(_, ends)| now < *ends);
+        grant.issued.push((jti, ends));
+        Ok(())
     }
 
     /// Ends the grant that a client's refresh token continues, as it wishes. None if there is no such grant.

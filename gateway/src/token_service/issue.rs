@@ -87,9 +87,9 @@ impl TokenService {
             bound_to: None,
         };
         let (mut answer, jti, ends) = self.access_token(people, &access, now)?;
-        people.state().grants.note(&given.id, jti, ends, now);
+        people.state().grants.note(&given.id, jti, ends, now)?;
         if let Some(answer) = answer.as_object_mut() {
-            answer.insert("refresh_token".into(), given.refresh.clone().into());
+            answer.insert("refresh_token".into(), given.refresh.expose().into());
         }
         Ok(answer)
     }

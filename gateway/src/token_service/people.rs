@@ -11,7 +11,7 @@ use crate::audit::Audit;
 use certs::Clock;
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
-use tokens::SigningError;
+use tokens::{Secret, SigningError};
 
 /// The flows for people, and for workloads that act for themselves.
 #[derive(Debug)]
@@ -21,7 +21,7 @@ pub struct People {
     pub(super) settings: Embedded,
     pub(super) withdrawn: Withdrawn,
     /// What binds a login form to the browser that it was given to; made at the start.
-    pub(super) form_key: String,
+    pub(super) form_key: Secret,
     state: Mutex<State>,
     audit: OnceLock<Audit>,
     clock: Clock,
@@ -64,7 +64,7 @@ impl People {
             issuer: users_issuer(origin),
             settings,
             withdrawn: Withdrawn::new(revocations),
-            form_key: random::text::<32>()?,
+            form_key: Secret::new(random::text::<32>()?),
             state: Mutex::new(state),
             audit: OnceLock::new(),
             clock,

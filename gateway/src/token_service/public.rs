@@ -140,6 +140,10 @@ impl Desk {
         let (service, Some(people)) = (&self.service, self.service.people()) else { return not_found() };
         let (path, query) = (head.uri.path(), head.uri.query().unwrap_or_default());
         let now = service.clock.now();
+        let ours = |origin: &HeaderValue| origin.as_bytes() == people.origin.as_bytes();
+        if head.method != Method::GET && !head.headers.get_all(ORIGIN).iter().all(ours) {
+            return shown(people, Shown::Stop(authorize::Stop::NotThisBrowser)); // A page of somebody else's.
+        }
         match (&head.method, path) {
             (&Method::GET, path) if METADATA.contains(&path) => {
                 json_response(StatusCode::OK, &service.users_metadata())
@@ -149,10 +153,6 @@ impl Desk {
                 shown(people, service.asked(people, query, cookie(&head.headers), now))
             }
             (&Method::POST, AUTHORIZE) => {
-                let ours = |origin: &HeaderValue| origin.as_bytes() == people.origin.as_bytes();
-                if !head.headers.get_all(ORIGIN).iter().all(ours) {
-                    return shown(people, Shown::Stop(authorize::Stop::NotThisBrowser));
-                }
                 let form = authorize::Form { query, body, cookie: cookie(&head.headers) };
                 shown(people, service.answered(people, &form, now))
             }

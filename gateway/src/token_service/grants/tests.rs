@@ -73,16 +73,18 @@ fn a_code_that_comes_again_ends_what_it_gave() {
     let mut grants = grants();
     let code = code(&mut grants);
     let given = grants.redeem(&code, &usual(), at(1)).unwrap();
-    grants.note(&given.id, "old".into(), at(2), at(1));
-    grants.note(&given.id, "jti".into(), at(601), at(500));
+    grants.note(&given.id, "old".into(), at(2), at(1)).unwrap();
+    grants.note(&given.id, "jti".into(), at(601), at(500)).unwrap();
     let again = refused(&mut grants, &code, &usual(), at(501));
     assert_eq!(
         again,
         GivesNothing::CodeAgain(vec![("jti".into(), at(601))]),
         "what is over by itself needs no end"
     );
-    let refresh = grants.refresh(&given.refresh, "inspector", None, None, at(502)).unwrap_err();
+    let refresh = grants.refresh(given.refresh.expose(), "inspector", None, None, at(502)).unwrap_err();
     assert_eq!(refresh, GivesNothing::Refresh);
+    let late = grants.note(&given.id, "late".into(), at(1100), at(502));
+    assert_eq!(late, Err(GivesNothing::Ended), "a token that was being signed meanwhile is nobody's");
 }
 
 #[test]
@@ -90,15 +92,15 @@ fn a_refresh_token_is_changed_each_time_and_one_that_comes_again_ends_the_grant(
     let mut grants = grants();
     let code = code(&mut grants);
     let first = grants.redeem(&code, &usual(), at(1)).unwrap();
-    grants.note(&first.id, "one".into(), at(601), at(1));
-    let second = grants.refresh(&first.refresh, "inspector", Some(GATEWAY), None, at(2)).unwrap();
+    grants.note(&first.id, "one".into(), at(601), at(1)).unwrap();
+    let second = grants.refresh(first.refresh.expose(), "inspector", Some(GATEWAY), None, at(2)).unwrap();
     assert_ne!(first.refresh, second.refresh);
     assert_eq!((second.allowed.clone(), second.ends), (allowed(), at(3600)), "and it lasts no longer for it");
-    grants.note(&second.id, "two".into(), at(602), at(2));
+    grants.note(&second.id, "two".into(), at(602), at(2)).unwrap();
 
-    let again = grants.refresh(&first.refresh, "inspector", None, None, at(3)).unwrap_err();
+    let again = grants.refresh(first.refresh.expose(), "inspector", None, None, at(3)).unwrap_err();
     assert_eq!(again, GivesNothing::RefreshAgain(vec![("one".into(), at(601)), ("two".into(), at(602))]));
-    let newest = grants.refresh(&second.refresh, "inspector", None, None, at(4)).unwrap_err();
+    let newest = grants.refresh(second.refresh.expose(), "inspector", None, None, at(4)).unwrap_err();
     assert_eq!(newest, GivesNothing::Refresh, "the newest has ended too");
 }
 
@@ -109,7 +111,7 @@ fn a_refresh_token_gives_no_more_than_was_allowed() {
     let given = grants.redeem(&code, &usual(), at(1)).unwrap();
     let set = |scopes: &[&str]| Some(scopes.iter().map(|s| (*s).to_owned()).collect::<BTreeSet<_>>());
     let mut refresh = |client: &str, resource: Option<&str>, scopes, now| {
-        grants.refresh(&given.refresh, client, resource, scopes, now).unwrap_err()
+        grants.refresh(given.refresh.expose(), client, resource, scopes, now).unwrap_err()
     };
     assert_eq!(refresh("other", None, None, at(2)), GivesNothing::OthersRefresh);
     assert_eq!(refresh("inspector", Some("https://other.test"), None, at(2)), GivesNothing::Resource);
@@ -120,9 +122,9 @@ fn a_refresh_token_gives_no_more_than_was_allowed() {
     let mut grants = super::tests::grants();
     let code = super::tests::code(&mut grants);
     let given = grants.redeem(&code, &usual(), at(1)).unwrap();
-    let fewer = grants.refresh(&given.refresh, "inspector", None, set(&["s3:read"]), at(2)).unwrap();
+    let fewer = grants.refresh(given.refresh.expose(), "inspector", None, set(&["s3:read"]), at(2)).unwrap();
     assert_eq!(Some(fewer.allowed.scopes), set(&["s3:read"]));
-    let all = grants.refresh(&fewer.refresh, "inspector", None, None, at(3)).unwrap();
+    let all = grants.refresh(fewer.refresh.expose(), "inspector", None, None, at(3)).unwrap();
     assert_eq!(all.allowed, allowed(), "fewer for once (RFC 6749 §6)");
 }
 
@@ -131,11 +133,11 @@ fn a_client_ends_its_own_grant_and_no_other() {
     let mut grants = grants();
     let code = code(&mut grants);
     let given = grants.redeem(&code, &usual(), at(1)).unwrap();
-    grants.note(&given.id, "jti".into(), at(601), at(1));
-    assert_eq!(grants.revoke(&given.refresh, "other"), Err(GivesNothing::OthersRefresh));
+    grants.note(&given.id, "jti".into(), at(601), at(1)).unwrap();
+    assert_eq!(grants.revoke(given.refresh.expose(), "other"), Err(GivesNothing::OthersRefresh));
     assert_eq!(grants.revoke("unknown.token", "inspector"), Ok(None));
-    assert_eq!(grants.revoke(&given.refresh, "inspector"), Ok(Some(vec![("jti".into(), at(601))])));
-    assert_eq!(grants.revoke(&given.refresh, "inspector"), Ok(None));
+    assert_eq!(grants.revoke(given.refresh.expose(), "inspector"), Ok(Some(vec![("jti".into(), at(601))])));
+    assert_eq!(grants.revoke(given.refresh.expose(), "inspector"), Ok(None));
 }
 
 #[test]

@@ -50,6 +50,24 @@ limits: {clients_max: 0}
 }
 
 #[test]
+fn every_key_stands_in_the_manual_with_its_default() {
+    let manual = include_str!("../../../../../docs/token-service.md");
+    let schema = serde_json::to_value(schemars::schema_for!(EmbeddedFile)).unwrap();
+    let mut seen = 0;
+    for (part, definition) in
+        [("keys", "KeysFile"), ("lifetimes", "LifetimesFile"), ("limits", "EmbeddedLimitsFile")]
+    {
+        for (key, of) in schema["$defs"][definition]["properties"].as_object().unwrap() {
+            let described = of["description"].as_str().unwrap();
+            let default = described.rsplit_once("Default ").unwrap().1.trim_end_matches('.');
+            assert!(manual.contains(&format!("| `{part}.{key}` | {default} |")), "{part}.{key}: {default}");
+            seen += 1;
+        }
+    }
+    assert_eq!(seen, 17);
+}
+
+#[test]
 fn a_file_that_others_may_read_holds_no_passwords() {
     assert_eq!(load(&format!("users: {{alice: {ALICE}}}"), 0o644).unwrap_err(), ["(the file)"]);
 }
