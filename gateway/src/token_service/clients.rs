@@ -48,8 +48,8 @@ pub(super) enum RegistrationError {
     /// Too long to be shown.
     #[error("client_name is longer than {NAME_MAX} characters")]
     Name,
-    /// Too many of late, or every place is held by somebody's grant.
-    #[error("too many clients; try again later")]
+    /// Too many of late.
+    #[error("too many registrations; try again later")]
     TooMany,
     /// No random bytes.
     #[error("no identifier could be made")]
@@ -152,7 +152,8 @@ impl Clients {
         parsed.filter(|all| (1..=max).contains(&all.len())).ok_or(RegistrationError::Redirects { max })
     }
 
-    /// Forgets who is over, and if that isn't enough the one that was idle for the longest and that no grant holds.
+    /// Forgets who is over, and if that isn't enough the one that was idle for the longest. Those that somebody's grant
+    /// holds come last, so that whoever only registers can displace one of them at most.
     fn make_room(&mut self, now: SystemTime) -> Result<(), RegistrationError> {
         while self.registered.front().is_some_and(|at| *at + MINUTE <= now) {
             self.registered.pop_front();
@@ -164,10 +165,10 @@ impl Clients {
         if self.by_id.len() < self.bounds.clients_max {
             return Ok(());
         }
-        let idle = self.by_id.iter().filter(|(_, client)| client.held <= now);
-        let oldest = idle.min_by_key(|(_, client)| client.used).map(|(id, _)| id.clone());
-        let oldest = oldest.ok_or(RegistrationError::TooMany)?;
-        self.by_id.remove(&oldest);
+        let oldest = self.by_id.iter().min_by_key(|(_, client)| (now < client.held, client.used));
+        if let Some(id) = oldest.map(|(id, _)| id.clone()) {
+            self.by_id.remove(&id);
+        }
         Ok(())
     }
 }

@@ -51,7 +51,8 @@ impl Withdrawn {
 
 /// Adds them to the list, in one step, while nobody else changes it: `sallyport revoke` takes the same lock.
 fn write(path: &Path, tokens: &Ended, now: SystemTime) -> io::Result<()> {
-    let lock = File::open(path.parent().unwrap_or(Path::new("/")))?;
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let lock = File::open(folder)?;
     lock.lock()?;
     let mut list = Revocations::read(path, ENTRIES_MAX).map_err(io::Error::other)?;
     for (jti, until) in tokens {

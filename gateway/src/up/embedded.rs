@@ -8,8 +8,8 @@ use crate::run::Running;
 use crate::token_service::keys::files::FileKeys;
 use crate::token_service::keys::{Ring, Rotation};
 use crate::token_service::{People, Rings, Settings, SubjectClaims, TokenService, listener, subject_claims};
-use certs::Clock;
 use certs::development::Domain;
+use certs::{Clock, SharedSource};
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::sync::Arc;
@@ -25,6 +25,7 @@ pub(super) struct Embedded {
     /// Where people and their programs reach it.
     pub(super) sign_in: String,
     sign_in_socket: TcpListener,
+    source: SharedSource,
     dir: Dir,
 }
 
@@ -64,22 +65,17 @@ impl Embedded {
         let service = TokenService::with_rings(rings, &dir.key("actor")?, settings, clock.clone())?;
         let service = Arc::new(service.with_people(people));
         let source = watched(dir, Workload::TokenService)?;
-        let task = listener::serve(Arc::clone(&service), socket, source, clock.clone())?;
-        let embedded = Self { service, origin, sign_in, sign_in_socket, dir: dir.clone() };
-        embedded.publish()?;
+        let task = listener::serve(Arc::clone(&service), socket, Arc::clone(&source), clock.clone())?;
+        let embedded = Self { service, origin, sign_in, sign_in_socket, source, dir: dir.clone() };
+        publish(&embedded.service, dir)?;
         Ok((embedded, task))
     }
 
     /// Lets people in, now that there is a gateway which their tokens are for, and changes keys from now on.
     pub(super) fn open(self, gateway: &Running) -> Result<Vec<JoinHandle<()>>, UpError> {
-        let source = watched(&self.dir, Workload::TokenService)?;
-        let Self { service, sign_in_socket, dir, .. } = self;
+        let Self { service, sign_in_socket, source, dir, .. } = self;
         let serving = gateway.serve_people(Arc::clone(&service), sign_in_socket, source)?;
         Ok(vec![serving, tokio::spawn(rotate(service, dir))])
-    }
-
-    fn publish(&self) -> Result<(), UpError> {
-        publish(&self.service, &self.dir)
     }
 }
 

@@ -75,8 +75,8 @@ pub struct LifetimesFile {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EmbeddedLimitsFile {
-    /// Registered clients. For a new one the one that was idle for the longest gives place, unless somebody's grant holds
-    /// it. Default 100.
+    /// Registered clients. For a new one the one that was idle for the longest gives place; those that somebody's grant
+    /// holds go last. Default 100.
     pub clients_max: Option<u64>,
     /// Redirect URIs of one client. Default 5.
     pub redirect_uris_max: Option<u64>,
