@@ -32,11 +32,9 @@ use certs::development::{Domain, paths_in};
 use certs::files::{FileSource, Paths};
 use certs::{Clock, SharedSource, SpiffeId, TrustDomain};
 use gateway::run::{self, Running};
-use gateway::token_service::keys::Ring;
-use gateway::token_service::keys::files::FileKeys;
 use gateway::token_service::listener::ServiceError;
 use gateway::token_service::{
-    self, People, Rings, ServiceKeys, Settings, SubjectClaims, TokenService, subject_token, users_issuer,
+    self, ServiceKeys, Settings, SubjectClaims, TokenService, subject_token, users_issuer,
 };
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -170,7 +168,7 @@ impl World {
         let of_service = settings(&domain, &url, &origin, plan.agents);
         let service = match (plan.people, &sign_in) {
             (Some(text), Some(at)) => {
-                with_people(dir.path(), text, at, keys.clone(), &actor, of_service, clock.clone())
+                program::with_people(dir.path(), text, at, keys.clone(), &actor, of_service, clock.clone())
             }
             _ => TokenService::new(keys.clone(), &actor, of_service, clock.clone()).unwrap(),
         };
@@ -376,26 +374,6 @@ impl World {
         assert_eq!(records.len(), 1, "one record for one request: {records:#?}");
         records.remove(0)
     }
-}
-
-/// A token service where people sign in, with keys in files that follow each other.
-fn with_people(
-    dir: &Path,
-    text: &str,
-    at: &str,
-    keys: ServiceKeys,
-    actor: &SigningKey,
-    settings: Settings,
-    clock: Clock,
-) -> TokenService {
-    let file = dir.join("token-service.yaml");
-    certs::files::write(&file, text.as_bytes(), 0o600).unwrap();
-    let people = gateway::config::load_embedded(&file).unwrap();
-    let files = Arc::new(FileKeys::open(&dir.join("keys")).unwrap());
-    let users = Ring::open(files, people.keys, clock.now()).unwrap();
-    let rings = Rings { users, credentials: Ring::of(keys.credentials).unwrap() };
-    let people = People::new(at, people, Some(dir.join("revoked.jsonl")), clock.clone()).unwrap();
-    TokenService::with_rings(rings, actor, settings, clock).unwrap().with_people(people)
 }
 
 fn source(dir: &TempDir, domain: &Domain, clock: &Clock, path: &str) -> SharedSource {

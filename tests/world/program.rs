@@ -2,10 +2,17 @@
 
 use crate::reply::Reply;
 use crate::{World, agent};
+use certs::Clock;
+use gateway::token_service::keys::Ring;
+use gateway::token_service::keys::files::FileKeys;
+use gateway::token_service::{People, Rings, ServiceKeys, Settings, TokenService};
 use reqwest::{Client, Method, RequestBuilder, Url};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use serde_json::{Value, json};
+use std::path::Path;
+use std::sync::Arc;
+use tokens::SigningKey;
 
 /// RFC 7636, Appendix B.
 pub const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
@@ -177,4 +184,24 @@ pub fn told(answer: &Reply, parameter: &str) -> Option<String> {
     let url = Url::parse(answer.header("location")?).unwrap();
     assert!(url.as_str().starts_with(&format!("{REDIRECT}?")), "{url}");
     url.query_pairs().find(|(name, _)| name == parameter).map(|(_, value)| value.into_owned())
+}
+
+/// A token service where people sign in, with keys in files that follow each other.
+pub(crate) fn with_people(
+    dir: &Path,
+    text: &str,
+    at: &str,
+    keys: ServiceKeys,
+    actor: &SigningKey,
+    settings: Settings,
+    clock: Clock,
+) -> TokenService {
+    let file = dir.join("token-service.yaml");
+    certs::files::write(&file, text.as_bytes(), 0o600).unwrap();
+    let people = gateway::config::load_embedded(&file).unwrap();
+    let files = Arc::new(FileKeys::open(&dir.join("keys")).unwrap());
+    let users = Ring::open(files, people.keys, clock.now()).unwrap();
+    let rings = Rings { users, credentials: Ring::of(keys.credentials).unwrap() };
+    let people = People::new(at, people, Some(dir.join("revoked.jsonl")), clock.clone()).unwrap();
+    TokenService::with_rings(rings, actor, settings, clock).unwrap().with_people(people)
 }

@@ -97,7 +97,6 @@ impl TokenService {
             same(field("csrf").as_bytes(), tie(&people.form_key, cookie, form.query).as_bytes())
         });
         if !tied {
-            people.note("sign_in_refused", "the form was not made for this browser");
             return Shown::Stop(Stop::NotThisBrowser);
         }
         if field("answer") != "allow" {
@@ -113,11 +112,14 @@ impl TokenService {
                     None => user.scopes.clone(),
                     Some(asked) => user.scopes.intersection(asked).cloned().collect(),
                 };
-                let Some(agent) = agent else {
-                    return request.sent_back("access_denied", "not this person's agent").shown(people);
+                let refuse = |code, why| {
+                    let (user, client) = (field("user"), &request.client);
+                    people.note("sign_in_refused", &format!("user {user}, client {client}: {why}"));
+                    request.sent_back(code, why).shown(people)
                 };
+                let Some(agent) = agent else { return refuse("access_denied", "not this person's agent") };
                 if scopes.is_empty() {
-                    return request.sent_back("invalid_scope", "none that this person has").shown(people);
+                    return refuse("invalid_scope", "none of the scopes is this person's");
                 }
                 let allowed = Allowed {
                     user: field("user").to_owned(),

@@ -102,17 +102,25 @@ fn publish(service: &TokenService, dir: &Dir) -> Result<(), UpError> {
 }
 
 async fn rotate(service: Arc<TokenService>, dir: Dir) {
+    let mut published = service.credential_jwks();
     loop {
         tokio::time::sleep(ROTATION_INTERVAL).await;
-        let changed = service.rotate_keys();
-        match changed
-            .map_err(UpError::from)
-            .and_then(|changed| if changed { publish(&service, &dir) } else { Ok(()) })
-        {
-            Ok(()) => {}
+        let rotating = Arc::clone(&service);
+        // On a thread of its own: keys are files, or farther away.
+        let rotated = tokio::task::spawn_blocking(move || rotating.rotate_keys()).await;
+        if let Ok(Err(error)) = rotated {
+            let cause = config::problems::chain(&error);
+            tracing::error!(%cause, "signing keys could not be changed");
+        }
+        let now = service.credential_jwks();
+        if now == published {
+            continue;
+        }
+        match publish(&service, &dir) {
+            Ok(()) => published = now,
             Err(error) => {
                 let cause = config::problems::chain(&error);
-                tracing::error!(%cause, "signing keys could not be changed");
+                tracing::error!(%cause, "the keys of credentials could not be published; it is tried again");
             }
         }
     }
