@@ -15,6 +15,7 @@ mod inputs; //       policy sees what its reference says
 mod lists; //        listed if and only if callable
 mod sessions; //     whose a session is
 mod a2a; //          whose an agent's tasks are, and what may be said to it
+mod sign_in; //      people sign in, and what their programs get
 mod delegation; //   agents that call onward, and what shrinks with each hop
 mod revocation; //   what is revoked before its time, open streams included
 mod shared_revocation; // one list in a Redis, and the gateways that hold to it

@@ -61,7 +61,9 @@ async fn forward(
     state.revocations.caller(&caller, now).map_err(identity::IdentityError::from)?;
     observed.begins(Stage::Route);
     let server = match route::door(&state.servers, &state.agents, &gateway.url, arrival)? {
-        Door::Metadata(resource) => return Ok(metadata::protected_resource(&resource, &state.issuers)),
+        Door::Metadata(resource) => {
+            return Ok(Answer::json(metadata::protected_resource(&resource, &state.issuers).to_string()));
+        }
         Door::To(server) => server,
     };
     observed.token(&server);

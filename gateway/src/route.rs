@@ -4,6 +4,7 @@
 
 use crate::config::{Agent, Server};
 use crate::identity::Caller;
+use crate::metadata;
 use crate::request::Arrival;
 use crate::upstream::{Pool, Upstream};
 use certs::Identity;
@@ -53,9 +54,6 @@ pub enum RouteError {
     NotFound,
 }
 
-/// Where RFC 9728 §3.1 puts the metadata: before the resource's own path.
-const METADATA: &str = "/.well-known/oauth-protected-resource";
-
 /// Reads a path.
 ///
 /// # Errors
@@ -68,13 +66,9 @@ pub fn door(servers: &Servers, agents: &Agents, url: &str, arrival: &Arrival) ->
     if arrival.uri.query().is_some() {
         return Err(RouteError::NotFound); // Nothing else takes one, and an upstream must not see one that policy didn't.
     }
-    match path.strip_prefix(METADATA) {
-        Some("") if arrival.method == http::Method::GET => return Ok(Door::Metadata(url.to_owned())),
-        Some(rest) if arrival.method == http::Method::GET && is_endpoint(rest) => {
-            return Ok(Door::Metadata(format!("{url}{rest}")));
-        }
-        Some(_) => return Err(RouteError::NotFound),
-        None => {}
+    if metadata::is_below(path) {
+        let resource = metadata::resource(url, path).filter(|_| arrival.method == http::Method::GET);
+        return resource.map(Door::Metadata).ok_or(RouteError::NotFound);
     }
     let name = server_name(path).ok_or(RouteError::NotFound)?;
     let server = servers.get(name).cloned();
@@ -102,7 +96,7 @@ pub(crate) fn agent_path(path: &str) -> Option<(&str, &str)> {
 }
 
 /// Whether a path is one that a token can be for.
-fn is_endpoint(path: &str) -> bool {
+pub(crate) fn is_endpoint(path: &str) -> bool {
     server_name(path).is_some() || agent_path(path).is_some_and(|(_, below)| below.is_empty())
 }
 

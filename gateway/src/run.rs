@@ -17,6 +17,8 @@ use crate::session::{Counts, KeyRing};
 use crate::state::{Gateway, State};
 use crate::tasks::{Store, StoreError};
 use crate::token::Issuers;
+use crate::token_service::listener::ServiceError;
+use crate::token_service::{TokenService, public};
 use crate::traces::{Traces, TracesError};
 use crate::upstream::Pool;
 use arc_swap::ArcSwap;
@@ -228,6 +230,19 @@ fn assemble(
 }
 
 impl Running {
+    /// Serves the embedded token service's flows for people beside the gateway, until the returned task is aborted.
+    ///
+    /// # Errors
+    /// [`ServiceError`] before anything is accepted.
+    pub fn serve_people(
+        &self,
+        service: Arc<TokenService>,
+        tcp: TcpListener,
+        source: SharedSource,
+    ) -> Result<JoinHandle<()>, ServiceError> {
+        public::serve(service, Arc::clone(&self.gateway), tcp, source)
+    }
+
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address

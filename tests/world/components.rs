@@ -139,6 +139,13 @@ impl Sallyport {
         self.dir.path().join("state").join(name)
     }
 
+    /// The development user's password, as the first start wrote it.
+    pub fn password(&self) -> String {
+        let text = std::fs::read_to_string(self.path("token-service.yaml")).unwrap();
+        let line = text.lines().find(|line| line.contains("password:")).unwrap();
+        line.split('"').nth(1).unwrap().to_owned()
+    }
+
     /// A client program with the agent's environment, its lines of JSON and its exit code.
     pub fn client(&self, program: &Path, arguments: &[&str]) -> Vec<Value> {
         client(&self.env, program, arguments)

@@ -14,6 +14,7 @@ pub mod server;
 pub mod components;
 pub mod process;
 pub mod redis;
+pub mod program;
 pub mod frames;
 pub mod idp;
 pub mod remote_s3;
@@ -26,6 +27,7 @@ pub mod workload_api;
 
 pub use agent::Agent;
 pub use idp::Idp;
+pub use program::Program;
 pub use redis::Redis;
 pub use reply::Reply;
 pub use server::{Answer, McpServer, Received};
@@ -87,6 +89,8 @@ pub struct Plan {
     /// The list of revocations is in a Redis, by its program; and what else the configuration says of it, as
     /// `when_away: refuse`. Else it is in a file.
     pub redis: Option<(PathBuf, &'static str)>,
+    /// The token service's own file, where people sign in.
+    pub people: Option<&'static str>,
 }
 
 impl Default for Plan {
@@ -114,6 +118,7 @@ impl Default for Plan {
             workload_api: None,
             trust_domains: "{}".into(),
             redis: None,
+            people: None,
         }
     }
 }
@@ -130,10 +135,13 @@ pub struct World {
     pub url: String,
     pub keys: ServiceKeys,
     pub origin: String,
+    /// Where people sign in, if they do.
+    pub sign_in: Option<String>,
+    pub token_service: Arc<TokenService>,
     pub workload_api: Option<WorkloadApi>,
     pub redis: Option<Redis>,
-    /// The embedded token service, which can be stopped.
-    pub token_service: JoinHandle<()>,
+    /// What serves the embedded token service, and can be stopped.
+    pub listener: JoinHandle<()>,
     dir: TempDir,
     _s3: Option<remote_s3::Server>,
 }
@@ -180,13 +188,15 @@ impl World {
         certs::files::write(&dir.path().join("actor.key"), actor.to_pkcs8(), 0o600).unwrap();
         let service_socket = TcpListener::bind("127.0.0.1:0").unwrap();
         let origin = format!("https://{}", service_socket.local_addr().unwrap());
-        let service = TokenService::new(
-            keys.clone(),
-            &actor,
-            settings(&domain, &url, &origin, plan.agents),
-            clock.clone(),
-        )
-        .unwrap();
+        let people_socket = plan.people.map(|_| TcpListener::bind("127.0.0.1:0").unwrap());
+        let sign_in = people_socket.as_ref().map(|tcp| format!("https://{}", tcp.local_addr().unwrap()));
+        let of_service = settings(&domain, &url, &origin, plan.agents);
+        let service = match (plan.people, &sign_in) {
+            (Some(text), Some(at)) => {
+                program::with_people(dir.path(), text, at, keys.clone(), &actor, of_service, clock.clone())
+            }
+            _ => TokenService::new(keys.clone(), &actor, of_service, clock.clone()).unwrap(),
+        };
         std::fs::write(dir.path().join("credentials.jwks.json"), service.credential_jwks().to_string())
             .unwrap();
         let s3 = plan.s3.as_ref().map(|endpoint| {
@@ -194,10 +204,15 @@ impl World {
             let svid = paths_in(&dir.path().join("mcp-s3"));
             remote_s3::Server::start(endpoint, dir.path(), &svid, DOMAIN, &token_service::issuer(&origin))
         });
+        let service = Arc::new(service);
         let service_source = source(&dir, &domain, &clock, "token-service");
-        let token_service =
-            token_service::listener::serve(Arc::new(service), service_socket, service_source, clock.clone())
-                .unwrap();
+        let listener = token_service::listener::serve(
+            Arc::clone(&service),
+            service_socket,
+            Arc::clone(&service_source),
+            clock.clone(),
+        )
+        .unwrap();
 
         source(&dir, &domain, &clock, "gateway");
         let workload_api = plan.workload_api.map(|ttl| WorkloadApi::start(dir.path(), &clock, ttl));
@@ -213,12 +228,21 @@ impl World {
             Redis::start(program, dir.path(), &paths_in(&dir.path().join(redis::WORKLOAD)))
         });
         let addresses = (ledger.address, trainer.address);
-        let text = config(&plan, dir.path(), &url, &origin, addresses, &servers(s3.as_ref(), &agents))
-            .replace("revocations: {file: revoked.jsonl}", &revocations(&plan, redis.as_ref()));
+        let text = config(
+            &plan,
+            dir.path(),
+            (&url, &origin, sign_in.as_deref()),
+            addresses,
+            &servers(s3.as_ref(), &agents),
+        )
+        .replace("revocations: {file: revoked.jsonl}", &revocations(&plan, redis.as_ref()));
         std::fs::write(dir.path().join("sallyport.yaml"), text).unwrap();
         let config = gateway::config::load(&dir.path().join("sallyport.yaml"))
             .unwrap_or_else(|problems| panic!("{problems:?}"));
         let gateway = run::start(config, Some(socket), clock.clone()).await.unwrap();
+        if let Some(tcp) = people_socket {
+            gateway.serve_people(Arc::clone(&service), tcp, service_source).unwrap();
+        }
         Self {
             domain,
             clock,
@@ -231,7 +255,9 @@ impl World {
             origin,
             workload_api,
             redis,
-            token_service,
+            sign_in,
+            token_service: service,
+            listener,
             dir,
             _s3: s3,
         }
@@ -468,8 +494,7 @@ fn servers(s3: Option<&remote_s3::Server>, agents: &BTreeMap<&str, McpServer>) -
 fn config(
     plan: &Plan,
     dir: &Path,
-    url: &str,
-    origin: &str,
+    (url, origin, sign_in): (&str, &str, Option<&str>),
     (ledger, trainer): (SocketAddr, SocketAddr),
     servers: &str,
 ) -> String {
@@ -483,6 +508,8 @@ fn config(
         )
     });
     let tasks = &plan.tasks;
+    let (users, presenter) =
+        sign_in.map_or((users_issuer(origin), "client_id"), |at| (users_issuer(at), "azp"));
     let (subject, limits, presenters, audit, more_issuers) =
         (plan.subject, plan.limits, plan.presenters, plan.audit, plan.more_issuers);
     let server_requests = plan.server_requests;
@@ -517,10 +544,10 @@ url: {url}
 identity: {identity}
 trust_domains: {trust_domains}
 issuers:
-  - issuer: {origin}/oauth/users
+  - issuer: {users}
     types: [{types}]
     leeway: 0s
-    presenter: {{claim: client_id, map: {{{presenters}}}}}
+    presenter: {{claim: {presenter}, map: {{{presenters}}}}}
     {issuer_options}
     jwks: {{{users_jwks}refresh: 1s, server: {{spiffe_id: \"spiffe://{DOMAIN}/token-service\"}}}}
 {more_issuers}

@@ -1,11 +1,14 @@
 //! From the configuration as written to the configuration as run, with every mistake at once.
 
 mod agents;
+mod embedded;
 mod identity;
 mod issuers;
 mod revocations;
 mod sight;
 mod token_service;
+
+pub use embedded::load_embedded;
 
 use super::file::{ConfigFile, HttpsFile, JwksFile, LimitsFile, ServerFile, ServerRequestFile, SubjectFile};
 use super::{Config, HttpsServer, Jwks, Limits, Problem, Problems, Server};
@@ -13,6 +16,7 @@ use crate::session::KeyRing;
 use certs::SpiffeId;
 use protocol::mcp::ServerRequest;
 use rustls::pki_types::pem::PemObject;
+use serde::de::DeserializeOwned;
 use std::collections::BTreeSet;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -34,7 +38,7 @@ pub fn load(path: &Path) -> Result<Config, Vec<Problem>> {
         std::fs::read_to_string(path),
         "name a file that can be read",
     );
-    let file = text.and_then(|text| parse(&text, &mut problems));
+    let file: Option<ConfigFile> = text.and_then(|text| parse(&text, &mut problems));
     let base = path.parent().unwrap_or(Path::new(".")).to_path_buf();
     let config = file.and_then(|file| Checker { base, problems: &mut problems }.config(file));
     match config {
@@ -43,7 +47,7 @@ pub fn load(path: &Path) -> Result<Config, Vec<Problem>> {
     }
 }
 
-fn parse(text: &str, problems: &mut Problems) -> Option<ConfigFile> {
+fn parse<T: DeserializeOwned>(text: &str, problems: &mut Problems) -> Option<T> {
     match yaml_serde::from_str(text) {
         Ok(file) => Some(file),
         Err(error) => {

@@ -2,11 +2,13 @@
 //! The doc comments are the manual: the JSON Schema in `deploy/config.schema.json` is generated from them.
 
 mod agents;
+mod embedded;
 mod issuers;
 mod revocations;
 mod token_service;
 
 pub use agents::{AgentFile, ContextsFile, InterfacesFile, PushFile, TasksFile};
+pub use embedded::{EmbeddedFile, EmbeddedLimitsFile, KeysFile, LifetimesFile, UserFile};
 pub use issuers::{ClaimPath, ClaimsFile, HttpsFile, IssuerFile, JwksFile, JwtSvidFile, PresenterFile};
 pub use revocations::{RedisFile, RevocationsFile, WhenAwayFile};
 pub use token_service::{

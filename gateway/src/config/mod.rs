@@ -6,7 +6,7 @@ pub mod file;
 pub mod problems;
 
 pub use agents::{Agent, TasksIn};
-pub use check::load;
+pub use check::{load, load_embedded};
 pub use file::{
     ActorFile as ActorMode, AssertionFile as Assertion, AuditMode, SubjectNameFile as SubjectName,
     SubjectTokenFile as SubjectTokenKind, TargetFile as Target, WhenAwayFile as WhenAway,

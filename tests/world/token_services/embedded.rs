@@ -46,8 +46,8 @@ impl TokenService for Embedded {
     }
 
     async fn goes(self, world: &World) {
-        world.token_service.abort();
-        while !world.token_service.is_finished() {
+        world.listener.abort();
+        while !world.listener.is_finished() {
             tokio::task::yield_now().await;
         }
     }
