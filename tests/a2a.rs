@@ -43,9 +43,12 @@ async fn a_task_is_there_for_its_owner_and_for_nobody_else_in_every_operation_an
             let reached = world.trainer.received().len();
             let never = on_a_task("never-was").into_iter().find(|(name, _)| *name == operation).unwrap().1;
             let nothing = owner(wire).call(operation, &never).await;
-            for (workload, person) in
-                [("agent/clerk", "bob"), ("agent/auditor", "alice"), ("agent/auditor", "bob")]
-            {
+            for (workload, person) in [
+                ("agent/clerk", "bob"),
+                ("agent/auditor", "alice"),
+                ("agent/auditor", "bob"),
+                ("agent/stranger", "alice"),
+            ] {
                 let other = world.caller(workload, person, wire).call(operation, &params).await;
                 assert_eq!(
                     other.refused_because(),
@@ -74,7 +77,7 @@ async fn a_task_is_there_for_its_owner_and_for_nobody_else_in_every_operation_an
         "the audit knows which of the two it was"
     );
     assert_eq!(refused("another principal's"), operations * wires * 2);
-    assert_eq!(refused("another workload's"), operations * wires);
+    assert_eq!(refused("another workload's"), operations * wires * 2);
 }
 
 #[tokio::test]

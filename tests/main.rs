@@ -15,6 +15,8 @@ mod inputs; //       policy sees what its reference says
 mod lists; //        listed if and only if callable
 mod sessions; //     whose a session is
 mod a2a; //          whose an agent's tasks are, and what may be said to it
+mod a2a_methods; //  every operation in every binding, for whom
+mod a2a_peers; //    the same through the official SDKs, on both sides
 mod sign_in; //      people sign in, and what their programs get
 mod delegation; //   agents that call onward, and what shrinks with each hop
 mod revocation; //   what is revoked before its time, open streams included

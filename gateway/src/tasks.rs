@@ -130,6 +130,14 @@ pub async fn permitted(
     }
 }
 
+/// What a denial makes of it: a workload that may not call learns nothing of what another one of the same person began.
+///
+/// # Errors
+/// [`TaskError::NotShared`], which looks like a task that never was.
+pub fn denied(named: Option<&Named>) -> Result<(), TaskError> {
+    if named.is_some_and(|named| named.shared) { Err(TaskError::NotShared) } else { Ok(()) }
+}
+
 async fn looked_up(call: &Call, route: &AgentRoute, owner: Owner, store: &Store) -> Result<Named, TaskError> {
     let mut named = Named { owner_of_answer: owner.clone(), owner, task: None, shared: false, claims: None };
     let Some(agent) = &route.agent else { return Ok(named) };

@@ -22,6 +22,15 @@ pub enum Wire {
 
 impl Wire {
     pub const ALL: [Self; 3] = [Self::Rpc, Self::Rest, Self::Older];
+
+    /// As the documents call it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Rpc => "JSON-RPC 1.0",
+            Self::Rest => "HTTP+JSON 1.0",
+            Self::Older => "JSON-RPC 0.3",
+        }
+    }
 }
 
 /// Builds requests to one agent.
@@ -96,7 +105,8 @@ impl Caller {
     }
 }
 
-fn older(operation: &str, params: &Value) -> (&'static str, Value) {
+/// An operation as 0.3 writes it over JSON-RPC.
+pub fn older(operation: &str, params: &Value) -> (&'static str, Value) {
     let mut params = params.clone();
     match operation {
         "SendMessage" | "SendStreamingMessage" => {

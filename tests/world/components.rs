@@ -62,6 +62,27 @@ pub fn node() -> Option<PathBuf> {
     None
 }
 
+/// The interpreter with the official Python SDK of A2A.
+pub fn a2a_python() -> Option<PathBuf> {
+    let path = std::env::var_os("SALLYPORT_PEERS")
+        .map(PathBuf::from)
+        .or_else(|| Some(cache()?.join("peers/bin/python")))?;
+    if path.exists() {
+        return Some(path);
+    }
+    missing("the Python SDK of A2A", "scripts/setup peers");
+    None
+}
+
+/// Node, if the official JavaScript SDK of A2A is installed.
+pub fn a2a_node() -> Option<PathBuf> {
+    if root().join("tests/peers/node/node_modules/@a2a-js/sdk").exists() {
+        return Some("node".into());
+    }
+    missing("the JavaScript SDK of A2A", "scripts/setup peers");
+    None
+}
+
 /// That oidc-provider is installed.
 pub fn oidc_provider() -> Option<Installed> {
     let folder = root().join("tests/clients/oidc-provider/node_modules");

@@ -17,6 +17,7 @@ pub mod redis;
 pub mod program;
 pub mod frames;
 pub mod idp;
+pub mod peers;
 pub mod remote_s3;
 pub mod services;
 pub mod spire;
@@ -81,6 +82,8 @@ pub struct Plan {
     pub s3: Option<remote_s3::Endpoint>,
     /// What is said of the A2A agent `trainer`, as `contexts: claim`; none: there is none.
     pub trainer: Option<&'static str>,
+    /// The trainer is no fake then, but an agent on an official SDK.
+    pub peer: Option<peers::Sdk>,
     /// Where the gateway keeps whose tasks are.
     pub tasks: String,
     /// The gateway's SVID comes from the Workload API and lives so long; else from files.
@@ -115,6 +118,7 @@ impl Default for Plan {
             agents: &[],
             s3: None,
             trainer: None,
+            peer: None,
             tasks: "{}".into(),
             workload_api: None,
             trust_domains: "{}".into(),
@@ -132,6 +136,8 @@ pub struct World {
     pub agents: BTreeMap<&'static str, McpServer>,
     /// The A2A agent.
     pub trainer: McpServer,
+    /// The agent in its place.
+    pub peer: Option<peers::Peer>,
     pub gateway: Running,
     pub url: String,
     pub keys: ServiceKeys,
@@ -232,12 +238,21 @@ impl World {
             source(&dir, &domain, &clock, redis::WORKLOAD);
             Redis::start(program, dir.path(), &paths_in(&dir.path().join(redis::WORKLOAD)))
         });
-        let addresses = (ledger.address, trainer.address);
+        let peer = plan.peer.as_ref().map(|sdk| peers::Peer::start(sdk, dir.path()));
+        let interfaces = peer.as_ref().map_or_else(
+            || {
+                written::interfaces(
+                    &format!("https://{}/a2a", trainer.address),
+                    &format!("https://{}/rest", trainer.address),
+                )
+            },
+            |peer| written::interfaces(&format!("{}/rpc", peer.url), &peer.url),
+        );
         let text = config(
             &plan,
             dir.path(),
             (&url, &origin, sign_in.as_deref()),
-            addresses,
+            (ledger.address, &interfaces),
             &servers(s3.as_ref(), &agents),
         )
         .replace("revocations: {file: revoked.jsonl}", &revocations(&plan, redis.as_ref()));
@@ -254,6 +269,7 @@ impl World {
             ledger,
             agents,
             trainer,
+            peer,
             gateway,
             url,
             keys,

@@ -21,7 +21,7 @@ impl Reply {
     pub fn refused_because(&self) -> String {
         let error = &self.json()["error"];
         let details = [&error["data"][0], &error["details"][0]].map(|detail| &detail["metadata"]["reason"]);
-        [&error["data"]["reason"]]
+        [&error["data"]["reason"], &self.json()["data"]["reason"]]
             .into_iter()
             .chain(details)
             .find_map(Value::as_str)

@@ -56,18 +56,23 @@ pub(crate) fn servers(s3: Option<&remote_s3::Server>, agents: &BTreeMap<&str, Mc
     s3.map(|s3| line("s3", "mcp", s3.address)).into_iter().chain(agents).collect()
 }
 
+/// Where an agent is spoken to.
+pub(crate) fn interfaces(rpc: &str, rest: &str) -> String {
+    format!("{{jsonrpc: \"{rpc}\", http_json: \"{rest}\"}}")
+}
+
 pub(crate) fn config(
     plan: &Plan,
     dir: &Path,
     (url, origin, sign_in): (&str, &str, Option<&str>),
-    (ledger, trainer): (SocketAddr, SocketAddr),
+    (ledger, interfaces): (SocketAddr, &str),
     servers: &str,
 ) -> String {
     let agents = plan.trainer.map_or("{}".to_owned(), |more| {
         format!(
             "
   trainer:
-    interfaces: {{jsonrpc: \"https://{trainer}/a2a\", http_json: \"https://{trainer}/rest\"}}
+    interfaces: {interfaces}
     spiffe_id: spiffe://{DOMAIN}/agent/trainer
     {more}"
         )

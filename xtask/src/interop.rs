@@ -25,11 +25,12 @@ pub(crate) fn interop(name: &str) -> anyhow::Result<()> {
         "clients" => (None, "real_client"),
         "sight" => (None, "sight::"),
         "spire" => (None, "spire"),
+        "a2a" => (None, "a2a_peers::"),
         "redis" => (None, "shared_revocation::"),
         "oidc-provider" => (None, "oidc_provider"),
         "keycloak" => (None, "keycloak"),
         _ => bail!(
-            "no such component: {name}; there are s3, clients, sight, spire, redis, oidc-provider and keycloak"
+            "no such component: {name}; there are s3, clients, a2a, sight, spire, redis, oidc-provider and keycloak"
         ),
     };
     run::succeed(Command::new("cargo").args(["build", "--workspace", "--bins"]))?; // The stories start them.

@@ -48,6 +48,10 @@ pub enum ErrorKind {
 
 impl ErrorKind {
     /// JSON-RPC code, HTTP status, gRPC code and its name, and the reason in `ErrorInfo` (A2A 1.0 §5.4).
+    ///
+    /// Clients know the reasons of A2A alone, and the official Python SDK drops the text of an error over HTTP+JSON whose
+    /// reason it does not know. So what is ours has the nearest that says "not like this", or "not now"; the code, the
+    /// status and the domain tell it apart. 401 needs none: clients act on the status.
     pub fn codes(self) -> (i32, u16, u8, &'static str, &'static str) {
         match self {
             Self::Parse => (-32700, 400, 3, "INVALID_ARGUMENT", "INVALID_REQUEST"),
@@ -72,10 +76,32 @@ impl ErrorKind {
                 (-32008, 400, 9, "FAILED_PRECONDITION", "EXTENSION_SUPPORT_REQUIRED")
             }
             Self::VersionNotSupported => (-32009, 400, 9, "FAILED_PRECONDITION", "VERSION_NOT_SUPPORTED"),
-            Self::Denied => (-32030, 403, 7, "PERMISSION_DENIED", "DENIED"),
+            Self::Denied => (-32030, 403, 7, "PERMISSION_DENIED", "INVALID_REQUEST"),
             Self::Unauthenticated => (-32031, 401, 16, "UNAUTHENTICATED", "UNAUTHENTICATED"),
-            Self::Limit => (-32032, 429, 8, "RESOURCE_EXHAUSTED", "LIMIT"),
-            Self::Unavailable => (-32033, 503, 14, "UNAVAILABLE", "UNAVAILABLE"),
+            Self::Limit => (-32032, 429, 8, "RESOURCE_EXHAUSTED", "INVALID_REQUEST"),
+            Self::Unavailable => (-32033, 503, 14, "UNAVAILABLE", "INTERNAL_ERROR"),
+        }
+    }
+
+    /// What 0.3 over HTTP+JSON says in `type`: the name that the error has in the official SDKs.
+    pub(super) fn type_name(self) -> &'static str {
+        match self {
+            Self::Parse => "JSONParseError",
+            Self::InvalidRequest | Self::Denied | Self::Limit | Self::Unauthenticated => {
+                "InvalidRequestError"
+            }
+            Self::MethodNotFound => "MethodNotFoundError",
+            Self::InvalidParams => "InvalidParamsError",
+            Self::Internal | Self::Unavailable => "InternalError",
+            Self::TaskNotFound => "TaskNotFoundError",
+            Self::TaskNotCancelable => "TaskNotCancelableError",
+            Self::PushNotificationNotSupported => "PushNotificationNotSupportedError",
+            Self::UnsupportedOperation => "UnsupportedOperationError",
+            Self::ContentTypeNotSupported => "ContentTypeNotSupportedError",
+            Self::InvalidAgentResponse => "InvalidAgentResponseError",
+            Self::ExtendedAgentCardNotConfigured => "ExtendedAgentCardNotConfiguredError",
+            Self::ExtensionSupportRequired => "ExtensionSupportRequiredError",
+            Self::VersionNotSupported => "VersionNotSupportedError",
         }
     }
 }

@@ -36,8 +36,7 @@ pub fn reply(
     reason: &str,
 ) -> Reply {
     let (rpc, http, grpc, status, name) = kind.codes();
-    let text =
-        if kind.is_ours() { format!("{}: {reason}", kind.headline()) } else { kind.headline().to_owned() };
+    let text = format!("{}: {reason}", kind.headline()); // Not every client shows its program more than the text.
     let domain = if kind.is_ours() { OUR_DOMAIN } else { A2A_DOMAIN };
     let info = json!({"@type": ERROR_INFO, "reason": name, "domain": domain, "metadata": {"reason": reason}});
     match binding {
@@ -47,8 +46,15 @@ pub fn reply(
             Reply { status: 200, content_type: "application/json", body, trailers: Vec::new() }
         }
         Binding::HttpJson => {
-            let error =
-                json!({"error": {"code": http, "status": status, "message": text, "details": [info]}});
+            let error = match version {
+                Version::V1_0 => {
+                    json!({"error": {"code": http, "status": status, "message": text, "details": [info]}})
+                }
+                // 0.3 has no form of its own; one SDK looks for the type, the other for the code.
+                Version::V0_3 => {
+                    json!({"type": kind.type_name(), "code": rpc, "message": text, "data": {"reason": reason}})
+                }
+            };
             let body = error.to_string().into_bytes();
             Reply { status: http, content_type: "application/json", body, trailers: Vec::new() }
         }

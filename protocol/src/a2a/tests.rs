@@ -448,7 +448,7 @@ fn an_error_has_the_shape_of_its_binding() {
     assert_eq!(body["error"]["details"][0]["metadata"]["reason"], "not_allowed");
     let grpc = reply(Binding::Grpc, Version::V1_0, ErrorKind::TaskNotFound, None, "task_not_found");
     assert_eq!((grpc.trailers[0].1.as_str(), grpc.body.len()), ("5", 0));
-    assert_eq!(grpc.trailers[1].1, "there is no such task");
+    assert_eq!(grpc.trailers[1].1, "there is no such task: task_not_found");
 }
 
 #[test]

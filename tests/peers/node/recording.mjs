@@ -75,6 +75,9 @@ export function watched(app, write, options) {
       response.writeHead(401, { 'WWW-Authenticate': 'Bearer', 'Content-Type': 'text/plain' });
       return response.end(refused);
     }
+    response.on('close', () => {
+      if (!response.writableFinished) process.stdout.write(JSON.stringify({ gone: request.url }) + '\n');
+    });
     const again = new IncomingMessage(request.socket); // The body is read; this one has it still before it.
     for (const name of ['httpVersion', 'httpVersionMajor', 'httpVersionMinor', 'method', 'url', 'rawHeaders']) {
       again[name] = request[name];

@@ -99,16 +99,24 @@ class Watched:
                         "headers": [(b"www-authenticate", b"Bearer"), (b"content-type", b"text/plain")]})
             await send({"type": "http.response.body", "body": refused.encode()})
             return
-        given = False
+        given = finished = False
 
         async def again():
             nonlocal given
             if not given:
                 given = True
                 return {"type": "http.request", "body": body, "more_body": False}
-            return await receive()
+            event = await receive()
+            if event["type"] == "http.disconnect" and not finished:
+                print(json.dumps({"gone": path}), flush=True)
+            return event
 
-        await self.app(scope, again, send)
+        async def sent(event):
+            nonlocal finished
+            finished = event["type"] == "http.response.body" and not event.get("more_body", False)
+            await send(event)
+
+        await self.app(scope, again, sent)
 
 
 def grpc_watch(recorder, arguments):
