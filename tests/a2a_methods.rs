@@ -4,6 +4,7 @@
 use http::{HeaderMap, HeaderValue, Method};
 use protocol::a2a::{self, HttpRequest, Limits, methods};
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use world::a2a::{Caller, Wire, message, older, task_in};
 use world::{Plan, Reply, World, components, policies};
 
@@ -138,4 +139,48 @@ async fn what_owner_stranger_and_forbidden_hear_is_what_the_table_says() {
     println!("{table}");
     let document = std::fs::read_to_string(components::root().join("docs/a2a-methods.md")).unwrap();
     assert!(document.contains(&table), "docs/a2a-methods.md should have:\n{table}");
+}
+
+/// The policy of docs/a2a.md and the twins below it.
+#[tokio::test]
+async fn the_documents_policy_permits_and_denies_what_they_say() {
+    let document = std::fs::read_to_string(components::root().join("docs/a2a.md")).unwrap();
+    let (_, rest) = document.split_once("```rego\npackage agents.trainer").unwrap();
+    let policy = format!("package agents.trainer{}", rest.split("```").next().unwrap());
+    let policy = vec![("protocol.rego", policies::protocol()), ("agents/trainer.rego", policy)];
+    let world = World::with(Plan { policy, trainer: Some("push: direct"), ..Plan::default() }).await;
+    let caller = |wire, person| {
+        let scopes = BTreeSet::from(
+            ["bookkeeping", if person == "alice" { "train" } else { "travel" }].map(String::from),
+        );
+        let token = world.token_with("agent/clerk", |claims| {
+            claims.subject = person;
+            claims.scopes = Box::leak(Box::new(scopes));
+        });
+        Caller { agent: world.agent("agent/clerk").with_token(&token), wire }
+    };
+    let says = |part: Value| {
+        ("SendMessage", json!({"message": {"messageId": "m", "role": "ROLE_USER", "parts": [part]}}))
+    };
+    for wire in [Wire::Rpc, Wire::Rest, Wire::Grpc] {
+        let (alice, bob) = (caller(wire, "alice"), caller(wire, "bob"));
+        let task = task_in(&alice.send("train the model", &json!({})).await);
+        let hook = |url: &str| ("CreateTaskPushNotificationConfig", json!({"taskId": task, "url": url}));
+        let twins = [
+            (
+                says(json!({"text": "train the model"})),
+                says(json!({"text": "Delete the model"})),
+                "no_deleting",
+            ),
+            (says(json!({"raw": "AAAA"})), says(json!({"url": "https://files.example/a"})), "no_links"),
+            (hook("https://hooks.example/t"), hook("https://hooks.example.org/t"), "foreign_hook"),
+        ];
+        for ((operation, params), (other, denied), reason) in twins {
+            let reached = world.trainer.received().len();
+            assert_eq!(alice.call(operation, &params).await.status, 200, "{params}");
+            assert_eq!(alice.call(other, &denied).await.refused_because(), reason);
+            assert_eq!(bob.send("train the model", &json!({})).await.refused_because(), "not_allowed");
+            assert_eq!(world.trainer.received().len(), reached + 1);
+        }
+    }
 }

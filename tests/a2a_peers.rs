@@ -125,7 +125,7 @@ async fn tells_the_story(agent: Option<Sdk>, client: Option<Sdk>) {
     for record in world.records("request").iter().filter(|record| record["reason"].is_string()) {
         *kept.entry(record["reason"].as_str().unwrap().to_owned()).or_default() += 1;
     }
-    let wanted = [("delete", 4 * 2), ("not_allowed", 4 + 2), ("task_not_found", 4 * 11)];
+    let wanted = [("delete", 5 * 2), ("not_allowed", 5 + 3), ("task_not_found", 5 * 11)];
     assert_eq!(kept, BTreeMap::from(wanted.map(|(reason, count)| (reason.to_owned(), count))));
 }
 
@@ -222,7 +222,11 @@ async fn the_documents_say_what_the_sdks_make_of_a_refusal() {
     }
     let lines = cells.iter().map(|((row, column), cells)| {
         let Tongue { binding, version } = Tongue::ALL[*column];
-        let binding = if binding == "rest" { "HTTP+JSON" } else { "JSON-RPC" };
+        let binding = match binding {
+            "rest" => "HTTP+JSON",
+            "grpc" => "gRPC",
+            _ => "JSON-RPC",
+        };
         format!("| `{}` | {binding} | {version} | {} |", rows[*row], cells.join(" | "))
     });
     let table = lines.collect::<Vec<_>>().join("\n");

@@ -2,7 +2,7 @@
 //! them apart is the gateway.
 
 use crate::agent::send;
-use crate::{Agent, Answer, Received, Reply};
+use crate::{Agent, Answer, Received, Reply, grpc};
 use http::Response;
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
@@ -16,18 +16,21 @@ pub enum Wire {
     Rpc,
     /// HTTP+JSON, 1.0.
     Rest,
+    /// gRPC, 1.0.
+    Grpc,
     /// JSON-RPC, 0.3.
     Older,
 }
 
 impl Wire {
-    pub const ALL: [Self; 3] = [Self::Rpc, Self::Rest, Self::Older];
+    pub const ALL: [Self; 4] = [Self::Rpc, Self::Rest, Self::Grpc, Self::Older];
 
     /// As the documents call it.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Rpc => "JSON-RPC 1.0",
             Self::Rest => "HTTP+JSON 1.0",
+            Self::Grpc => "gRPC 1.0",
             Self::Older => "JSON-RPC 0.3",
         }
     }
@@ -54,6 +57,14 @@ impl Caller {
                 self.agent.post("/a2a/trainer", body.to_string()).header("a2a-version", "1.0")
             }
             Wire::Rest => self.rest(operation, params).header("a2a-version", "1.0"),
+            Wire::Grpc => {
+                let path = format!("/{}/{operation}", protocol::a2a::SERVICE);
+                let request = self.agent.request(Method::POST, &path).body(grpc::request(operation, params));
+                request
+                    .header("content-type", "application/grpc")
+                    .header("te", "trailers")
+                    .header("a2a-version", "1.0")
+            }
             Wire::Older => {
                 let (method, params) = older(operation, params);
                 let body = json!({"jsonrpc": "2.0", "id": 7, "method": method, "params": params});
@@ -63,7 +74,13 @@ impl Caller {
     }
 
     pub async fn call(&self, operation: &str, params: &Value) -> Reply {
-        send(self.request(operation, params)).await
+        let request = self.request(operation, params);
+        if self.wire != Wire::Grpc {
+            return send(request).await;
+        }
+        let response = request.send().await.unwrap();
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        grpc::reply(operation, status, headers, &response.bytes().await.unwrap())
     }
 
     /// Sends a text, maybe into a context or a task; the task that comes of it.

@@ -16,6 +16,7 @@ pub mod process;
 pub mod redis;
 pub mod program;
 pub mod frames;
+pub mod grpc;
 pub mod idp;
 pub mod peers;
 pub mod remote_s3;
@@ -190,6 +191,8 @@ impl World {
         let own = source(&dir, &domain, &clock, "agent/trainer");
         let trainer = McpServer::start(own, domain.id("gateway").unwrap(), clock.clone()).await;
         trainer.answers(a2a::agent());
+        let own = FileSource::open(paths_in(&dir.path().join("agent-trainer"))).unwrap();
+        let over_grpc = grpc::serve(trainer.clone(), own, domain.id("gateway").unwrap(), clock.clone()).await;
 
         let keys = ServiceKeys {
             users: SigningKey::generate().unwrap(),
@@ -239,14 +242,16 @@ impl World {
             Redis::start(program, dir.path(), &paths_in(&dir.path().join(redis::WORKLOAD)))
         });
         let peer = plan.peer.as_ref().map(|sdk| peers::Peer::start(sdk, dir.path()));
+        let fake = trainer.address;
         let interfaces = peer.as_ref().map_or_else(
             || {
-                written::interfaces(
-                    &format!("https://{}/a2a", trainer.address),
-                    &format!("https://{}/rest", trainer.address),
-                )
+                [
+                    format!("https://{fake}/a2a"),
+                    format!("https://{fake}/rest"),
+                    format!("https://{over_grpc}"),
+                ]
             },
-            |peer| written::interfaces(&format!("{}/rpc", peer.url), &peer.url),
+            |peer| peer.interfaces.clone(),
         );
         let text = config(
             &plan,

@@ -44,16 +44,17 @@ impl Sdk {
 /// How an SDK is told to speak.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tongue {
-    /// `jsonrpc` or `rest`.
+    /// `jsonrpc`, `rest` or `grpc`.
     pub binding: &'static str,
     /// `1.0` or `0.3`.
     pub version: &'static str,
 }
 
 impl Tongue {
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 5] = [
         Self { binding: "jsonrpc", version: "1.0" },
         Self { binding: "rest", version: "1.0" },
+        Self { binding: "grpc", version: "1.0" },
         Self { binding: "jsonrpc", version: "0.3" },
         Self { binding: "rest", version: "0.3" },
     ];
@@ -62,8 +63,8 @@ impl Tongue {
 /// An agent: it wants the gateway's certificate, and a token for itself from the world's token service.
 pub struct Peer {
     child: Child,
-    /// As `https://127.0.0.1:12345`.
-    pub url: String,
+    /// Where it speaks JSON-RPC, HTTP+JSON and gRPC.
+    pub interfaces: [String; 3],
     record: PathBuf,
     lines: BufReader<ChildStdout>,
 }
@@ -75,7 +76,7 @@ impl Peer {
         let svid = dir.join("agent-trainer");
         let mut child = sdk
             .command(sdk.agent)
-            .args(["--legacy", "--until-stdin-closes", "--audience"])
+            .args(["--legacy", "--grpc", "--until-stdin-closes", "--audience"])
             .arg(format!("spiffe://{DOMAIN}/agent/trainer"))
             .arg("--jwks")
             .arg(dir.join("credentials.jwks.json"))
@@ -91,7 +92,9 @@ impl Peer {
             .unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap());
         let ready = line(&mut lines);
-        Self { child, url: ready["url"].as_str().unwrap().to_owned(), record, lines }
+        let (url, grpc) = (ready["url"].as_str().unwrap(), ready["grpc"].as_str().unwrap());
+        let interfaces = [format!("{url}/rpc"), url.to_owned(), format!("https://{grpc}")];
+        Self { child, interfaces, record, lines }
     }
 
     /// Waits until somebody hangs up before the end of an answer; the path of the request.
@@ -174,9 +177,19 @@ impl Client {
     pub fn start(world: &World, sdk: &Sdk, tongue: Tongue, workload: &str, token: Option<&str>) -> Self {
         world.agent(workload); // Its SVID is written.
         let svid = world.path(&workload.replace('/', "-"));
+        let tenant = if tongue.binding == "grpc" { "trainer" } else { "" }; // There no path can name the agent.
         let mut command = sdk.command(sdk.client);
         command
-            .args(["--direct", "--binding", tongue.binding, "--version", tongue.version, "--url"])
+            .args([
+                "--direct",
+                "--tenant",
+                tenant,
+                "--binding",
+                tongue.binding,
+                "--version",
+                tongue.version,
+                "--url",
+            ])
             .arg(format!("{}/a2a/trainer", world.url));
         let mut child = presenting(&mut command, &svid, token).arg("session").spawn().unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap());

@@ -56,23 +56,18 @@ pub(crate) fn servers(s3: Option<&remote_s3::Server>, agents: &BTreeMap<&str, Mc
     s3.map(|s3| line("s3", "mcp", s3.address)).into_iter().chain(agents).collect()
 }
 
-/// Where an agent is spoken to.
-pub(crate) fn interfaces(rpc: &str, rest: &str) -> String {
-    format!("{{jsonrpc: \"{rpc}\", http_json: \"{rest}\"}}")
-}
-
 pub(crate) fn config(
     plan: &Plan,
     dir: &Path,
     (url, origin, sign_in): (&str, &str, Option<&str>),
-    (ledger, interfaces): (SocketAddr, &str),
+    (ledger, [rpc, rest, grpc]): (SocketAddr, &[String; 3]),
     servers: &str,
 ) -> String {
     let agents = plan.trainer.map_or("{}".to_owned(), |more| {
         format!(
             "
   trainer:
-    interfaces: {interfaces}
+    interfaces: {{jsonrpc: \"{rpc}\", http_json: \"{rest}\", grpc: \"{grpc}\"}}
     spiffe_id: spiffe://{DOMAIN}/agent/trainer
     {more}"
         )
