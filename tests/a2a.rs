@@ -1,11 +1,14 @@
 //! A call to an agent is decided and owned like any other, however it is written. Whose a task is, nobody else can tell.
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use reqwest::Method;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use tokio::sync::mpsc;
 use world::a2a::{Caller, Wire, message, task_in};
 use world::agent::send;
-use world::{Answer, Plan, Reply, World, policies};
+use world::{Answer, Plan, Received, Reply, World, policies};
 
 fn plan() -> Plan {
     Plan { policy: policies::trainer(), trainer: Some("push: direct"), ..Plan::default() }
@@ -368,6 +371,69 @@ async fn push_notifications_are_refused_where_they_are_off() {
         ("push_not_allowed".into(), "push_not_allowed".into())
     );
     assert_eq!(world.trainer.received().len(), 1);
+}
+
+/// The trainer posts an entry with the credential that came with the message, and tells what came of it.
+fn posts_an_entry(world: &World) {
+    let own = world.agent("agent/trainer");
+    world.trainer.answers(move |received| {
+        let bearer =
+            received.headers["authorization"].to_str().unwrap().trim_start_matches("Bearer ").to_owned();
+        let (next, id) = (own.clone().with_token(&bearer), received.json()["id"].clone());
+        let (answer, pieces) = mpsc::channel(1);
+        tokio::spawn(async move {
+            let reply = next.post_entry(5).await;
+            let refused = reply.json().get("error").is_some();
+            let said = if refused { reply.refused_because() } else { reply.result() };
+            let message =
+                json!({"messageId": "m", "contextId": "c", "role": "ROLE_AGENT", "parts": [{"text": said}]});
+            let text = json!({"jsonrpc": "2.0", "id": id, "result": {"message": message}}).to_string();
+            let _ = answer.send(Ok(&*Box::leak(text.into_boxed_str()))).await;
+        });
+        Answer::Pieces(pieces)
+    });
+}
+
+fn claims(token: &str) -> Value {
+    let part = token.trim_start_matches("Bearer ").split('.').nth(1).unwrap();
+    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).unwrap()).unwrap()
+}
+
+#[tokio::test]
+async fn an_agent_calls_onward_with_the_credential_that_it_got_and_its_scopes_only_shrink() {
+    let (clerk, trainer) = ("spiffe://bank.test/agent/clerk", "spiffe://bank.test/agent/trainer");
+    let ledger = format!(
+        "package tools.ledger.post_entry\n\nvisible := true\n\nallow if {{\n\tinput.caller.spiffe_id == \"{trainer}\"\n\t\
+         input.subject.sub == \"alice\"\n\tinput.actors == [\"{clerk}\"]\n}}\n"
+    );
+    let plan = |scopes: &str| {
+        let mut policy = policies::trainer_with(&format!("obligations := {{\"scopes\": [{scopes}]}}"));
+        policy.push(("tools/ledger/post_entry.rego", ledger.clone()));
+        Plan { policy, ..plan() }
+    };
+    let world = World::with(plan("\"trainer:SendMessage\", \"ledger:post_entry\"")).await;
+    posts_an_entry(&world);
+    let said = world.caller("agent/clerk", "alice", Wire::Rpc).send("train", &json!({})).await;
+    assert!(said.text.contains("posted"), "{said:?}");
+    let shown = |received: &Received| claims(received.headers["authorization"].to_str().unwrap());
+    let (first, second) = (shown(&world.trainer.received()[0]), shown(&world.ledger.received()[0]));
+    for (credential, audience, scope, act) in [
+        (&first, trainer, "ledger:post_entry trainer:SendMessage", json!({"sub": clerk})),
+        (
+            &second,
+            "spiffe://bank.test/mcp/ledger",
+            "ledger:post_entry",
+            json!({"sub": trainer, "act": {"sub": clerk}}),
+        ),
+    ] {
+        assert_eq!((&credential["sub"], &credential["aud"]), (&json!("alice"), &json!(audience)));
+        assert_eq!((&credential["scope"], &credential["act"]), (&json!(scope), &act));
+    }
+    let narrow = World::with(plan("\"trainer:SendMessage\"")).await;
+    posts_an_entry(&narrow);
+    let said = narrow.caller("agent/clerk", "alice", Wire::Rpc).send("train", &json!({})).await;
+    assert!(said.text.contains("scope_refused"), "{said:?}");
+    assert!(narrow.ledger.received().is_empty());
 }
 
 /// Numbers that look random and are the same in every run (xorshift64).

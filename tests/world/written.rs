@@ -78,7 +78,7 @@ pub(crate) fn config(
     let (subject, limits, presenters, audit, more_issuers) =
         (plan.subject, plan.limits, plan.presenters, plan.audit, plan.more_issuers);
     let server_requests = plan.server_requests;
-    let credentials = if plan.agents.is_empty() {
+    let credentials = if plan.agents.is_empty() && plan.trainer.is_none() {
         String::new()
     } else {
         format!(
