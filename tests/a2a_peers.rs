@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use world::peers::{Client, Heard, Sdk, Tongue};
+use world::sdks::{Client, Heard, Sdk, Tongue};
 use world::{Plan, World, components, policies};
 
 const HOOK: &str = "https://hook.example/";
@@ -12,14 +12,14 @@ fn plan(agent: &Sdk) -> Plan {
     Plan {
         policy: policies::trainer(),
         trainer: Some("push: direct"),
-        peer: Some(agent.clone()),
+        sdk: Some(agent.clone()),
         ..Plan::default()
     }
 }
 
 /// How many requests the agent got.
 fn reached(world: &World) -> usize {
-    world.peer.as_ref().unwrap().received().len()
+    world.sdk_agent.as_ref().unwrap().received().len()
 }
 
 /// Where an SDK's error tells the program why: in its data or its text, or by the HTTP status alone.
@@ -119,7 +119,7 @@ async fn tells_the_story(agent: Option<Sdk>, client: Option<Sdk>) {
         assert_eq!(first.events[0]["value"]["id"], task.as_str(), "{first:?}");
         assert_eq!(state(&alice.does(&["cancel", &task])), "TASK_STATE_CANCELED");
     }
-    let received = world.peer.as_ref().unwrap().received();
+    let received = world.sdk_agent.as_ref().unwrap().received();
     assert!(received.iter().all(|request| request["refused"].is_null()), "each came with a credential");
     let mut kept: BTreeMap<String, usize> = BTreeMap::new();
     for record in world.records("request").iter().filter(|record| record["reason"].is_string()) {
@@ -158,7 +158,7 @@ async fn an_agent_sees_that_the_caller_of_a_stream_has_gone() {
             let mut alice = world.client(client, tongue, "agent/clerk", "alice");
             let heard = alice.does(&["stream", "pace 1000 20 x", "--stop-after", "4"]);
             assert_eq!(heard.events.last().unwrap()["event"], "hung-up", "{heard:?}");
-            world.peer.as_mut().unwrap().sees_a_caller_go();
+            world.sdk_agent.as_mut().unwrap().sees_a_caller_go();
             let record = world.records("request").pop().unwrap();
             assert_eq!(record["outcome"], "caller_gone", "{} {tongue:?} {record}", client.name);
         }
@@ -178,7 +178,7 @@ async fn the_caller_of_a_stream_hears_an_error_when_the_agent_stops() {
             client.begins(&["stream", "pace 1000 20 x"]);
             assert_ne!(client.hears()["event"], "error");
         }
-        world.peer.as_mut().unwrap().kill();
+        world.sdk_agent.as_mut().unwrap().kill();
         for (name, tongue, client) in &mut streams {
             let last = client.hears_to_the_end();
             let error = last.error();
@@ -199,7 +199,7 @@ async fn the_documents_say_what_the_sdks_make_of_a_refusal() {
     let rows = ["delete", "task_not_found", "context_not_found", "token_required", "upstream_failed"];
     for (row, reason) in rows.into_iter().enumerate() {
         if reason == "upstream_failed" {
-            world.peer.as_mut().unwrap().kill();
+            world.sdk_agent.as_mut().unwrap().kill();
         }
         for (column, tongue) in Tongue::ALL.into_iter().enumerate() {
             for sdk in &sdks {

@@ -18,8 +18,8 @@ pub mod program;
 pub mod frames;
 pub mod grpc;
 pub mod idp;
-pub mod peers;
 pub mod remote_s3;
+pub mod sdks;
 pub mod services;
 pub mod spire;
 pub mod svid_agent;
@@ -84,7 +84,7 @@ pub struct Plan {
     /// What is said of the A2A agent `trainer`, as `contexts: claim`; none: there is none.
     pub trainer: Option<&'static str>,
     /// The trainer is no fake then, but an agent on an official SDK.
-    pub peer: Option<peers::Sdk>,
+    pub sdk: Option<sdks::Sdk>,
     /// Where the gateway keeps whose tasks are.
     pub tasks: String,
     /// The gateway's SVID comes from the Workload API and lives so long; else from files.
@@ -119,7 +119,7 @@ impl Default for Plan {
             agents: &[],
             s3: None,
             trainer: None,
-            peer: None,
+            sdk: None,
             tasks: "{}".into(),
             workload_api: None,
             trust_domains: "{}".into(),
@@ -138,7 +138,7 @@ pub struct World {
     /// The A2A agent.
     pub trainer: McpServer,
     /// The agent in its place.
-    pub peer: Option<peers::Peer>,
+    pub sdk_agent: Option<sdks::Peer>,
     pub gateway: Running,
     pub url: String,
     pub keys: ServiceKeys,
@@ -241,9 +241,9 @@ impl World {
             source(&dir, &domain, &clock, redis::WORKLOAD);
             Redis::start(program, dir.path(), &paths_in(&dir.path().join(redis::WORKLOAD)))
         });
-        let peer = plan.peer.as_ref().map(|sdk| peers::Peer::start(sdk, dir.path()));
+        let sdk_agent = plan.sdk.as_ref().map(|sdk| sdks::Peer::start(sdk, dir.path()));
         let fake = trainer.address;
-        let interfaces = peer.as_ref().map_or_else(
+        let interfaces = sdk_agent.as_ref().map_or_else(
             || {
                 [
                     format!("https://{fake}/a2a"),
@@ -251,7 +251,7 @@ impl World {
                     format!("https://{over_grpc}"),
                 ]
             },
-            |peer| peer.interfaces.clone(),
+            |agent| agent.interfaces.clone(),
         );
         let text = config(
             &plan,
@@ -274,7 +274,7 @@ impl World {
             ledger,
             agents,
             trainer,
-            peer,
+            sdk_agent,
             gateway,
             url,
             keys,

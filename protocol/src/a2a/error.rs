@@ -51,7 +51,7 @@ impl ErrorKind {
     ///
     /// Clients know the reasons of A2A alone, and the official Python SDK drops the text of an error over HTTP+JSON whose
     /// reason it does not know. So what is ours has the nearest that says "not like this", or "not now"; the code, the
-    /// status and the domain tell it apart. 401 needs none: clients act on the status.
+    /// status and the domain tell it apart.
     pub fn codes(self) -> (i32, u16, u8, &'static str, &'static str) {
         match self {
             Self::Parse => (-32700, 400, 3, "INVALID_ARGUMENT", "INVALID_REQUEST"),
@@ -77,7 +77,7 @@ impl ErrorKind {
             }
             Self::VersionNotSupported => (-32009, 400, 9, "FAILED_PRECONDITION", "VERSION_NOT_SUPPORTED"),
             Self::Denied => (-32030, 403, 7, "PERMISSION_DENIED", "INVALID_REQUEST"),
-            Self::Unauthenticated => (-32031, 401, 16, "UNAUTHENTICATED", "UNAUTHENTICATED"),
+            Self::Unauthenticated => (-32031, 401, 16, "UNAUTHENTICATED", "INVALID_REQUEST"),
             Self::Limit => (-32032, 429, 8, "RESOURCE_EXHAUSTED", "INVALID_REQUEST"),
             Self::Unavailable => (-32033, 503, 14, "UNAVAILABLE", "INTERNAL_ERROR"),
         }

@@ -114,6 +114,7 @@ export function watchedService(definition, implementation, json, write, options)
     const inner = implementation[name].bind(implementation);
     wrapped[name] = method.responseStream
       ? async call => {
+          call.on('cancelled', () => process.stdout.write(JSON.stringify({ gone: method.path }) + '\n'));
           const refused = await heard(name, call);
           if (refused) return call.emit('error', { code: grpc.status.UNAUTHENTICATED, details: refused });
           return inner(call);

@@ -23,7 +23,7 @@ What the agent does is the first word of the message:
 When it serves, it prints one JSON line: {"ready": true, "url": ..., "grpc": "HOST:PORT" or null, "card": ...}. Each
 request becomes a JSON line in --record as soon as it is complete, before the SDK sees it: {"binding", "method",
 "path", "headers", "body", "ids", "peer"}. Secrets in headers are recorded as their length. When a caller hangs up before
-its answer is complete (HTTP), it prints {"gone": PATH}. It ends on SIGTERM, or when its standard input closes with
+its answer is complete, it prints {"gone": PATH}. It ends on SIGTERM, or when its standard input closes with
 --until-stdin-closes.
 """
 

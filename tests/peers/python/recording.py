@@ -1,5 +1,6 @@
 """What the Python agent heard, and whether it may hear it: in front of the SDK, for HTTP and gRPC alike."""
 
+import asyncio
 import json
 
 import jwt
@@ -147,8 +148,12 @@ def grpc_watch(recorder, arguments):
                     write(request, context)
                     if refused:
                         await context.abort(grpc.StatusCode.UNAUTHENTICATED, refused)
-                    async for event in handler.unary_stream(request, context):
-                        yield event
+                    try:
+                        async for event in handler.unary_stream(request, context):
+                            yield event
+                    except (asyncio.CancelledError, GeneratorExit):
+                        print(json.dumps({"gone": details.method}), flush=True)
+                        raise
                 return grpc.unary_stream_rpc_method_handler(
                     stream, handler.request_deserializer, handler.response_serializer)
 

@@ -36,6 +36,7 @@ impl Sdk {
 
     fn command(&self, script: &str) -> Command {
         let mut command = Command::new(&self.program);
+        command.env("NODE_NO_WARNINGS", "1");
         command.arg(script).current_dir(root()).stdin(Stdio::piped()).stdout(Stdio::piped());
         command
     }
