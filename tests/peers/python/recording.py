@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import sys
 
 import jwt
 from google.protobuf.json_format import MessageToDict
@@ -151,9 +152,10 @@ def grpc_watch(recorder, arguments):
                     try:
                         async for event in handler.unary_stream(request, context):
                             yield event
-                    except (asyncio.CancelledError, GeneratorExit):
-                        print(json.dumps({"gone": details.method}), flush=True)
-                        raise
+                    finally:  # The SDK may swallow that its task is cancelled.
+                        task = asyncio.current_task()
+                        if sys.exc_info()[0] or (task and task.cancelling()):
+                            print(json.dumps({"gone": details.method}), flush=True)
                 return grpc.unary_stream_rpc_method_handler(
                     stream, handler.request_deserializer, handler.response_serializer)
 
