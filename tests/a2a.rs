@@ -192,14 +192,23 @@ async fn what_is_longer_than_policy_sees_is_denied_by_a_rule_that_looks_into_it(
 
 #[tokio::test]
 async fn an_agent_that_is_not_there_answers_like_one_that_may_not_be_called() {
-    let world = World::with(plan()).await;
-    let nobody = world.caller("agent/stranger", "alice", Wire::Rpc);
-    let denied = nobody.send("train", &json!({})).await;
-    let body =
-        json!({"jsonrpc": "2.0", "id": 7, "method": "SendMessage", "params": {"message": message("train")}});
-    let unknown = send(nobody.agent.post("/a2a/nobody", body.to_string()).header("a2a-version", "1.0")).await;
-    assert_eq!(heard(&denied), heard(&unknown));
-    assert_eq!(unknown.refused_because(), "not_allowed");
+    let (world, without) = (World::with(plan()).await, World::with(Plan { trainer: None, ..plan() }).await);
+    for wire in Wire::ALL {
+        let send = ("SendMessage", json!({"message": message("train")}));
+        let push = json!({"message": message("x"), "configuration": {"taskPushNotificationConfig": {"url": "https://h.example/"}}});
+        let mut operations = on_a_task("never-was");
+        operations.push(send);
+        if wire != Wire::Older {
+            operations.push(("SendMessage", push));
+        }
+        for (operation, params) in operations {
+            let denied = world.caller("agent/stranger", "alice", wire).call(operation, &params).await;
+            let unknown = without.caller("agent/stranger", "alice", wire).call(operation, &params).await;
+            assert_eq!(denied.refused_because(), "not_allowed", "{operation} {wire:?}");
+            assert_eq!(heard(&denied), heard(&unknown), "{operation} {wire:?}");
+        }
+    }
+    assert!(world.trainer.received().is_empty());
 }
 
 #[tokio::test]
