@@ -46,12 +46,9 @@ async fn a_task_is_there_for_its_owner_and_for_nobody_else_in_every_operation_an
             let reached = world.trainer.received().len();
             let never = on_a_task("never-was").into_iter().find(|(name, _)| *name == operation).unwrap().1;
             let nothing = owner(wire).call(operation, &never).await;
-            for (workload, person) in [
-                ("agent/clerk", "bob"),
-                ("agent/auditor", "alice"),
-                ("agent/auditor", "bob"),
-                ("agent/stranger", "alice"),
-            ] {
+            for (workload, person) in
+                [("agent/clerk", "bob"), ("agent/auditor", "alice"), ("agent/auditor", "bob")]
+            {
                 let other = world.caller(workload, person, wire).call(operation, &params).await;
                 assert_eq!(
                     other.refused_because(),
@@ -80,7 +77,7 @@ async fn a_task_is_there_for_its_owner_and_for_nobody_else_in_every_operation_an
         "the audit knows which of the two it was"
     );
     assert_eq!(refused("another principal's"), operations * wires * 2);
-    assert_eq!(refused("another workload's"), operations * wires * 2);
+    assert_eq!(refused("another workload's"), operations * wires);
 }
 
 #[tokio::test]
@@ -195,14 +192,23 @@ async fn what_is_longer_than_policy_sees_is_denied_by_a_rule_that_looks_into_it(
 
 #[tokio::test]
 async fn an_agent_that_is_not_there_answers_like_one_that_may_not_be_called() {
-    let world = World::with(plan()).await;
-    let nobody = world.caller("agent/stranger", "alice", Wire::Rpc);
-    let denied = nobody.send("train", &json!({})).await;
-    let body =
-        json!({"jsonrpc": "2.0", "id": 7, "method": "SendMessage", "params": {"message": message("train")}});
-    let unknown = send(nobody.agent.post("/a2a/nobody", body.to_string()).header("a2a-version", "1.0")).await;
-    assert_eq!(heard(&denied), heard(&unknown));
-    assert_eq!(unknown.refused_because(), "not_allowed");
+    let (world, without) = (World::with(plan()).await, World::with(Plan { trainer: None, ..plan() }).await);
+    for wire in Wire::ALL {
+        let send = ("SendMessage", json!({"message": message("train")}));
+        let push = json!({"message": message("x"), "configuration": {"taskPushNotificationConfig": {"url": "https://h.example/"}}});
+        let mut operations = on_a_task("never-was");
+        operations.push(send);
+        if wire != Wire::Older {
+            operations.push(("SendMessage", push));
+        }
+        for (operation, params) in operations {
+            let denied = world.caller("agent/stranger", "alice", wire).call(operation, &params).await;
+            let unknown = without.caller("agent/stranger", "alice", wire).call(operation, &params).await;
+            assert_eq!(denied.refused_because(), "not_allowed", "{operation} {wire:?}");
+            assert_eq!(heard(&denied), heard(&unknown), "{operation} {wire:?}");
+        }
+    }
+    assert!(world.trainer.received().is_empty());
 }
 
 #[tokio::test]

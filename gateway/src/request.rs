@@ -81,11 +81,8 @@ async fn forward(
     let named = tasks::named(&question, &gateway.tasks).await?;
     let question = question.naming(named.as_ref(), &gateway.limits);
     let session = session::open(&question, arrival, &state.sessions, &gateway.sessions, &gateway.limits)?;
-    let permitted = authorize::permit(&state.policy, &gateway.lane, &question, &gateway.limits).await;
-    if permitted.is_err() {
-        tasks::denied(named.as_ref())?;
-    }
-    let (permit, server) = record.permit(&call, permitted?);
+    let (permit, server) = record
+        .permit(&call, authorize::permit(&state.policy, &gateway.lane, &question, &gateway.limits).await?);
     tasks::permitted(named.as_ref(), &question, &permit, &gateway.tasks).await?;
     observed.exchange(&permit);
     let grant =
