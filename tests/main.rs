@@ -15,6 +15,7 @@ mod inputs; //       policy sees what its reference says
 mod lists; //        listed if and only if callable
 mod sessions; //     whose a session is
 mod a2a; //          whose an agent's tasks are, and what may be said to it
+mod registry; //     which agents there are, for whom
 mod sign_in; //      people sign in, and what their programs get
 mod delegation; //   agents that call onward, and what shrinks with each hop
 mod revocation; //   what is revoked before its time, open streams included
@@ -39,4 +40,5 @@ mod h2spec; //       HTTP/2 as its conformance kit knows it
 mod clients; //      the official SDKs, through `sallyport up`
 mod step_up; //      a call that needs more scopes, through them
 mod refusals; //     what a program hears of a refusal through them
+mod echo; //         the demo agent behind it, and how it is found
 mod s3; //           the S3 server behind the gate

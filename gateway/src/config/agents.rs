@@ -34,6 +34,11 @@ pub enum TasksIn {
 }
 
 impl Agent {
+    /// Where it is spoken to in its first binding; there is one.
+    pub fn first_interface(&self) -> Option<&Arc<Server>> {
+        [Binding::JsonRpc, Binding::HttpJson, Binding::Grpc].into_iter().find_map(|one| self.interface(one))
+    }
+
     /// Where it is spoken to in a binding.
     pub fn interface(&self, binding: Binding) -> Option<&Arc<Server>> {
         match binding {
