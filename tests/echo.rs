@@ -49,10 +49,7 @@ fn what_up_prints_is_answered_word_by_word_and_its_twin_is_denied() {
         .collect();
     assert_eq!(words, ["what ", "is ", "my ", "name"], "{said:#?}");
     assert_eq!(said.first().unwrap()["result"]["task"]["status"]["state"], "TASK_STATE_WORKING");
-    assert_eq!(
-        said.last().unwrap()["result"]["statusUpdate"]["status"]["state"],
-        "TASK_STATE_COMPLETED"
-    );
+    assert_eq!(said.last().unwrap()["result"]["statusUpdate"]["status"]["state"], "TASK_STATE_COMPLETED");
     let demo = "SendStreamingMessage subject=alice actor=spiffe://dev.sallyport/agent/demo";
     assert_eq!(heard(&up), [demo]);
 
@@ -61,7 +58,11 @@ fn what_up_prints_is_answered_word_by_word_and_its_twin_is_denied() {
     assert_eq!(refused["error"]["code"], -32030, "{refused}");
     assert!(refused.to_string().contains("password"), "{refused}");
     assert_eq!(heard(&up), [demo], "the agent has not heard of it");
-    let records = up.records("SendStreamingMessage");
+    let mut records = up.records("SendStreamingMessage");
+    while records.len() < 2 {
+        std::thread::sleep(std::time::Duration::from_millis(10)); // A record is written when its answer is gone.
+        records = up.records("SendStreamingMessage");
+    }
     let kept = records.iter().map(|r| (r["server"].as_str().unwrap(), r["decision"].as_str().unwrap()));
     assert_eq!(kept.collect::<Vec<_>>(), [("echo", "permit"), ("echo", "denial")]);
     assert_eq!(records[1]["reason"], "password");
@@ -71,12 +72,14 @@ fn what_up_prints_is_answered_word_by_word_and_its_twin_is_denied() {
 async fn the_demo_agent_answers_in_both_bindings_and_remembers_its_tasks() {
     let up = Sallyport::up();
     let demo = demo(&up);
-    let message = |text: &str| json!({"message": {"messageId": "m", "role": "ROLE_USER", "parts": [{"text": text}]}});
+    let message =
+        |text: &str| json!({"message": {"messageId": "m", "role": "ROLE_USER", "parts": [{"text": text}]}});
     let ask = async |below: &str, body: Value| {
         let path = format!("/a2a/echo{below}");
         send(demo.post(&path, body.to_string()).header("a2a-version", "1.0")).await
     };
-    let rpc = |method: &str, params: Value| json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params});
+    let rpc =
+        |method: &str, params: Value| json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params});
     let by_rpc = ask("", rpc("SendMessage", message("one two"))).await.json()["result"]["task"].clone();
     let by_rest = ask("/message:send", message("one two")).await.json()["task"].clone();
     for task in [&by_rpc, &by_rest] {
@@ -108,7 +111,11 @@ async fn the_demo_agent_takes_nobody_but_the_gateway_and_no_token_but_its_own() 
     assert_eq!(card.json()["skills"][0]["id"], "repeat", "{card:?}");
     for token in [None, Some(&up.env["SALLYPORT_TOKEN"])] {
         let caller = token.map_or_else(|| gateway.clone(), |token| gateway.clone().with_token(token));
-        assert_eq!(send(caller.post("/a2a", "{}".into())).await.status, 401, "the person's own token is not the agent's");
+        assert_eq!(
+            send(caller.post("/a2a", "{}".into())).await.status,
+            401,
+            "the person's own token is not the agent's"
+        );
     }
     assert!(heard(&up).is_empty());
 }

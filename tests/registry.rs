@@ -6,7 +6,11 @@ use world::agent::send;
 use world::{Agent, Plan, Reply, World, policies};
 
 fn plan() -> Plan {
-    Plan { policy: policies::trainer_for("clerk"), trainer: Some(""), ..Plan::default() }
+    Plan {
+        policy: policies::trainer_for("clerk"),
+        trainer: Some("health: {interval: 0s}"),
+        ..Plan::default()
+    }
 }
 
 async fn list(agent: &Agent, query: &str) -> Reply {
@@ -35,10 +39,15 @@ async fn whoever_may_talk_to_an_agent_finds_it_and_nobody_else_does() {
     assert_eq!(reply.json(), listed);
     assert!(reply.header("cache-control").unwrap().starts_with("private"), "a list is nobody else's");
     let auditor = world.agent("agent/auditor").with_token(&world.token("agent/auditor"));
-    assert_eq!(names(&list(&auditor, "").await), [""; 0], "and no 403, which would say that there is somebody");
+    assert_eq!(
+        names(&list(&auditor, "").await),
+        [""; 0],
+        "and no 403, which would say that there is somebody"
+    );
     assert_eq!(world.trainer.received().len(), 0, "an agent is not asked whether it wants to be found");
     let records = world.records("request");
-    let told = |r: &Value| (r["method"].clone(), r["count"].clone(), r["status"].clone(), r["caller"].clone());
+    let told =
+        |r: &Value| (r["method"].clone(), r["count"].clone(), r["status"].clone(), r["caller"].clone());
     let of = |path: &str| json!(world.id(path).to_string());
     let wanted = [("agent/clerk", 1), ("agent/auditor", 0)];
     let wanted = wanted.map(|(path, count)| (json!("agents/list"), json!(count), json!(200), of(path)));
@@ -50,7 +59,11 @@ async fn whoever_may_talk_to_an_agent_finds_it_and_nobody_else_does() {
 async fn a_list_needs_no_token_but_takes_no_bad_one() {
     let world = World::with(plan()).await;
     let clerk = world.agent("agent/clerk");
-    assert_eq!(names(&list(&clerk, "").await), [""; 0], "the policy shows the trainer to whom acts for a person");
+    assert_eq!(
+        names(&list(&clerk, "").await),
+        [""; 0],
+        "the policy shows the trainer to whom acts for a person"
+    );
     for wrong in ["x.y.z".to_owned(), world.token("agent/auditor")] {
         let reply = list(&clerk.clone().with_token(&wrong), "").await;
         assert_eq!((reply.status, reply.refused_because()), (401, "invalid_token".into()));
@@ -64,7 +77,9 @@ async fn a_list_needs_no_token_but_takes_no_bad_one() {
 async fn agents_are_searched_and_a_query_is_understood_or_refused() {
     let world = World::with(plan()).await;
     let clerk = world.clerk();
-    for (query, found) in [("?", true), ("?q=RAIN", true), ("?q=snow", false), ("?tag=ml", false), ("?skill=fit", false)] {
+    for (query, found) in
+        [("?", true), ("?q=RAIN", true), ("?q=snow", false), ("?tag=ml", false), ("?skill=fit", false)]
+    {
         assert_eq!(names(&list(&clerk, query).await).len(), usize::from(found), "{query}");
     }
     for query in ["?name=trainer", "?q=a&q=b", "?q=", "?q=%ff", "?q=train&limit=1"] {
@@ -82,10 +97,101 @@ async fn agents_are_searched_and_a_query_is_understood_or_refused() {
 async fn an_agent_that_is_revoked_is_not_found_and_what_policy_hides_neither() {
     let world = World::with(plan()).await;
     assert_eq!(names(&list(&world.clerk(), "").await), ["trainer"]);
-    world.change_policy("agents/trainer.rego", "package agents.trainer\n\nallow if true\n\nvisible := false\n").await;
+    world
+        .change_policy("agents/trainer.rego", "package agents.trainer\n\nallow if true\n\nvisible := false\n")
+        .await;
     assert_eq!(names(&list(&world.clerk(), "").await), [""; 0]);
-    world.change_policy("agents/trainer.rego", "package agents.trainer\n\nallow if true\n\nvisible := true\n").await;
+    world
+        .change_policy("agents/trainer.rego", "package agents.trainer\n\nallow if true\n\nvisible := true\n")
+        .await;
     assert_eq!(names(&list(&world.clerk(), "").await), ["trainer"]);
     world.revoke(&["--spiffe-id", &world.id("agent/trainer").to_string()]).await;
     assert_eq!(names(&list(&world.clerk(), "").await), [""; 0]);
+}
+
+/// Writes the configuration anew, and waits until the gateway has looked at it.
+async fn rewrite(world: &World, change: impl Fn(String) -> String) {
+    let path = world.path("sallyport.yaml");
+    let mut reloads = world.gateway.reloads();
+    reloads.mark_unchanged();
+    let text = change(std::fs::read_to_string(&path).unwrap());
+    certs::files::write(&path, text.as_bytes(), 0o644).unwrap();
+    reloads.changed().await.unwrap();
+}
+
+#[tokio::test]
+async fn agents_come_and_go_without_a_restart_and_a_mistake_changes_nothing() {
+    let world = World::with(plan()).await;
+    let clerk = world.clerk();
+    let call = async |name: &str| {
+        let message = world::a2a::message("hello");
+        let body =
+            json!({"jsonrpc": "2.0", "id": 7, "method": "SendMessage", "params": {"message": message}});
+        send(clerk.post(&format!("/a2a/{name}"), body.to_string()).header("a2a-version", "1.0")).await
+    };
+    let policy = &policies::trainer_for("clerk")[1].1;
+    world.change_policy("agents/coach.rego", &policy.replace("agents.trainer", "agents.coach")).await;
+    assert_eq!(call("coach").await.refused_because(), "not_allowed");
+    let with_coach = |text: String| {
+        let scopes = "    scopes: {SendMessage: [\"trainer:SendMessage\"]}\n";
+        let at = text.find("  trainer:\n").unwrap();
+        let (before, trainer) = text.split_at(at);
+        let (trainer, after) = trainer.split_once("tasks:").unwrap();
+        let coach = format!("{}\n{scopes}", trainer.replace("  trainer:", "  coach:").trim_end());
+        format!("{before}{trainer}{coach}tasks:{after}")
+    };
+    rewrite(&world, with_coach).await;
+    assert_eq!(names(&list(&clerk, "").await), ["coach", "trainer"]);
+    assert!(call("coach").await.json()["result"]["task"].is_object());
+
+    rewrite(&world, |text| text.replace("  coach:\n", "  Coach:\n")).await;
+    assert_eq!(names(&list(&clerk, "").await), ["coach", "trainer"], "the last good ones stay");
+    let reached = world.trainer.received().len();
+    rewrite(&world, |text| {
+        let (before, rest) = text.split_once("  Coach:\n").unwrap();
+        format!("{before}tasks:{}", rest.split_once("tasks:").unwrap().1)
+    })
+    .await;
+    assert_eq!(names(&list(&clerk, "").await), ["trainer"]);
+    assert_eq!(call("coach").await.refused_because(), "not_allowed");
+    assert_eq!(world.trainer.received().len(), reached, "who was taken off hears nothing more");
+
+    let told = |kind: &str| -> Vec<String> {
+        world.records(kind).iter().map(|r| r["cause"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(told("agents_swapped"), ["coach, trainer", "trainer"]);
+    let refused = told("agents_refused");
+    assert!(refused.len() == 1 && refused[0].starts_with("agents.Coach: "), "{refused:?}");
+}
+
+#[tokio::test]
+async fn an_agent_that_is_down_is_said_to_be_and_is_tried_all_the_same() {
+    let plan = Plan { trainer: Some("health: {interval: 100ms, timeout: 1s}"), ..plan() };
+    let world = World::with(plan).await;
+    let health =
+        async || list(&world.clerk(), "").await.json()["agents"][0]["health"].as_str().unwrap().to_owned();
+    let becomes = async |wanted: &str| {
+        while health().await != wanted {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    };
+    becomes("up").await;
+    let metrics = async || {
+        let (_, text) = world.probe().get("/metrics").await;
+        text.lines().find(|line| line.starts_with("sallyport_agent_up{")).unwrap_or_default().to_owned()
+    };
+    assert_eq!(metrics().await, "sallyport_agent_up{agent=\"trainer\"} 1");
+    world.trainer.stop();
+    becomes("down").await;
+    assert_eq!(metrics().await, "sallyport_agent_up{agent=\"trainer\"} 0");
+    let message = json!({"message": world::a2a::message("hello")});
+    let called =
+        world.caller("agent/clerk", "alice", world::a2a::Wire::Rpc).call("SendMessage", &message).await;
+    assert!(called.refused_because().starts_with("upstream_"), "no health denies a call: {called:?}");
+    let down = world.records("agent_down");
+    assert_eq!(down.len(), 1);
+    assert!(down[0]["cause"].as_str().unwrap().starts_with("trainer: "), "{down:?}");
+    rewrite(&world, |text| text.replace("interval: 100ms", "interval: 0s")).await;
+    becomes("unknown").await;
+    assert_eq!(metrics().await, "");
 }

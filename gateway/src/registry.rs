@@ -1,6 +1,7 @@
 //! The list of agents: whom this caller may talk to. It is the question of a list, `visible`, asked of each agent.
 //! No call goes anywhere: what the list says stands in the configuration, or is known here already.
 
+pub mod health;
 mod query;
 
 pub use query::{Query, QueryError};
@@ -115,7 +116,7 @@ impl Asker<'_> {
         let (began, mut pace) = (Instant::now(), gateway.lane.pace());
         let mut shown = Vec::new();
         for agent in state.agents.values() {
-            let listed = Listed::new(agent, &gateway.url, None);
+            let listed = Listed::new(agent, &gateway.url, gateway.health.of(&agent.name), None);
             if !query.asks_for(&listed) {
                 continue;
             }
@@ -137,7 +138,7 @@ impl Asker<'_> {
 
 impl<'a> Listed<'a> {
     /// An agent behind the gateway at `url`.
-    pub fn new(agent: &'a Agent, url: &str, said: Option<Said>) -> Self {
+    pub fn new(agent: &'a Agent, url: &str, health: &'static str, said: Option<Said>) -> Self {
         let bindings = [Binding::JsonRpc, Binding::HttpJson, Binding::Grpc].into_iter();
         let here = format!("{url}/a2a/{}", agent.name);
         Self {
@@ -146,7 +147,7 @@ impl<'a> Listed<'a> {
             url: here,
             bindings: bindings.filter(|b| agent.interface(*b).is_some()).map(Binding::as_str).collect(),
             versions: [Version::V1_0.as_str(), Version::V0_3.as_str()],
-            health: "unknown",
+            health,
             said,
         }
     }

@@ -11,7 +11,8 @@ use crate::state::Gateway;
 use crate::tasks::Watcher;
 use crate::upstream::{Answer, Going};
 use crate::{
-    authorize, decode, delegation, exchange, identity, metadata, registry, reply, route, session, tasks, token,
+    authorize, decode, delegation, exchange, identity, metadata, registry, reply, route, session, tasks,
+    token,
 };
 use http::{HeaderMap, Uri};
 use protocol::a2a::Method;

@@ -115,7 +115,8 @@ impl Sallyport {
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
-        let mut up = Self { process, dir, env: HashMap::new(), ready_in: Duration::ZERO, said: String::new() };
+        let mut up =
+            Self { process, dir, env: HashMap::new(), ready_in: Duration::ZERO, said: String::new() };
         up.await_ready();
         up.ready_in = started.elapsed();
         let text = std::fs::read_to_string(up.path("agent.env")).unwrap();

@@ -279,16 +279,18 @@ fn printable(text: &str) -> String {
 fn table(agents: &[Value]) -> String {
     let head = ["NAME", "HEALTH", "BINDINGS", "DESCRIPTION"].map(str::to_owned);
     let line = |agent: &Value| {
-        let cells = [text(agent, "name"), text(agent, "health"), &words(agent, "bindings"), text(agent, "description")];
+        let cells = [
+            text(agent, "name"),
+            text(agent, "health"),
+            &words(agent, "bindings"),
+            text(agent, "description"),
+        ];
         cells.map(printable)
     };
     let lines: Vec<[String; 4]> = [head].into_iter().chain(agents.iter().map(line)).collect();
     let width = |column: usize| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0);
     let (name, health, bindings) = (width(0), width(1), width(2));
-    lines
-        .iter()
-        .map(|[a, b, c, d]| format!("{a:name$}  {b:health$}  {c:bindings$}  {d}\n"))
-        .collect()
+    lines.iter().map(|[a, b, c, d]| format!("{a:name$}  {b:health$}  {c:bindings$}  {d}\n")).collect()
 }
 
 /// All of one agent.
@@ -332,7 +334,9 @@ b     unknown  JSONRPC             -
     #[test]
     fn one_agent_is_told_whole() {
         let told = described(&echo());
-        for line in ["name         echo\n", "versions     1.0, 0.3\n", "skill        repeat: Repeat (demo, text)\n"] {
+        for line in
+            ["name         echo\n", "versions     1.0, 0.3\n", "skill        repeat: Repeat (demo, text)\n"]
+        {
             assert!(told.contains(line), "{line}{told}");
         }
     }

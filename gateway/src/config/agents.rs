@@ -6,6 +6,7 @@ use super::Server;
 use protocol::a2a::Binding;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// An A2A agent behind the gateway.
 #[derive(Clone, Debug)]
@@ -22,6 +23,17 @@ pub struct Agent {
     pub skill: Option<String>,
     /// Where it may send events.
     pub push: Push,
+    /// How it is looked whether it answers; none: it isn't.
+    pub health: Option<Health>,
+}
+
+/// How often it is looked whether an agent answers, and how long that may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Health {
+    /// Between two looks.
+    pub interval: Duration,
+    /// For a connection.
+    pub timeout: Duration,
 }
 
 /// Where it is kept whose tasks and contexts are.

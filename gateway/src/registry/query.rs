@@ -66,7 +66,11 @@ impl Query {
         let has = |wanted: &String| {
             let about = agent.said.as_ref().map(|said| said.description.as_str());
             let names = skills.iter().map(|skill| skill.name.as_str());
-            [agent.name].into_iter().chain(about).chain(names).any(|text| text.to_lowercase().contains(wanted))
+            [agent.name]
+                .into_iter()
+                .chain(about)
+                .chain(names)
+                .any(|text| text.to_lowercase().contains(wanted))
         };
         let tagged = |wanted: &String| {
             skills.iter().flat_map(|skill| &skill.tags).any(|tag| tag.eq_ignore_ascii_case(wanted))
@@ -120,7 +124,8 @@ mod tests {
 
     #[test]
     fn an_agent_of_which_nothing_is_known_is_found_by_its_name_alone() {
-        for (query, found) in [("q=train", true), ("q=night", false), ("skill=fit", false), ("tag=ml", false)] {
+        for (query, found) in [("q=train", true), ("q=night", false), ("skill=fit", false), ("tag=ml", false)]
+        {
             assert_eq!(Query::read(Some(query)).unwrap().asks_for(&trainer(false)), found, "{query}");
         }
     }

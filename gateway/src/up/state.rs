@@ -52,8 +52,7 @@ impl Addresses {
 
 impl Workload {
     /// All of them.
-    pub const ALL: [Self; 5] =
-        [Self::Gateway, Self::TokenService, Self::McpS3, Self::DemoAgent, Self::Echo];
+    pub const ALL: [Self; 5] = [Self::Gateway, Self::TokenService, Self::McpS3, Self::DemoAgent, Self::Echo];
 
     /// The path of its SPIFFE ID.
     pub fn path(self) -> &'static str {

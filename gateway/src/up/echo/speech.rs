@@ -158,9 +158,7 @@ impl Speech {
 
     /// Its card.
     pub(super) fn card(&self) -> Value {
-        let interface = |path: &str, binding: &str| {
-            json!({"url": format!("{}{path}", self.origin), "protocolBinding": binding, "protocolVersion": "1.0"})
-        };
+        let interface = |path: &str, binding: &str| json!({"url": format!("{}{path}", self.origin), "protocolBinding": binding, "protocolVersion": "1.0"});
         json!({
             "name": "Echo",
             "description": "Says again what it hears, word by word.",
@@ -198,9 +196,7 @@ impl Speech {
             return asked.refused(Fault::Params);
         };
         let context = message["contextId"].as_str().map_or(fresh, ToOwned::to_owned);
-        let task = |state: &str, artifacts: Value| {
-            json!({"id": id, "contextId": context, "status": {"state": state}, "artifacts": artifacts})
-        };
+        let task = |state: &str, artifacts: Value| json!({"id": id, "contextId": context, "status": {"state": state}, "artifacts": artifacts});
         let done = task("TASK_STATE_COMPLETED", json!([{"artifactId": "echo", "parts": [{ "text": text }]}]));
         {
             let mut tasks = self.tasks.lock();

@@ -18,5 +18,6 @@ deny contains "text_only" if {
 # Passwords are nothing to tell an agent.
 deny contains "password" if {
 	some part in input.call.message.parts
+	part.kind == "text"
 	contains(lower(part.text), "password")
 }

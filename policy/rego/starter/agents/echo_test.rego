@@ -20,7 +20,7 @@ cases := {
 	"a password": {"want": false, "patch": text("what is my password")},
 	"a PassWord": {"want": false, "patch": text("PassWords, please")},
 	"a password in the second text": {"want": false, "patch": part({"kind": "text", "text": "my password"})},
-	"a file": {"want": false, "patch": part({"kind": "file", "url": "https://example.org/"})},
+	"a file": {"want": false, "patch": part({"kind": "file", "text": null, "url": "https://example.org/"})},
 	"other agent": {"want": false, "patch": [{"op": "replace", "path": "/caller/path", "value": ["agent", "other"]}]},
 	"longer path": {"want": false, "patch": [{"op": "replace", "path": "/caller/path", "value": ["agent", "demo", "x"]}]},
 	"no person": {"want": false, "patch": [{"op": "replace", "path": "/subject", "value": null}]},
@@ -44,5 +44,7 @@ reasons(call) := found if found := echo.deny with input as call
 test_found if echo.visible with input as json.remove(good, ["call/message"])
 
 test_not_found_by_others if not echo.visible with input as json.patch(good, cases["other agent"].patch)
+
+test_says_why_of_a_file if echo.deny == {"text_only"} with input as json.patch(good, cases["a file"].patch)
 
 test_says_why if echo.deny == {"password"} with input as json.patch(good, cases["a password"].patch)
