@@ -25,6 +25,17 @@ fn heard(up: &Sallyport) -> Vec<String> {
     log.lines().map(ToOwned::to_owned).collect()
 }
 
+/// So many records of a method, or more: each is written when its answer is gone, a moment after it was heard.
+fn records(up: &Sallyport, method: &str, count: usize) -> Vec<Value> {
+    loop {
+        let all = up.records(method);
+        if all.len() >= count {
+            return all;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+}
+
 fn demo(up: &Sallyport) -> Agent {
     agent(up, &up.env["SALLYPORT_URL"], "agent-demo").with_token(&up.env["SALLYPORT_TOKEN"])
 }
@@ -58,11 +69,7 @@ fn what_up_prints_is_answered_word_by_word_and_its_twin_is_denied() {
     assert_eq!(refused["error"]["code"], -32030, "{refused}");
     assert!(refused.to_string().contains("password"), "{refused}");
     assert_eq!(heard(&up), [demo], "the agent has not heard of it");
-    let mut records = up.records("SendStreamingMessage");
-    while records.len() < 2 {
-        std::thread::sleep(std::time::Duration::from_millis(10)); // A record is written when its answer is gone.
-        records = up.records("SendStreamingMessage");
-    }
+    let records = records(&up, "SendStreamingMessage", 2);
     let kept = records.iter().map(|r| (r["server"].as_str().unwrap(), r["decision"].as_str().unwrap()));
     assert_eq!(kept.collect::<Vec<_>>(), [("echo", "permit"), ("echo", "denial")]);
     assert_eq!(records[1]["reason"], "password");
@@ -146,7 +153,7 @@ fn agents_are_listed_and_shown_to_who_may_talk_to_them() {
     let other = agents(&["show", "eho", "--dir", dir]);
     assert_eq!(other.status.code(), Some(1));
     assert!(text(&other).contains("sallyport agents list"), "{}", text(&other));
-    assert_eq!(up.records("agents/list").len(), 5, "each question leaves a record");
+    assert_eq!(records(&up, "agents/list", 5).len(), 5, "each question leaves a record");
 }
 
 #[test]

@@ -195,3 +195,21 @@ async fn an_agent_that_is_down_is_said_to_be_and_is_tried_all_the_same() {
     becomes("unknown").await;
     assert_eq!(metrics().await, "");
 }
+
+#[tokio::test]
+async fn how_often_it_is_looked_whether_an_agent_answers_has_bounds() {
+    let world = World::with(plan()).await;
+    let written = std::fs::read_to_string(world.path("sallyport.yaml")).unwrap();
+    let path = world.path("other.yaml");
+    for (health, wrong) in [
+        ("{interval: 100ms, timeout: 60s}", None),
+        ("{interval: 99ms}", Some("agents.trainer.health.interval")),
+        ("{interval: 25h}", Some("agents.trainer.health.interval")),
+        ("{interval: often}", Some("agents.trainer.health.interval")),
+        ("{interval: 0s, timeout: 61s}", Some("agents.trainer.health.timeout")),
+    ] {
+        std::fs::write(&path, written.replace("{interval: 0s}", health)).unwrap();
+        let found = gateway::config::load(&path).err().unwrap_or_default();
+        assert_eq!(found.first().map(|problem| problem.path.as_str()), wrong, "{health}: {found:?}");
+    }
+}

@@ -33,7 +33,7 @@ pub async fn follow(gateway: Arc<Gateway>) {
     loop {
         let now = gateway.state().agents.clone();
         if !Arc::ptr_eq(&agents, &now) {
-            looking = JoinSet::new(); // Dropped, the last ones end.
+            looking.shutdown().await; // So that none of them says anything after this.
             forget(&gateway, |name| now.get(name).is_none_or(|agent| agent.health.is_none()));
             for agent in now.values() {
                 if let Some(every) = agent.health {
@@ -43,7 +43,7 @@ pub async fn follow(gateway: Arc<Gateway>) {
             agents = now;
         }
         if reloads.changed().await.is_err() {
-            return drop(looking);
+            return;
         }
     }
 }

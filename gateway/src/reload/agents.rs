@@ -14,10 +14,22 @@ const INTERVAL: Duration = Duration::from_millis(500);
 /// Follows the agents, beginning with the file as it was read at the start.
 pub async fn follow_agents(gateway: Arc<Gateway>, started: Written) {
     let mut watched = Watched::new(started.path().to_path_buf(), INTERVAL);
-    let (mut running, mut last_rest) = (started.clone(), started);
+    let (mut running, mut last) = (started.clone(), started.clone());
     loop {
         watched.changed().await;
-        let path = running.path().to_path_buf();
+        let path = started.path().to_path_buf();
+        let found = match tokio::fs::read_to_string(&path).await {
+            Ok(text) => Written::new(&path, &text),
+            Err(error) => {
+                tracing::error!(%error, "the configuration file can't be read, the last good agents stay");
+                continue;
+            }
+        };
+        if found == last {
+            continue; // It was touched, or a remark was written.
+        }
+        let more = !found.same_rest(&last) && !found.same_rest(&started);
+        last = found;
         // Off the runtime's workers: keys and lists are read with it.
         let Ok(loaded) = tokio::task::spawn_blocking(move || config::load(&path)).await else { continue };
         let config = match loaded {
@@ -31,11 +43,10 @@ pub async fn follow_agents(gateway: Arc<Gateway>, started: Written) {
                 continue;
             }
         };
-        if !config.written.same_rest(&last_rest) {
+        if more {
             tracing::warn!(
                 "the configuration has changed in more than its agents: that is used after a restart"
             );
-            last_rest = config.written.clone();
         }
         if config.written.same_agents(&running) {
             continue;

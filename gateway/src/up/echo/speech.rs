@@ -264,3 +264,49 @@ pub(super) fn json(status: StatusCode, document: &Value) -> Response<Body> {
 pub(super) fn plain(status: StatusCode) -> Response<Body> {
     json(status, &json!({}))
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test ends by panicking")]
+    use super::*;
+
+    fn asked(method: Method, path: &str, version: Option<&str>, body: &str) -> Result<Operation, Fault> {
+        let mut request = http::Request::builder().method(method).uri(path);
+        if let Some(version) = version {
+            request = request.header("a2a-version", version);
+        }
+        let (head, ()) = request.body(()).unwrap().into_parts();
+        Asked::read(&head, body.as_bytes()).map(|asked| asked.operation).map_err(|refused| refused.fault)
+    }
+
+    #[test]
+    fn an_operation_is_understood_in_both_bindings_and_in_no_other_version() {
+        let (get, post) = (Method::GET, Method::POST);
+        let send = r#"{"jsonrpc":"2.0","id":1,"method":"SendMessage","params":{}}"#;
+        for (method, path, version, body, wanted) in [
+            (&post, "/a2a", Some("1.0"), send, Ok(Operation::SendMessage)),
+            (&post, "/rest/message:send", Some("1.0"), "{}", Ok(Operation::SendMessage)),
+            (&post, "/rest/message:stream", Some("1.0"), "{}", Ok(Operation::SendStreamingMessage)),
+            (&get, "/rest/tasks/t", Some("1.0"), "", Ok(Operation::GetTask)),
+            (&post, "/a2a", None, send, Err(Fault::Version)),
+            (&post, "/a2a", Some("0.3"), send, Err(Fault::Version)),
+            (&post, "/a2a", Some("1.0"), "{", Err(Fault::NotJson)),
+            (&post, "/a2a", Some("1.0"), r#"{"method":"message/send"}"#, Err(Fault::Unknown)),
+            (&post, "/rest/tasks/t:cancel", Some("1.0"), "{}", Err(Fault::Unknown)),
+            (&get, "/a2a", Some("1.0"), "", Err(Fault::Unknown)),
+        ] {
+            assert_eq!(
+                asked(method.clone(), path, version, body),
+                wanted,
+                "{method} {path} {version:?} {body}"
+            );
+        }
+    }
+
+    #[test]
+    fn its_card_is_one_that_is_read() {
+        let card = Speech::new("https://127.0.0.1:1".into()).card();
+        let read = protocol::a2a::card::Card::read(&card).unwrap();
+        assert_eq!(serde_json::Value::Object(read.members().clone()), card, "nothing of it is left out");
+    }
+}
