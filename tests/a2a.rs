@@ -1,11 +1,14 @@
 //! A call to an agent is decided and owned like any other, however it is written. Whose a task is, nobody else can tell.
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use reqwest::Method;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use tokio::sync::mpsc;
 use world::a2a::{Caller, Wire, message, task_in};
 use world::agent::send;
-use world::{Answer, Plan, Reply, World, policies};
+use world::{Answer, Plan, Received, Reply, World, policies};
 
 fn plan() -> Plan {
     Plan { policy: policies::trainer(), trainer: Some("push: direct"), ..Plan::default() }
@@ -80,14 +83,14 @@ async fn a_task_is_there_for_its_owner_and_for_nobody_else_in_every_operation_an
 #[tokio::test]
 async fn an_agents_list_is_the_callers_own_and_its_total_says_no_more() {
     let world = World::with(plan()).await;
-    for wire in [Wire::Rpc, Wire::Rest] {
+    for wire in [Wire::Rpc, Wire::Rest, Wire::Grpc] {
         let (alice, bob) =
             (world.caller("agent/clerk", "alice", wire), world.caller("agent/clerk", "bob", wire));
         for caller in [&alice, &alice, &bob, &alice] {
             caller.send("train", &json!({})).await;
         }
     }
-    for wire in [Wire::Rpc, Wire::Rest] {
+    for wire in [Wire::Rpc, Wire::Rest, Wire::Grpc] {
         let alice = world.caller("agent/clerk", "alice", wire);
         let mut seen = Vec::new();
         let mut token = String::new();
@@ -95,7 +98,7 @@ async fn an_agents_list_is_the_callers_own_and_its_total_says_no_more() {
             let reply = alice.call("ListTasks", &json!({"pageSize": 4, "pageToken": token})).await;
             let answer = reply.json();
             let page = if wire == Wire::Rpc { &answer["result"] } else { &answer };
-            assert_eq!(page["totalSize"], 6, "{reply:?}");
+            assert_eq!(page["totalSize"], 9, "{reply:?}");
             let tasks = page["tasks"].as_array().unwrap();
             assert!(tasks.iter().all(|task| task.get("artifacts").is_none()), "they were not asked for");
             seen.extend(tasks.iter().map(|task| task["id"].as_str().unwrap().to_owned()));
@@ -105,16 +108,17 @@ async fn an_agents_list_is_the_callers_own_and_its_total_says_no_more() {
             }
         }
         seen.sort();
-        assert_eq!(seen, ["task-000", "task-001", "task-003", "task-004", "task-005", "task-007"]);
+        let own = [0, 1, 3, 4, 5, 7, 8, 9, 11].map(|n| format!("task-{n:03}"));
+        assert_eq!(seen, own);
         let nobody = world.caller("agent/auditor", "carol", wire).call("ListTasks", &json!({})).await;
         assert!(nobody.text.contains("\"totalSize\":0"), "{nobody:?}");
-        for wrong in
-            [json!({"pageSize": 101}), json!({"pageToken": "x"}), json!({"statusTimestampAfter": "soon"})]
-        {
-            assert_eq!(
-                alice.call("ListTasks", &wrong).await.json()["error"]["code"].as_i64().unwrap().abs() % 1000,
-                if wire == Wire::Rpc { 602 } else { 400 }
-            );
+        for wrong in [json!({"pageSize": 101}), json!({"pageToken": "x"})] {
+            let code = match wire {
+                Wire::Rpc | Wire::Older => -32602,
+                Wire::Rest => 400,
+                Wire::Grpc => 3,
+            };
+            assert_eq!(alice.call("ListTasks", &wrong).await.code(), code);
         }
     }
 }
@@ -157,15 +161,19 @@ async fn a_rule_sees_what_is_said_and_one_word_more_is_denied() {
         assert_eq!(alice.send("keep the model", &json!({})).await.status, 200);
         let denied = alice.send("delete the model", &json!({})).await;
         assert_eq!(denied.refused_because(), "delete");
-        let code = if wire == Wire::Rest { 403 } else { -32030 };
-        assert_eq!((denied.status, denied.code()), (if wire == Wire::Rest { 403 } else { 200 }, code));
+        let (status, code) = match wire {
+            Wire::Rest => (403, 403),
+            Wire::Grpc => (200, 7),
+            Wire::Rpc | Wire::Older => (200, -32030),
+        };
+        assert_eq!((denied.status, denied.code()), (status, code));
         let stranger = world.caller("agent/stranger", "alice", wire).send("keep the model", &json!({})).await;
         assert_eq!(stranger.refused_because(), "not_allowed");
         assert_eq!(world.trainer.received().len(), reached + 1);
     }
     let records = world.records("request");
     let denied: Vec<&Value> = records.iter().filter(|record| record["reason"] == "delete").collect();
-    assert_eq!(denied.len(), 3);
+    assert_eq!(denied.len(), Wire::ALL.len());
     assert!(
         denied
             .iter()
@@ -184,14 +192,23 @@ async fn what_is_longer_than_policy_sees_is_denied_by_a_rule_that_looks_into_it(
 
 #[tokio::test]
 async fn an_agent_that_is_not_there_answers_like_one_that_may_not_be_called() {
-    let world = World::with(plan()).await;
-    let nobody = world.caller("agent/stranger", "alice", Wire::Rpc);
-    let denied = nobody.send("train", &json!({})).await;
-    let body =
-        json!({"jsonrpc": "2.0", "id": 7, "method": "SendMessage", "params": {"message": message("train")}});
-    let unknown = send(nobody.agent.post("/a2a/nobody", body.to_string()).header("a2a-version", "1.0")).await;
-    assert_eq!(heard(&denied), heard(&unknown));
-    assert_eq!(unknown.refused_because(), "not_allowed");
+    let (world, without) = (World::with(plan()).await, World::with(Plan { trainer: None, ..plan() }).await);
+    for wire in Wire::ALL {
+        let send = ("SendMessage", json!({"message": message("train")}));
+        let push = json!({"message": message("x"), "configuration": {"taskPushNotificationConfig": {"url": "https://h.example/"}}});
+        let mut operations = on_a_task("never-was");
+        operations.push(send);
+        if wire != Wire::Older {
+            operations.push(("SendMessage", push));
+        }
+        for (operation, params) in operations {
+            let denied = world.caller("agent/stranger", "alice", wire).call(operation, &params).await;
+            let unknown = without.caller("agent/stranger", "alice", wire).call(operation, &params).await;
+            assert_eq!(denied.refused_because(), "not_allowed", "{operation} {wire:?}");
+            assert_eq!(heard(&denied), heard(&unknown), "{operation} {wire:?}");
+        }
+    }
+    assert!(world.trainer.received().is_empty());
 }
 
 #[tokio::test]
@@ -254,7 +271,8 @@ async fn a_stream_goes_by_event_by_event_and_ends_where_it_shows_another_ones_ta
     for wire in Wire::ALL {
         let alice = world.caller("agent/clerk", "alice", wire);
         let stream = alice.call("SendStreamingMessage", &json!({"message": message("train")})).await;
-        assert_eq!((stream.status, stream.header("content-type")), (200, Some("text/event-stream")));
+        let media_type = if wire == Wire::Grpc { "application/grpc" } else { "text/event-stream" };
+        assert_eq!((stream.status, stream.header("content-type")), (200, Some(media_type)));
         assert_eq!(stream.text.matches("data: ").count(), 2, "{stream:?}");
     }
     let bobs = task_in(&world.caller("agent/clerk", "bob", Wire::Rpc).send("train", &json!({})).await);
@@ -361,6 +379,69 @@ async fn push_notifications_are_refused_where_they_are_off() {
     assert_eq!(world.trainer.received().len(), 1);
 }
 
+/// The trainer posts an entry with the credential that came with the message, and tells what came of it.
+fn posts_an_entry(world: &World) {
+    let own = world.agent("agent/trainer");
+    world.trainer.answers(move |received| {
+        let bearer =
+            received.headers["authorization"].to_str().unwrap().trim_start_matches("Bearer ").to_owned();
+        let (next, id) = (own.clone().with_token(&bearer), received.json()["id"].clone());
+        let (answer, pieces) = mpsc::channel(1);
+        tokio::spawn(async move {
+            let reply = next.post_entry(5).await;
+            let refused = reply.json().get("error").is_some();
+            let said = if refused { reply.refused_because() } else { reply.result() };
+            let message =
+                json!({"messageId": "m", "contextId": "c", "role": "ROLE_AGENT", "parts": [{"text": said}]});
+            let text = json!({"jsonrpc": "2.0", "id": id, "result": {"message": message}}).to_string();
+            let _ = answer.send(Ok(&*Box::leak(text.into_boxed_str()))).await;
+        });
+        Answer::Pieces(pieces)
+    });
+}
+
+fn claims(token: &str) -> Value {
+    let part = token.trim_start_matches("Bearer ").split('.').nth(1).unwrap();
+    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).unwrap()).unwrap()
+}
+
+#[tokio::test]
+async fn an_agent_calls_onward_with_the_credential_that_it_got_and_its_scopes_only_shrink() {
+    let (clerk, trainer) = ("spiffe://bank.test/agent/clerk", "spiffe://bank.test/agent/trainer");
+    let ledger = format!(
+        "package tools.ledger.post_entry\n\nvisible := true\n\nallow if {{\n\tinput.caller.spiffe_id == \"{trainer}\"\n\t\
+         input.subject.sub == \"alice\"\n\tinput.actors == [\"{clerk}\"]\n}}\n"
+    );
+    let plan = |scopes: &str| {
+        let mut policy = policies::trainer_with(&format!("obligations := {{\"scopes\": [{scopes}]}}"));
+        policy.push(("tools/ledger/post_entry.rego", ledger.clone()));
+        Plan { policy, ..plan() }
+    };
+    let world = World::with(plan("\"trainer:SendMessage\", \"ledger:post_entry\"")).await;
+    posts_an_entry(&world);
+    let said = world.caller("agent/clerk", "alice", Wire::Rpc).send("train", &json!({})).await;
+    assert!(said.text.contains("posted"), "{said:?}");
+    let shown = |received: &Received| claims(received.headers["authorization"].to_str().unwrap());
+    let (first, second) = (shown(&world.trainer.received()[0]), shown(&world.ledger.received()[0]));
+    for (credential, audience, scope, act) in [
+        (&first, trainer, "ledger:post_entry trainer:SendMessage", json!({"sub": clerk})),
+        (
+            &second,
+            "spiffe://bank.test/mcp/ledger",
+            "ledger:post_entry",
+            json!({"sub": trainer, "act": {"sub": clerk}}),
+        ),
+    ] {
+        assert_eq!((&credential["sub"], &credential["aud"]), (&json!("alice"), &json!(audience)));
+        assert_eq!((&credential["scope"], &credential["act"]), (&json!(scope), &act));
+    }
+    let narrow = World::with(plan("\"trainer:SendMessage\"")).await;
+    posts_an_entry(&narrow);
+    let said = narrow.caller("agent/clerk", "alice", Wire::Rpc).send("train", &json!({})).await;
+    assert!(said.text.contains("scope_refused"), "{said:?}");
+    assert!(narrow.ledger.received().is_empty());
+}
+
 /// Numbers that look random and are the same in every run (xorshift64).
 struct Dice(u64);
 
@@ -386,7 +467,7 @@ async fn two_people_at_two_gateways_never_see_each_others_tasks_whatever_they_do
     for _ in 0..400 {
         let world = if dice.below(2) == 0 { &one } else { &two };
         let person = ["alice", "bob"][dice.below(2)];
-        let caller: Caller = world.caller("agent/clerk", person, Wire::ALL[dice.below(3)]);
+        let caller: Caller = world.caller("agent/clerk", person, Wire::ALL[dice.below(Wire::ALL.len())]);
         if owners.is_empty() || dice.below(4) == 0 {
             let reply = caller.send("train", &json!({})).await;
             if reply.json().get("error").is_none() {

@@ -117,7 +117,12 @@ fn to_agent(
         headers: &arrival.headers,
         body,
     };
-    a2a::call(&request, &a2a::Limits { json })
+    let call = a2a::call(&request, &a2a::Limits { json })?;
+    match agent.binding {
+        // What the caller wrote there is the agent's name here.
+        a2a::Binding::Grpc => Ok(a2a::Call { tenant: agent.tenant.clone(), ..call }),
+        a2a::Binding::JsonRpc | a2a::Binding::HttpJson => Ok(call),
+    }
 }
 
 impl Call {

@@ -405,6 +405,8 @@ fn upstream(error: &UpstreamError) -> Told {
         | UpstreamError::Message(_)
         | UpstreamError::Events(_)
         | UpstreamError::MediaType
+        | UpstreamError::Closed
+        | UpstreamError::Grpc
         | UpstreamError::Session(_)
         | UpstreamError::TooLong
         | UpstreamError::PermitEnded
@@ -452,7 +454,7 @@ fn headers(told: &Told, url: &str, arrival: &Arrival, length: usize) -> HeaderMa
         // Where to learn whose token is needed (RFC 9728 §5.1). Only a server's path is ever challenged.
         let path = arrival.uri.path();
         let path =
-            crate::route::agent_path(path).and_then(|(_, below)| path.strip_suffix(below)).unwrap_or(path);
+            crate::route::operation_path(path).and_then(|below| path.strip_suffix(below)).unwrap_or(path);
         let metadata = format!("{url}/.well-known/oauth-protected-resource{path}");
         if let Ok(challenge) =
             HeaderValue::try_from(format!("Bearer resource_metadata=\"{metadata}\"{error}"))

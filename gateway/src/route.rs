@@ -46,6 +46,8 @@ pub struct AgentRoute {
     pub below: String,
     /// How the call is written.
     pub binding: Binding,
+    /// The tenant at the agent itself, of a call over gRPC.
+    pub tenant: Option<String>,
 }
 
 /// Why a path leads nowhere.
@@ -66,7 +68,15 @@ const AGENTS: &str = "/a2a";
 pub fn door(servers: &Servers, agents: &Agents, url: &str, arrival: &Arrival) -> Result<Door, RouteError> {
     let path = arrival.uri.path();
     if let Some((name, below)) = agent_path(path) {
-        return Ok(Door::To(to_agent(agents, url, name, below)));
+        return Ok(Door::To(to_agent(agents, url, name, below, None)));
+    }
+    if a2a::binding(path) == Binding::Grpc {
+        let tenant = arrival.body.as_ref().ok().and_then(|body| a2a::tenant_of(path, body));
+        let (name, tenant) = tenant.as_deref().map(by_tenant).ok_or(RouteError::NotFound)?;
+        if !crate::config::check::is_server_name(name) {
+            return Err(RouteError::NotFound);
+        }
+        return Ok(Door::To(to_agent(agents, url, name, path, tenant)));
     }
     if path == AGENTS && arrival.method == http::Method::GET {
         return Ok(Door::Agents);
@@ -83,11 +93,17 @@ pub fn door(servers: &Servers, agents: &Agents, url: &str, arrival: &Arrival) ->
     Ok(Door::To(ServerRoute { name: name.to_owned(), url: url.to_owned(), server, agent: None }))
 }
 
-fn to_agent(agents: &Agents, url: &str, name: &str, below: &str) -> ServerRoute {
+/// The agent that a tenant names, and its own tenant: `<agent>`, or `<agent>/<tenant>`.
+fn by_tenant(tenant: &str) -> (&str, Option<&str>) {
+    tenant.split_once('/').map_or((tenant, None), |(agent, tenant)| (agent, Some(tenant)))
+}
+
+fn to_agent(agents: &Agents, url: &str, name: &str, below: &str, tenant: Option<&str>) -> ServerRoute {
     let agent = agents.get(name).cloned();
     let binding = a2a::binding(below);
     let server = agent.as_ref().and_then(|agent| agent.interface(binding)).cloned();
-    let agent = Some(AgentRoute { agent, below: below.to_owned(), binding });
+    let agent =
+        Some(AgentRoute { agent, below: below.to_owned(), binding, tenant: tenant.map(str::to_owned) });
     ServerRoute { name: name.to_owned(), url: url.to_owned(), server, agent }
 }
 
@@ -101,6 +117,12 @@ pub(crate) fn agent_path(path: &str) -> Option<(&str, &str)> {
     let end = rest.find('/').unwrap_or(rest.len());
     let (name, below) = rest.split_at_checked(end)?;
     crate::config::check::is_server_name(name).then_some((name, below))
+}
+
+/// What of a path is the operation's, where it is a call to an agent.
+pub(crate) fn operation_path(path: &str) -> Option<&str> {
+    let is_grpc = a2a::binding(path) == Binding::Grpc;
+    agent_path(path).map(|(_, below)| below).or(is_grpc.then_some(path))
 }
 
 /// Whether a path is one that a token can be for.

@@ -11,9 +11,8 @@ pub use store::{Store, StoreError};
 pub use watch::Watcher;
 
 use crate::authorize::Question;
-use crate::config::agents::{Contexts, Push};
+use crate::config::agents::{Agent, Contexts, Push};
 use crate::identity::Caller;
-use crate::route::AgentRoute;
 use crate::token::SubjectToken;
 use policy::{Permit, TaskOwners};
 use protocol::a2a::{Call, Method};
@@ -43,10 +42,12 @@ pub struct Named {
     shared: bool,
     /// A context that nobody has, and that becomes the caller's with the permit.
     claims: Option<String>,
+    /// Why what it names is not there. Only who may call at all is told.
+    missing: Option<TaskError>,
 }
 
 /// Why what a call names is not there.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum TaskError {
     /// The agent never made it, as far as is known here.
     #[error("there is no such task")]
@@ -97,27 +98,36 @@ impl Owner {
     }
 }
 
-/// Looks up what a call to an agent names; none for a call to a server.
+/// Looks up what a call to an agent names; none for a call to a server. What is not there is told behind the permit:
+/// who may not call an agent must not learn that there is one.
 ///
 /// # Errors
-/// [`TaskError`]; nothing has gone upstream.
+/// [`TaskError::Store`]; nothing has gone upstream.
 pub async fn named(question: &Question<'_>, store: &Store) -> Result<Option<Named>, TaskError> {
     let (Some(call), Some(route)) = (question.call.a2a(), question.server.agent()) else { return Ok(None) };
     let owner = Owner::new(question.caller, question.subject);
-    if let Some(agent) = &route.agent
-        && agent.push == Push::Off
-        && (call.push.is_some() || call.push_id.is_some())
-    {
-        return Err(TaskError::PushOff);
+    let mut named = Named {
+        owner_of_answer: owner.clone(),
+        owner,
+        task: None,
+        shared: false,
+        claims: None,
+        missing: None,
+    };
+    let Some(agent) = &route.agent else { return Ok(Some(named)) };
+    match named.look_up(call, agent, store).await {
+        Ok(()) => {}
+        Err(TaskError::Store(error)) => return Err(error.into()),
+        Err(missing) => named.missing = Some(missing),
     }
-    looked_up(call, route, owner, store).await.map(Some)
+    Ok(Some(named))
 }
 
 /// What a permit makes of it: it may share what another workload of the same person began, and a context that nobody has
 /// becomes the caller's.
 ///
 /// # Errors
-/// [`TaskError::NotShared`], which looks like a task that never was; [`TaskError::Context`] if somebody was faster.
+/// [`TaskError`]: what the call names is not there, or not shared.
 pub async fn permitted(
     named: Option<&Named>,
     question: &Question<'_>,
@@ -130,49 +140,51 @@ pub async fn permitted(
     }
 }
 
-async fn looked_up(call: &Call, route: &AgentRoute, owner: Owner, store: &Store) -> Result<Named, TaskError> {
-    let mut named = Named { owner_of_answer: owner.clone(), owner, task: None, shared: false, claims: None };
-    let Some(agent) = &route.agent else { return Ok(named) };
-    let is_list = call.method == Method::ListTasks;
-    let names = Names {
-        task: call.task.clone(),
-        context: call.context.clone().filter(|_| !is_list), // A list of another's context is an empty one.
-        references: call.message.as_ref().map(|message| message.references.clone()).unwrap_or_default(),
-    };
-    if names.task.is_none() && names.context.is_none() && names.references.is_empty() {
-        return Ok(named);
-    }
-    let known = store.known(&agent.name, names.clone()).await?;
-    for reference in &names.references {
-        let found = known.references.iter().find(|task| task.id == *reference).ok_or(TaskError::Unknown)?;
-        named.may_name(&found.owner, TaskError::Owner)?;
-    }
-    if let Some(id) = names.context {
-        match known.context {
-            Some(whose) => {
-                named.may_name(&whose, TaskError::Context)?;
-                named.owner_of_answer = whose;
-            }
-            None if agent.contexts == Contexts::Claim && names.task.is_none() => {
-                named.claims = Some(id.clone())
-            }
-            None => return Err(TaskError::Context),
-        }
-        let of_task = known.task.as_ref().and_then(|task| task.context.as_ref());
-        if of_task.is_some_and(|of_task| *of_task != id) {
-            return Err(TaskError::Apart);
-        }
-    }
-    if names.task.is_some() {
-        let task = known.task.ok_or(TaskError::Unknown)?;
-        named.may_name(&task.owner, TaskError::Owner)?;
-        named.owner_of_answer = task.owner.clone();
-        named.task = Some(task);
-    }
-    Ok(named)
-}
-
 impl Named {
+    async fn look_up(&mut self, call: &Call, agent: &Agent, store: &Store) -> Result<(), TaskError> {
+        if agent.push == Push::Off && (call.push.is_some() || call.push_id.is_some()) {
+            return Err(TaskError::PushOff);
+        }
+        let is_list = call.method == Method::ListTasks;
+        let names = Names {
+            task: call.task.clone(),
+            context: call.context.clone().filter(|_| !is_list), // A list of another's context is an empty one.
+            references: call.message.as_ref().map(|message| message.references.clone()).unwrap_or_default(),
+        };
+        if names.task.is_none() && names.context.is_none() && names.references.is_empty() {
+            return Ok(());
+        }
+        let known = store.known(&agent.name, names.clone()).await?;
+        for reference in &names.references {
+            let found =
+                known.references.iter().find(|task| task.id == *reference).ok_or(TaskError::Unknown)?;
+            self.may_name(&found.owner, TaskError::Owner)?;
+        }
+        if let Some(id) = names.context {
+            match known.context {
+                Some(whose) => {
+                    self.may_name(&whose, TaskError::Context)?;
+                    self.owner_of_answer = whose;
+                }
+                None if agent.contexts == Contexts::Claim && names.task.is_none() => {
+                    self.claims = Some(id.clone())
+                }
+                None => return Err(TaskError::Context),
+            }
+            let of_task = known.task.as_ref().and_then(|task| task.context.as_ref());
+            if of_task.is_some_and(|of_task| *of_task != id) {
+                return Err(TaskError::Apart);
+            }
+        }
+        if names.task.is_some() {
+            let task = known.task.ok_or(TaskError::Unknown)?;
+            self.may_name(&task.owner, TaskError::Owner)?;
+            self.owner_of_answer = task.owner.clone();
+            self.task = Some(task);
+        }
+        Ok(())
+    }
+
     fn may_name(&mut self, whose: &Owner, otherwise: TaskError) -> Result<(), TaskError> {
         if *whose == self.owner {
             return Ok(());
@@ -182,6 +194,9 @@ impl Named {
     }
 
     async fn permitted(&self, agent: &str, permit: &Permit, store: &Store) -> Result<(), TaskError> {
+        if let Some(missing) = &self.missing {
+            return Err(missing.clone());
+        }
         if self.shared && permit.tasks() != TaskOwners::Subject {
             return Err(TaskError::NotShared);
         }

@@ -5,6 +5,8 @@
 pub mod agent;
 pub mod body;
 pub mod filter;
+pub(crate) mod grpc;
+mod multiplexed;
 pub mod pool;
 
 pub use body::AnswerBody;
@@ -25,7 +27,7 @@ use http::{Method, Request, StatusCode};
 use http_body_util::Full;
 use hyper::body::Body;
 use policy::Permit;
-use protocol::a2a::Call;
+use protocol::a2a::{Binding, Call};
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -63,6 +65,12 @@ pub enum UpstreamError {
     /// The URL's host can't be connected to.
     #[error("the upstream's host can't be connected to")]
     Host,
+    /// A new connection was closed before it took a call.
+    #[error("the upstream closed the connection at once")]
+    Closed,
+    /// A gRPC answer that isn't one: no status at its end, or messages that can't be told apart.
+    #[error("the upstream's gRPC answer can't be read")]
+    Grpc,
     /// HTTP failed before or while the answer came.
     #[error("the upstream's answer broke off")]
     Http(#[from] hyper::Error),
@@ -158,6 +166,11 @@ impl<'p> Upstream<'p> {
         arrival: &Arrival,
         trace: Option<HeaderValue>,
     ) -> Result<Answer, UpstreamError> {
+        if let Going::Agent(call, _) = &going
+            && call.binding == Binding::Grpc
+        {
+            return self.send_grpc(permit, &credential, going, arrival, trace).await;
+        }
         let request = match &going {
             Going::Server(session, _) => self.request(&credential, session.as_ref(), arrival, trace),
             Going::Agent(call, _) => agent::request(&self.server, &credential, call, arrival, trace),
@@ -188,6 +201,25 @@ impl<'p> Upstream<'p> {
             }
             Going::Agent(_, watcher) => agent::judged(answer, watcher, bytes_max).await,
         }
+    }
+
+    async fn send_grpc(
+        self,
+        permit: Permit,
+        credential: &Credential,
+        going: Going<'_>,
+        arrival: &Arrival,
+        trace: Option<HeaderValue>,
+    ) -> Result<Answer, UpstreamError> {
+        let Going::Agent(call, watcher) = going else { return Err(UpstreamError::Grpc) };
+        let request = grpc::request(&self.server, credential, call, arrival, trace)?;
+        let (response, lasts) = self.pool.send_grpc(&self.server, &self.identity, request).await?;
+        let (head, incoming) = response.into_parts();
+        if head.status != StatusCode::OK {
+            return Err(UpstreamError::Status(head.status));
+        }
+        let deadline = self.pool.deadline(permit.expires_at().min(lasts));
+        grpc::judged(&head.headers, incoming, watcher, self.pool.held_bytes_max, deadline).await
     }
 
     fn request(

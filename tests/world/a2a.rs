@@ -2,7 +2,7 @@
 //! them apart is the gateway.
 
 use crate::agent::send;
-use crate::{Agent, Answer, Received, Reply};
+use crate::{Agent, Answer, Received, Reply, grpc};
 use http::Response;
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
@@ -16,12 +16,14 @@ pub enum Wire {
     Rpc,
     /// HTTP+JSON, 1.0.
     Rest,
+    /// gRPC, 1.0.
+    Grpc,
     /// JSON-RPC, 0.3.
     Older,
 }
 
 impl Wire {
-    pub const ALL: [Self; 3] = [Self::Rpc, Self::Rest, Self::Older];
+    pub const ALL: [Self; 4] = [Self::Rpc, Self::Rest, Self::Grpc, Self::Older];
 }
 
 /// Builds requests to one agent.
@@ -45,6 +47,14 @@ impl Caller {
                 self.agent.post("/a2a/trainer", body.to_string()).header("a2a-version", "1.0")
             }
             Wire::Rest => self.rest(operation, params).header("a2a-version", "1.0"),
+            Wire::Grpc => {
+                let path = format!("/{}/{operation}", protocol::a2a::SERVICE);
+                let request = self.agent.request(Method::POST, &path).body(grpc::request(operation, params));
+                request
+                    .header("content-type", "application/grpc")
+                    .header("te", "trailers")
+                    .header("a2a-version", "1.0")
+            }
             Wire::Older => {
                 let (method, params) = older(operation, params);
                 let body = json!({"jsonrpc": "2.0", "id": 7, "method": method, "params": params});
@@ -54,7 +64,13 @@ impl Caller {
     }
 
     pub async fn call(&self, operation: &str, params: &Value) -> Reply {
-        send(self.request(operation, params)).await
+        let request = self.request(operation, params);
+        if self.wire != Wire::Grpc {
+            return send(request).await;
+        }
+        let response = request.send().await.unwrap();
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        grpc::reply(operation, status, headers, &response.bytes().await.unwrap())
     }
 
     /// Sends a text, maybe into a context or a task; the task that comes of it.

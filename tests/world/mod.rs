@@ -16,6 +16,7 @@ pub mod process;
 pub mod redis;
 pub mod program;
 pub mod frames;
+pub mod grpc;
 pub mod idp;
 pub mod remote_s3;
 pub mod services;
@@ -184,6 +185,8 @@ impl World {
         let own = source(&dir, &domain, &clock, "agent/trainer");
         let trainer = McpServer::start(own, domain.id("gateway").unwrap(), clock.clone()).await;
         trainer.answers(a2a::agent());
+        let own = FileSource::open(paths_in(&dir.path().join("agent-trainer"))).unwrap();
+        let over_grpc = grpc::serve(trainer.clone(), own, domain.id("gateway").unwrap(), clock.clone()).await;
 
         let keys = ServiceKeys {
             users: SigningKey::generate().unwrap(),
@@ -232,7 +235,7 @@ impl World {
             source(&dir, &domain, &clock, redis::WORKLOAD);
             Redis::start(program, dir.path(), &paths_in(&dir.path().join(redis::WORKLOAD)))
         });
-        let addresses = (ledger.address, trainer.address);
+        let addresses = (ledger.address, trainer.address, over_grpc);
         let text = config(
             &plan,
             dir.path(),

@@ -111,6 +111,12 @@ impl McpServer {
         });
     }
 
+    /// What it says to a request that came to it in another way, and is kept like any other.
+    pub fn ask(&self, received: &Received) -> Answer {
+        keep(&self.received, received);
+        (self.script.lock().unwrap())(received)
+    }
+
     /// All that has come in.
     pub fn received(&self) -> Vec<Received> {
         self.received.lock().unwrap().clone()

@@ -60,14 +60,14 @@ pub(crate) fn config(
     plan: &Plan,
     dir: &Path,
     (url, origin, sign_in): (&str, &str, Option<&str>),
-    (ledger, trainer): (SocketAddr, SocketAddr),
+    (ledger, trainer, over_grpc): (SocketAddr, SocketAddr, SocketAddr),
     servers: &str,
 ) -> String {
     let agents = plan.trainer.map_or("{}".to_owned(), |more| {
         format!(
             "
   trainer:
-    interfaces: {{jsonrpc: \"https://{trainer}/a2a\", http_json: \"https://{trainer}/rest\"}}
+    interfaces: {{jsonrpc: \"https://{trainer}/a2a\", http_json: \"https://{trainer}/rest\", grpc: \"https://{over_grpc}\"}}
     spiffe_id: spiffe://{DOMAIN}/agent/trainer
     {more}"
         )
@@ -78,7 +78,7 @@ pub(crate) fn config(
     let (subject, limits, presenters, audit, more_issuers) =
         (plan.subject, plan.limits, plan.presenters, plan.audit, plan.more_issuers);
     let server_requests = plan.server_requests;
-    let credentials = if plan.agents.is_empty() {
+    let credentials = if plan.agents.is_empty() && plan.trainer.is_none() {
         String::new()
     } else {
         format!(

@@ -17,6 +17,8 @@ pub struct Agent {
     pub json_rpc: Option<Arc<Server>>,
     /// Where it is spoken to over HTTP+JSON.
     pub http_json: Option<Arc<Server>>,
+    /// Where it is spoken to over gRPC.
+    pub grpc: Option<Arc<Server>>,
     /// Who makes contexts.
     pub contexts: Contexts,
     /// The member of a message's metadata that names a skill.
@@ -56,7 +58,7 @@ impl Agent {
         match binding {
             Binding::JsonRpc => self.json_rpc.as_ref(),
             Binding::HttpJson => self.http_json.as_ref(),
-            Binding::Grpc => None,
+            Binding::Grpc => self.grpc.as_ref(),
         }
     }
 }

@@ -6,6 +6,7 @@ use super::activity::UnderWay;
 use super::gathered::Gathered;
 use crate::reply::ResponseBody;
 use bytes::Bytes;
+use http::HeaderMap;
 use hyper::body::{Body, Frame};
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
@@ -13,8 +14,12 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 
-/// A chunk, or the end. A channel that closes without it has broken off.
-type Piece = Option<Bytes>;
+/// A chunk, or the end with its trailers. A channel that closes without it has broken off.
+#[derive(Debug)]
+enum Piece {
+    Chunk(Bytes),
+    End(Option<HeaderMap>),
+}
 
 /// What hyper sends. Dropped before its end, it tells the pump that the caller has gone.
 #[derive(Debug)]
@@ -23,6 +28,7 @@ pub(super) struct Outgoing {
     pieces: Option<mpsc::Receiver<Piece>>,
     /// Taken from there already: only so can it be said of a chunk that it is the last one.
     next: Option<Bytes>,
+    trailers: Option<HeaderMap>,
     broken: bool,
 }
 
@@ -91,7 +97,7 @@ impl Pump {
                 Some(Err(_)) => return,
                 Some(Ok(chunk)) => {
                     let bytes = chunk.len();
-                    let taken = pin!(sender.send_timeout(Some(chunk), self.write_timeout));
+                    let taken = pin!(sender.send_timeout(Piece::Chunk(chunk), self.write_timeout));
                     let Ok(Ok(())) = self.body.while_it_may_go_on(taken).await else {
                         return; // The caller has gone, takes nothing, or may have nothing more.
                     };
@@ -101,8 +107,9 @@ impl Pump {
             self.length = self.length.map(|left| left.saturating_sub(bytes));
             self.body.sent(bytes);
         }
+        let trailers = self.body.take_trailers();
         self.body.complete();
-        let _ = sender.send_timeout(None, self.write_timeout).await;
+        let _ = sender.send_timeout(Piece::End(trailers), self.write_timeout).await;
         drop(self.under_way);
     }
 }
@@ -110,7 +117,7 @@ impl Pump {
 impl Outgoing {
     /// A body for answers that have none.
     pub(super) fn none() -> Self {
-        Self { pieces: None, next: None, broken: false }
+        Self { pieces: None, next: None, trailers: None, broken: false }
     }
 
     /// Takes what waits already.
@@ -121,9 +128,9 @@ impl Outgoing {
     }
 
     fn take(&mut self, piece: Piece) {
-        self.next = piece;
-        if self.next.is_none() {
-            self.pieces = None;
+        match piece {
+            Piece::Chunk(chunk) => self.next = Some(chunk),
+            Piece::End(trailers) => (self.pieces, self.trailers) = (None, trailers),
         }
     }
 }
@@ -145,12 +152,14 @@ impl Body for Outgoing {
             let Some(piece) = ready!(pieces.poll_recv(cx)) else { return Poll::Ready(Some(Err(BrokenOff))) };
             self.take(piece);
         }
-        let Some(chunk) = self.next.take() else { return Poll::Ready(None) };
+        let Some(chunk) = self.next.take() else {
+            return Poll::Ready(self.trailers.take().map(|trailers| Ok(Frame::trailers(trailers))));
+        };
         self.look_ahead();
         Poll::Ready(Some(Ok(Frame::data(chunk))))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.next.is_none() && self.pieces.is_none() && !self.broken
+        self.next.is_none() && self.pieces.is_none() && self.trailers.is_none() && !self.broken
     }
 }

@@ -57,7 +57,7 @@ pub(super) fn answer(
     url: &str,
     arrival: &Arrival,
 ) -> Option<Answer> {
-    let (_, below) = route::agent_path(arrival.uri.path())?;
+    let below = route::operation_path(arrival.uri.path())?;
     let (binding, version) = (a2a::binding(below), a2a::version_of(&arrival.headers));
     let reply = a2a::reply(binding, version, kind(refusal, told), id, &told.reason);
     let mut headers = super::headers(told, url, arrival, reply.body.len());

@@ -6,6 +6,7 @@ use crate::config::problems::chain;
 use crate::observed::Observed;
 use crate::upstream::{AnswerBody, UpstreamError};
 use bytes::Bytes;
+use http::HeaderMap;
 
 /// The body of a response, with its record.
 #[derive(Debug)]
@@ -58,6 +59,11 @@ impl ResponseBody {
     /// Notes that the stream ended because the gateway did.
     pub fn stopped(&mut self) {
         self.record.ended(Outcome::Complete, Some("the gateway was told to stop".into()));
+    }
+
+    /// What stands behind the last chunk.
+    pub fn take_trailers(&mut self) -> Option<HeaderMap> {
+        self.body.take_trailers()
     }
 
     /// Notes that the last byte was handed over.

@@ -5,11 +5,11 @@ use super::store::{Page, Query, Task};
 use super::{Named, Store, TaskError};
 use crate::authorize::Question;
 use crate::exchange::Credential;
-use crate::upstream::{Answer, Upstream, UpstreamError};
+use crate::upstream::{Answer, Upstream, UpstreamError, grpc};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use policy::Permit;
-use protocol::a2a::{self, Call, Method};
+use protocol::a2a::{self, Binding, Call, Method};
 use serde_json::{Map, Value};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -75,7 +75,10 @@ impl Lister<'_> {
         };
         let list = result(&page, tasks, query.limit);
         let body = a2a::result(self.call.binding, Method::ListTasks, self.call.id.as_deref(), &list);
-        Ok(Answer::json(String::from_utf8_lossy(&body).into_owned()))
+        Ok(match self.call.binding {
+            Binding::Grpc => grpc::whole(body),
+            Binding::JsonRpc | Binding::HttpJson => Answer::json(String::from_utf8_lossy(&body).into_owned()),
+        })
     }
 
     async fn page(&self, query: Query) -> Result<Page, ListError> {

@@ -102,7 +102,7 @@ pub struct Page {
 }
 
 /// The store can't say.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum StoreError {
     /// The database failed.
     #[error("the store of tasks failed: {0}")]

@@ -67,6 +67,11 @@ impl Watcher {
         }
     }
 
+    /// Whether the answer is a stream of events.
+    pub fn streams(&self) -> bool {
+        self.method.row().streams
+    }
+
     /// Looks at an answer, or at one event of a stream: a body, or the data of an SSE event.
     ///
     /// # Errors

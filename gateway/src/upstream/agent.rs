@@ -12,13 +12,13 @@ use http::header::{self, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, He
 use http::{Method, Request, StatusCode, Uri};
 use http_body_util::Full;
 use policy::Permit;
-use protocol::a2a::{self, Call, Target, Version};
+use protocol::a2a::{self, Binding, Call, Target, Version};
 use serde_json::Value;
 
-const A2A_VERSION: HeaderName = HeaderName::from_static("a2a-version");
+pub(super) const A2A_VERSION: HeaderName = HeaderName::from_static("a2a-version");
 
 /// What of a call to an agent goes on; the rest is as for servers.
-const REQUEST_HEADERS: [HeaderName; 6] = [
+pub(super) const REQUEST_HEADERS: [HeaderName; 6] = [
     header::ACCEPT,
     header::CONTENT_TYPE,
     HeaderName::from_static("a2a-extensions"),
@@ -119,6 +119,9 @@ impl Upstream<'_> {
     ) -> Result<Option<Value>, UpstreamError> {
         let asked =
             a2a::get_task(call.binding, call.tenant.as_deref(), id, call.configuration.history_length);
+        if call.binding == Binding::Grpc {
+            return self.task_over_grpc(credential, asked, permit.expires_at()).await;
+        }
         let mut headers = HeaderMap::new();
         headers.insert(A2A_VERSION, HeaderValue::from_static("1.0"));
         if let Some(content_type) = asked.content_type {

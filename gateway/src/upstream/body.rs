@@ -2,9 +2,11 @@
 
 use super::UpstreamError;
 use super::filter::EventFilter;
+use super::grpc::Messages;
 use super::pool::Lease;
 use crate::revocation::Hold;
 use bytes::Bytes;
+use http::HeaderMap;
 use hyper::body::Incoming;
 use protocol::mcp::Watch;
 use std::pin::pin;
@@ -15,6 +17,8 @@ use tokio::time::Instant;
 pub struct AnswerBody {
     source: Source,
     hold: Option<Hold>,
+    /// What stands behind the last chunk.
+    trailers: Option<HeaderMap>,
 }
 
 #[derive(Debug)]
@@ -23,6 +27,7 @@ enum Source {
     Upstream(Streaming),
     Events(Streaming, EventFilter),
     Watched(Bytes, Streaming, Watch),
+    Grpc(Box<Messages>),
 }
 
 /// What is left of an upstream's answer.
@@ -35,12 +40,32 @@ pub(super) struct Streaming {
 
 impl AnswerBody {
     fn of(source: Source) -> Self {
-        Self { source, hold: None }
+        Self { source, hold: None, trailers: None }
     }
 
     /// The same body, which ends once anything that it rests on is revoked.
     pub(super) fn held(self, hold: Hold) -> Self {
         Self { hold: Some(hold), ..self }
+    }
+
+    /// The messages of a gRPC answer.
+    pub(super) fn grpc(messages: Messages) -> Self {
+        Self::of(Source::Grpc(Box::new(messages)))
+    }
+
+    /// The same body with trailers behind it.
+    pub(super) fn with_trailers(self, trailers: HeaderMap) -> Self {
+        Self { trailers: Some(trailers), ..self }
+    }
+
+    /// What stands behind the last chunk, once that was taken.
+    pub fn take_trailers(&mut self) -> Option<HeaderMap> {
+        match &mut self.source {
+            Source::Grpc(messages) => messages.take_trailers(),
+            Source::Whole(_) | Source::Upstream(_) | Source::Events(..) | Source::Watched(..) => {
+                self.trailers.take()
+            }
+        }
     }
 
     /// A body that is already here.
@@ -72,7 +97,7 @@ impl AnswerBody {
     pub fn take_unasked(&mut self) -> bool {
         match &mut self.source {
             Source::Events(_, filter) => filter.take_unasked(),
-            Source::Whole(_) | Source::Upstream(_) | Source::Watched(..) => false,
+            Source::Whole(_) | Source::Upstream(_) | Source::Watched(..) | Source::Grpc(_) => false,
         }
     }
 
@@ -105,6 +130,7 @@ impl Source {
         match self {
             Self::Whole(body) => body.take().filter(|b| !b.is_empty()).map(Ok),
             Self::Upstream(streaming) => streaming.next().await,
+            Self::Grpc(messages) => messages.next().await,
             Self::Watched(beginning, ..) if !beginning.is_empty() => Some(Ok(std::mem::take(beginning))),
             Self::Watched(_, streaming, watch) => {
                 let next = streaming.next().await;

@@ -2,6 +2,7 @@
 //! side's SVID expires. A connection belongs to a server, an expected ID and a generation of our own identity; after a
 //! rotation the old ones finish what they carry and are not used again.
 
+use super::multiplexed::Multiplexed;
 use super::{UpstreamError, deadline};
 use crate::config::{Limits, Server};
 use crate::metrics::{Counted, Metrics};
@@ -29,11 +30,13 @@ use tokio_rustls::client::TlsStream;
 #[derive(Debug)]
 pub struct Pool {
     shared: Arc<Shared>,
-    clock: Clock,
+    /// Those over HTTP/2.
+    pub(super) multiplexed: Multiplexed,
+    pub(super) clock: Clock,
     idle_timeout: Duration,
-    connect_timeout: Duration,
-    response_timeout: Duration,
-    metrics: Arc<Metrics>,
+    pub(super) connect_timeout: Duration,
+    pub(super) response_timeout: Duration,
+    pub(super) metrics: Arc<Metrics>,
     /// How much of an answer is held to be looked at.
     pub(super) held_bytes_max: usize,
 }
@@ -48,7 +51,7 @@ struct Shared {
 
 /// What makes two connections exchangeable.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Key {
+pub(super) struct Key {
     /// [`Server::peer`].
     peer: Arc<str>,
     generation: u64,
@@ -75,7 +78,7 @@ pub struct Lease {
 }
 
 /// A connection is not used in the last moments of an SVID.
-const BEFORE_EXPIRY: Duration = Duration::from_secs(10);
+pub(super) const BEFORE_EXPIRY: Duration = Duration::from_secs(10);
 /// How often idle connections are looked through at the most.
 const SWEEP_MIN: Duration = Duration::from_millis(100);
 
@@ -84,6 +87,7 @@ impl Pool {
     pub fn new(clock: Clock, limits: &Limits, metrics: Arc<Metrics>) -> Self {
         Self {
             shared: Arc::new(Shared { idle: Mutex::default(), idle_max: limits.upstream_idle_max }),
+            multiplexed: Multiplexed::default(),
             clock,
             idle_timeout: limits.upstream_idle_timeout,
             connect_timeout: limits.connect_timeout,
@@ -103,7 +107,7 @@ impl Pool {
         identity: &Arc<Identity>,
         mut request: Request<Full<Bytes>>,
     ) -> Result<(Response<Incoming>, Lease), UpstreamError> {
-        let key = Key { peer: Arc::clone(&server.peer), generation: identity.generation };
+        let key = Key::new(server, identity);
         loop {
             let (mut connection, fresh) = match self.idle(&key) {
                 Some(connection) => (connection, false),
@@ -195,16 +199,7 @@ impl Pool {
         server: &Server,
         identity: &Arc<Identity>,
     ) -> Result<Box<Connection>, UpstreamError> {
-        let source: SharedSource = Arc::new(OneGeneration(Arc::clone(identity)));
-        let mut tls = certs::tls::client_config(source, server.spiffe_id.clone(), self.clock.clone())?;
-        tls.alpn_protocols = vec![b"http/1.1".to_vec()];
-        let host = server.url.host_str().unwrap_or_default().trim_matches(['[', ']']).to_owned();
-        let tcp = TcpStream::connect((host.as_str(), server.url.port_or_known_default().unwrap_or(443)))
-            .await
-            .map_err(UpstreamError::Connect)?;
-        tcp.set_nodelay(true).map_err(UpstreamError::Connect)?;
-        let name = ServerName::try_from(host).map_err(|_| UpstreamError::Host)?;
-        let tls = TlsConnector::from(Arc::new(tls)).connect(name, tcp).await.map_err(UpstreamError::Tls)?;
+        let tls = self.tls(server, identity, b"http/1.1").await?;
         let until = theirs(&tls).min(identity.svid.peer().not_after);
         let (sender, driver) = http1::handshake(TokioIo::new(tls)).await?;
         let counted = Counted::new(&self.metrics.upstream_connections);
@@ -216,11 +211,36 @@ impl Pool {
             _counted: counted,
         }))
     }
+
+    /// A connection whose other end has proved to be the expected one, for one version of HTTP.
+    pub(super) async fn tls(
+        &self,
+        server: &Server,
+        identity: &Arc<Identity>,
+        alpn: &[u8],
+    ) -> Result<TlsStream<TcpStream>, UpstreamError> {
+        let source: SharedSource = Arc::new(OneGeneration(Arc::clone(identity)));
+        let mut tls = certs::tls::client_config(source, server.spiffe_id.clone(), self.clock.clone())?;
+        tls.alpn_protocols = vec![alpn.to_vec()];
+        let host = server.url.host_str().unwrap_or_default().trim_matches(['[', ']']).to_owned();
+        let tcp = TcpStream::connect((host.as_str(), server.url.port_or_known_default().unwrap_or(443)))
+            .await
+            .map_err(UpstreamError::Connect)?;
+        tcp.set_nodelay(true).map_err(UpstreamError::Connect)?;
+        let name = ServerName::try_from(host).map_err(|_| UpstreamError::Host)?;
+        TlsConnector::from(Arc::new(tls)).connect(name, tcp).await.map_err(UpstreamError::Tls)
+    }
 }
 
-fn theirs(tls: &TlsStream<TcpStream>) -> SystemTime {
+pub(super) fn theirs(tls: &TlsStream<TcpStream>) -> SystemTime {
     let leaf = tls.get_ref().1.peer_certificates().and_then(<[_]>::first);
     leaf.and_then(|leaf| certs::peer::peer(leaf).ok()).map_or(SystemTime::UNIX_EPOCH, |peer| peer.not_after)
+}
+
+impl Key {
+    pub(super) fn new(server: &Server, identity: &Identity) -> Self {
+        Self { peer: Arc::clone(&server.peer), generation: identity.generation }
+    }
 }
 
 impl Connection {

@@ -224,7 +224,10 @@ fn what_decides_listing_reads_no_arguments() {
         let shown = refusal("tools/s3.rego", &text);
         assert!(shown.contains("reads input.call.arguments and there is no visible"), "{rule}: {shown}");
         loads("tools/s3.rego", &format!("{text}visible if input.caller.path == [\"x\"]\n"));
-        loads("agents/s3.rego", &text.replace("package tools", "package agents"));
+        let text = text.replace("package tools", "package agents").replace("arguments", "message");
+        let shown = refusal("agents/s3.rego", &text);
+        assert!(shown.contains("reads input.call.message and there is no visible"), "{rule}: {shown}");
+        loads("agents/s3.rego", &format!("{text}visible if input.caller.path == [\"x\"]\n"));
     }
     loads("tools/s3.rego", "package tools.s3\nallow if input.call.tool.name == \"x\"");
     loads(

@@ -1,8 +1,7 @@
 //! `GetTask` as the gateway itself asks it, to answer a list of an owner's tasks.
 
 use super::rest::{self, Target};
-use super::wire::{self, Reading};
-use super::{Binding, EventError, Method, grpc, schema};
+use super::{Binding, EventError, Method, grpc};
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
@@ -40,7 +39,7 @@ pub fn get_task(binding: Binding, tenant: Option<&str>, id: &str, history_length
             Asked { target, content_type: None, body: Bytes::new() }
         }
         Binding::Grpc => {
-            let message = wire::bytes(&params, Method::GetTask.row().takes);
+            let message = grpc::request(Method::GetTask, &params);
             let body = grpc::frame(&message).unwrap_or_default();
             Asked { target: None, content_type: Some("application/grpc"), body }
         }
@@ -61,9 +60,7 @@ pub fn task(binding: Binding, bytes: &[u8]) -> Result<Option<Value>, EventError>
             answer.get_mut("result").map(Value::take).unwrap_or_default()
         }
         Binding::HttpJson => serde_json::from_slice(bytes)?,
-        Binding::Grpc => {
-            Value::Object(wire::object(bytes, &schema::TASK, Reading { strict: false, depth_max: 128 })?)
-        }
+        Binding::Grpc => Value::Object(grpc::answer_of(Method::GetTask, bytes)?),
     };
     if task.get("id").is_some_and(Value::is_string) { Ok(Some(task)) } else { Err(EventError::Kind) }
 }

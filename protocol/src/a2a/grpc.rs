@@ -4,6 +4,7 @@ use super::error::Fault;
 use super::wire::{self, Reading};
 use super::{Binding, Call, HttpRequest, Limits, Method, Version, headers, read};
 use bytes::{BufMut, Bytes, BytesMut};
+use serde_json::{Map, Value};
 
 /// The service of A2A 1.0.
 pub const SERVICE: &str = "lf.a2a.v1.A2AService";
@@ -35,6 +36,13 @@ pub(super) fn call(request: &HttpRequest<'_>, limits: &Limits) -> Result<Call, F
     read::call(Binding::Grpc, version, method, members, headers::extensions(request.headers)?)
 }
 
+/// The tenant that a request names, by which the agent is found before anything else is read of it.
+pub fn tenant_of(path: &str, body: &[u8]) -> Option<String> {
+    let method = Method::of_rpc(path.strip_prefix(PREFIX)?, Version::V1_0)?;
+    let number = method.row().takes.named("tenant")?.number;
+    wire::text(unframed(body)?, number)
+}
+
 /// The message of a body that is exactly one uncompressed frame.
 pub fn unframed(body: &[u8]) -> Option<&[u8]> {
     let (prefix, message) = body.split_at_checked(PREFIX_BYTES)?;
@@ -62,3 +70,32 @@ pub fn with_tenant(message: &[u8], method: Method, tenant: Option<&str>) -> Resu
     let number = method.row().takes.named("tenant").map(|field| field.number);
     wire::with_text(message, number.unwrap_or(1), tenant)
 }
+
+/// A method's request as protobuf, from the JSON of 1.0. Members that it doesn't have are left out.
+pub fn request(method: Method, params: &Map<String, Value>) -> Vec<u8> {
+    wire::bytes(params, method.row().takes)
+}
+
+/// The same the other way.
+///
+/// # Errors
+/// [`super::WireError`] for bytes that are not the method's request, and nothing else.
+pub fn request_of(method: Method, message: &[u8]) -> Result<Map<String, Value>, super::WireError> {
+    wire::object(message, method.row().takes, Reading { strict: true, depth_max: DEPTH_MAX })
+}
+
+/// A method's answer, or one event of its stream, as protobuf.
+pub fn answer(method: Method, answer: &Map<String, Value>) -> Vec<u8> {
+    wire::bytes(answer, method.row().answers)
+}
+
+/// The same the other way; what the method's answer doesn't have is left out.
+///
+/// # Errors
+/// [`super::WireError`] for bytes that are not the method's answer.
+pub fn answer_of(method: Method, message: &[u8]) -> Result<Map<String, Value>, super::WireError> {
+    wire::object(message, method.row().answers, Reading { strict: false, depth_max: DEPTH_MAX })
+}
+
+/// Messages of an answer that may stand inside one another.
+const DEPTH_MAX: usize = 128;

@@ -31,7 +31,7 @@ pub(super) fn call(
         version,
         method,
         id: None,
-        tenant: bounded(text(&mut members, "tenant"), "tenant", TENANT_BYTES_MAX)?,
+        tenant: tenant(&mut members)?,
         task: None,
         context: id(&mut members, "contextId")?,
         push_id: None,
@@ -150,6 +150,13 @@ fn push(mut wanted: Object) -> Result<Push, Fault> {
 /// An id; an empty one is none, as in protobuf.
 fn id(members: &mut Object, name: &'static str) -> Result<Option<String>, Fault> {
     bounded(text(members, name), name, ID_BYTES_MAX)
+}
+
+/// A tenant is no segment of a path but over HTTP+JSON, where its path has shown that it is one.
+fn tenant(members: &mut Object) -> Result<Option<String>, Fault> {
+    let tenant = filled(text(members, "tenant"));
+    let fits = |text: &String| text.len() <= TENANT_BYTES_MAX && !text.chars().any(char::is_control);
+    if tenant.as_ref().is_none_or(fits) { Ok(tenant) } else { Err(Fault::Id { name: "tenant" }) }
 }
 
 fn bounded(text: Option<String>, name: &'static str, bytes_max: usize) -> Result<Option<String>, Fault> {

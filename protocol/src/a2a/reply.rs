@@ -79,7 +79,7 @@ pub fn result(
         }
         Binding::HttpJson => Value::Object(result.clone()).to_string().into_bytes(),
         Binding::Grpc => {
-            let message = wire::bytes(result, method.row().answers);
+            let message = grpc::answer(method, result);
             grpc::frame(&message).unwrap_or_default().to_vec()
         }
     }

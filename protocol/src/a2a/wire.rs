@@ -116,7 +116,7 @@ fn value(
     reading: Reading,
 ) -> Result<Value, WireError> {
     Ok(match (kind, payload) {
-        (Kind::Text, Payload::Bytes(bytes)) => text(bytes, name)?.into(),
+        (Kind::Text, Payload::Bytes(bytes)) => utf8(bytes, name)?.into(),
         (Kind::Bytes, Payload::Bytes(bytes)) => STANDARD.encode(bytes).into(),
         (Kind::Bool, Payload::Varint(n)) => (n != 0).into(),
         (Kind::Int, Payload::Varint(n)) => int32(n)?.into(),
@@ -150,7 +150,7 @@ fn entry_of(
     let mut rest = Fields(bytes);
     while let Some((number, payload)) = rest.next()? {
         match (number, payload) {
-            (1, Payload::Bytes(bytes)) => key = text(bytes, name)?.to_owned(),
+            (1, Payload::Bytes(bytes)) => key = utf8(bytes, name)?.to_owned(),
             (2, payload) => held = value(payload, kind, name, reading)?,
             _ => return Err(WireError::Malformed),
         }
@@ -158,7 +158,7 @@ fn entry_of(
     Ok((key, held))
 }
 
-fn text<'a>(bytes: &'a [u8], name: &'static str) -> Result<&'a str, WireError> {
+fn utf8<'a>(bytes: &'a [u8], name: &'static str) -> Result<&'a str, WireError> {
     std::str::from_utf8(bytes).map_err(|_| WireError::Utf8 { name })
 }
 
@@ -222,6 +222,21 @@ impl<'a> Fields<'a> {
         self.0 = rest;
         Ok(taken)
     }
+}
+
+/// The text of a field that stands there once.
+pub(super) fn text(message: &[u8], number: u32) -> Option<String> {
+    let (mut rest, mut found) = (Fields(message), None);
+    while let Some((field, payload)) = rest.next().ok()? {
+        match payload {
+            Payload::Bytes(bytes) if field == number && found.is_none() => {
+                found = String::from_utf8(bytes.to_vec()).ok()
+            }
+            _ if field == number => return None,
+            _ => {}
+        }
+    }
+    found
 }
 
 /// The same message with another text in one of its fields, or none.

@@ -17,11 +17,12 @@ impl Checker<'_> {
                 "use a-z, 0-9 and '-', at most 63, beginning with a letter",
             );
         }
-        if file.interfaces.jsonrpc.is_none() && file.interfaces.http_json.is_none() {
+        let of = &file.interfaces;
+        if of.jsonrpc.is_none() && of.http_json.is_none() && of.grpc.is_none() {
             self.problems.add(
                 format!("{path}.interfaces"),
                 "has no interface, so nobody can talk to the agent",
-                "write `jsonrpc: https://host:port/path`, `http_json: …`, or both",
+                "write `jsonrpc: https://host:port/path`, `http_json: …` or `grpc: …`",
             );
         }
         for operation in file.scopes.keys() {
@@ -40,10 +41,12 @@ impl Checker<'_> {
         };
         let json_rpc = interface("jsonrpc", &file.interfaces.jsonrpc).ok();
         let http_json = interface("http_json", &file.interfaces.http_json).ok();
+        let grpc = interface("grpc", &file.interfaces.grpc).ok();
         Some(Agent {
             name: name.to_owned(),
             json_rpc: json_rpc?,
             http_json: http_json?,
+            grpc: grpc?,
             contexts: file.contexts,
             skill: file.skill.clone(),
             push: file.push,

@@ -57,6 +57,9 @@ pub struct InterfacesFile {
     pub jsonrpc: Option<String>,
     /// What its HTTP+JSON paths begin with (https), without `/message:send`.
     pub http_json: Option<String>,
+    /// Host and port of its gRPC interface, as an https URL without a path. Callers name the agent by the tenant of their
+    /// requests: `<agent>`, or `<agent>/<tenant>` where the agent has tenants of its own.
+    pub grpc: Option<String>,
 }
 
 /// Who makes contexts.

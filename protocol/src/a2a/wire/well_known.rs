@@ -1,6 +1,6 @@
 //! `google.protobuf`'s `Struct`, `Value` and `Timestamp`.
 
-use super::{Fields, Payload, Reading, WireError, text};
+use super::{Fields, Payload, Reading, WireError, utf8};
 use serde_json::{Map, Number, Value};
 
 pub(super) fn structure(bytes: &[u8], reading: Reading) -> Result<Value, WireError> {
@@ -13,7 +13,7 @@ pub(super) fn structure(bytes: &[u8], reading: Reading) -> Result<Value, WireErr
         let mut entry = Fields(entry);
         while let Some((number, payload)) = entry.next()? {
             match (number, payload) {
-                (1, Payload::Bytes(bytes)) if key.is_none() => key = Some(text(bytes, "key")?.to_owned()),
+                (1, Payload::Bytes(bytes)) if key.is_none() => key = Some(utf8(bytes, "key")?.to_owned()),
                 (2, Payload::Bytes(bytes)) if held.is_none() => held = Some(value(bytes, reading)?),
                 _ => return Err(WireError::Malformed),
             }
@@ -33,7 +33,7 @@ pub(super) fn value(bytes: &[u8], reading: Reading) -> Result<Value, WireError> 
     let read = match (number, payload) {
         (1, Payload::Varint(0)) => Value::Null,
         (2, Payload::Eight(bits)) => number_of(f64::from_le_bytes(bits))?,
-        (3, Payload::Bytes(bytes)) => text(bytes, "a string")?.into(),
+        (3, Payload::Bytes(bytes)) => utf8(bytes, "a string")?.into(),
         (4, Payload::Varint(n)) => (n != 0).into(),
         (5, Payload::Bytes(bytes)) => structure(bytes, reading)?,
         (6, Payload::Bytes(bytes)) => list(bytes, reading)?,

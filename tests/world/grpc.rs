@@ -1,0 +1,111 @@
+//! The fake A2A agent over gRPC, and what a caller makes of its answers: in between, the same JSON as over HTTP+JSON.
+
+use crate::server::{Answer, Received};
+use crate::{McpServer, Reply};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
+use bytes::Bytes;
+use certs::tls::{Accept, server_config};
+use certs::{Clock, SharedSource, SpiffeId};
+use http::{HeaderMap, HeaderValue, Request, Response};
+use http_body_util::{BodyExt, StreamBody};
+use hyper::body::{Frame, Incoming};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use protocol::a2a::{self, Method, grpc};
+use serde_json::{Map, Value, json};
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
+
+type Frames = StreamBody<futures_util::stream::Iter<std::vec::IntoIter<Result<Frame<Bytes>, Infallible>>>>;
+
+/// Serves gRPC before an agent that speaks JSON-RPC: what it is asked and what it says are those of `agent`.
+pub async fn serve(agent: McpServer, source: SharedSource, gateway: SpiffeId, clock: Clock) -> SocketAddr {
+    let tcp = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = tcp.local_addr().unwrap();
+    let tls = server_config(source, Accept::Ids(vec![gateway]), &["h2"], clock).unwrap();
+    let tls = TlsAcceptor::from(Arc::new(tls));
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = tcp.accept().await {
+            let (tls, agent) = (tls.clone(), agent.clone());
+            tokio::spawn(async move {
+                let Ok(stream) = tls.accept(stream).await else { return };
+                let service = service_fn(move |request| answered(request, agent.clone()));
+                let http = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
+                let _ = http.serve_connection(TokioIo::new(stream), service).await;
+            });
+        }
+    });
+    address
+}
+
+async fn answered(request: Request<Incoming>, agent: McpServer) -> Result<Response<Frames>, Infallible> {
+    let (head, body) = request.into_parts();
+    let body = body.collect().await.unwrap().to_bytes();
+    let name = head.uri.path().rsplit('/').next().unwrap().to_owned();
+    let method = a2a::methods().iter().find(|row| row.name == name).unwrap().method;
+    let params = grpc::request_of(method, a2a::unframed(&body).unwrap()).unwrap();
+    let asked = json!({"jsonrpc": "2.0", "id": 7, "method": name, "params": params});
+    let mut headers = head.headers;
+    headers.insert("a2a-version", HeaderValue::from_static("1.0"));
+    let received =
+        Received { method: head.method, path: "/a2a".into(), headers, body: asked.to_string().into() };
+    let said: Vec<Value> = match agent.ask(&received) {
+        Answer::Json(answer) => vec![answer],
+        Answer::Events(mut events) => {
+            let mut text = String::new();
+            while let Some(chunk) = events.recv().await {
+                text.push_str(chunk.unwrap());
+            }
+            text.lines()
+                .filter_map(|l| l.strip_prefix("data: "))
+                .map(|l| serde_json::from_str(l).unwrap())
+                .collect()
+        }
+        _ => panic!("the agent says it in another way than gRPC has"),
+    };
+    let status = if said[0]["error"]["code"] == -32001 { "5" } else { "0" };
+    let messages = said.iter().filter_map(|answer| answer["result"].as_object());
+    let frame = |answer: &Map<String, Value>| Frame::data(a2a::frame(&grpc::answer(method, answer)).unwrap());
+    let mut frames: Vec<_> = messages.map(frame).map(Ok).collect();
+    let trailers = HeaderMap::from_iter([("grpc-status".parse().unwrap(), HeaderValue::from_static(status))]);
+    frames.push(Ok(Frame::trailers(trailers)));
+    let body = StreamBody::new(futures_util::stream::iter(frames));
+    Ok(Response::builder().header("content-type", "application/grpc").body(body).unwrap())
+}
+
+/// A request as the body of one frame.
+pub fn request(operation: &str, params: &Value) -> Vec<u8> {
+    let method = a2a::methods().iter().find(|row| row.name == operation).unwrap().method;
+    let mut params = params.as_object().unwrap().clone();
+    params.insert("tenant".into(), "trainer".into());
+    a2a::frame(&grpc::request(method, &params)).unwrap().to_vec()
+}
+
+/// An answer in the shape of HTTP+JSON, so that one story reads all of them.
+pub fn reply(operation: &str, status: u16, headers: HeaderMap, body: &[u8]) -> Reply {
+    let method: Method = a2a::methods().iter().find(|row| row.name == operation).unwrap().method;
+    let refused = headers.get("grpc-status").is_some_and(|status| status != "0");
+    let text = if refused {
+        let details = STANDARD_NO_PAD.decode(&headers["grpc-status-details-bin"]).unwrap();
+        let code: i64 = headers["grpc-status"].to_str().unwrap().parse().unwrap();
+        let reason = String::from_utf8_lossy(&details).rsplit("reason").next().unwrap().to_owned();
+        let reason: String = reason.chars().filter(|c| c.is_ascii_lowercase() || *c == '_').collect();
+        json!({"error": {"code": code, "details": [{"metadata": {"reason": reason}}]}}).to_string()
+    } else {
+        let (mut rest, mut all) = (body, Vec::new());
+        while let Some((prefix, _)) = rest.split_at_checked(5) {
+            let length = u32::from_be_bytes(prefix[1..].try_into().unwrap()) as usize;
+            all.push(Value::Object(grpc::answer_of(method, &rest[5..5 + length]).unwrap()));
+            rest = &rest[5 + length..];
+        }
+        match all.as_slice() {
+            [one] => one.to_string(),
+            several => several.iter().map(|event| format!("data: {event}\n\n")).collect(),
+        }
+    };
+    Reply { status, headers, text }
+}
