@@ -31,7 +31,7 @@ async fn whoever_may_talk_to_an_agent_finds_it_and_nobody_else_does() {
     let listed = json!({"agents": [{
         "name": "trainer",
         "url": url,
-        "bindings": ["JSONRPC", "HTTP+JSON"],
+        "bindings": ["JSONRPC", "HTTP+JSON", "GRPC"],
         "versions": ["1.0", "0.3"],
         "card": format!("{url}/.well-known/agent-card.json"),
         "health": "unknown",

@@ -60,10 +60,11 @@ fn forget(gateway: &Gateway, gone: impl Fn(&str) -> bool) {
 
 async fn look(gateway: Arc<Gateway>, agent: Arc<Agent>, every: Every) {
     let Some(interface) = agent.first_interface() else { return };
-    let name = &agent.name;
+    let over_grpc = agent.grpc.as_ref().is_some_and(|grpc| Arc::ptr_eq(grpc, interface));
+    let (name, alpn): (_, &[u8]) = (&agent.name, if over_grpc { b"h2" } else { b"http/1.1" });
     loop {
         let identity = Arc::clone(&gateway.state().identity);
-        let reached = gateway.pool.reaches(interface, &identity, every.timeout).await;
+        let reached = gateway.pool.reaches(interface, &identity, alpn, every.timeout).await;
         let is_up = reached.is_ok();
         gateway.metrics.agent_up(name, is_up);
         let was_up = gateway.health.0.lock().insert(name.clone(), is_up).unwrap_or(true);

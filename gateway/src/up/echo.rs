@@ -110,7 +110,7 @@ impl Echo {
         }
         let (head, body) = request.into_parts();
         if head.method == Method::GET && head.uri.path() == speech::CARD {
-            return speech::json(StatusCode::OK, &self.speech.card()); // It is no secret, and the gateway has no token to ask with.
+            return speech::json(StatusCode::OK, &self.speech.card()); // No secret, and the gateway asks without a token.
         }
         let Ok(claims) = self.bearer.claims(&head.headers, peer, self.clock.now()) else {
             return speech::plain(StatusCode::UNAUTHORIZED);

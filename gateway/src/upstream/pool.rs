@@ -138,10 +138,11 @@ impl Pool {
         &self,
         server: &Server,
         identity: &Arc<Identity>,
+        alpn: &[u8],
         timeout: Duration,
     ) -> Result<(), UpstreamError> {
-        let dialled = tokio::time::timeout(timeout, Box::pin(self.dial(server, identity))).await;
-        dialled.unwrap_or(Err(UpstreamError::Timeout)).map(drop)
+        let connected = tokio::time::timeout(timeout, Box::pin(self.tls(server, identity, alpn))).await;
+        connected.unwrap_or(Err(UpstreamError::Timeout)).map(drop)
     }
 
     /// The instant on the runtime's clock at which `until` is reached.

@@ -158,7 +158,10 @@ impl Speech {
 
     /// Its card.
     pub(super) fn card(&self) -> Value {
-        let interface = |path: &str, binding: &str| json!({"url": format!("{}{path}", self.origin), "protocolBinding": binding, "protocolVersion": "1.0"});
+        let interface = |path: &str, binding: &str| {
+            let url = format!("{}{path}", self.origin);
+            json!({"url": url, "protocolBinding": binding, "protocolVersion": "1.0"})
+        };
         json!({
             "name": "Echo",
             "description": "Says again what it hears, word by word.",
@@ -196,7 +199,10 @@ impl Speech {
             return asked.refused(Fault::Params);
         };
         let context = message["contextId"].as_str().map_or(fresh, ToOwned::to_owned);
-        let task = |state: &str, artifacts: Value| json!({"id": id, "contextId": context, "status": {"state": state}, "artifacts": artifacts});
+        let task = |state: &str, artifacts: Value| {
+            let status = json!({ "state": state });
+            json!({"id": id, "contextId": context, "status": status, "artifacts": artifacts})
+        };
         let done = task("TASK_STATE_COMPLETED", json!([{"artifactId": "echo", "parts": [{ "text": text }]}]));
         {
             let mut tasks = self.tasks.lock();
