@@ -17,6 +17,7 @@ mod sessions; //     whose a session is
 mod a2a; //          whose an agent's tasks are, and what may be said to it
 mod a2a_methods; //  every operation in every binding, for whom
 mod a2a_peers; //    the same through the official SDKs, on both sides
+mod registry; //     which agents there are, for whom
 mod sign_in; //      people sign in, and what their programs get
 mod delegation; //   agents that call onward, and what shrinks with each hop
 mod revocation; //   what is revoked before its time, open streams included
@@ -41,4 +42,5 @@ mod h2spec; //       HTTP/2 as its conformance kit knows it
 mod clients; //      the official SDKs, through `sallyport up`
 mod step_up; //      a call that needs more scopes, through them
 mod refusals; //     what a program hears of a refusal through them
+mod echo; //         the demo agent behind it, and how it is found
 mod s3; //           the S3 server behind the gate

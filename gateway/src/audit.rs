@@ -18,6 +18,7 @@ use crate::config::{AuditMode, Limits};
 use crate::decode::{Body, Call};
 use crate::exchange::Credential;
 use crate::identity::Caller;
+use crate::registry;
 use crate::request::Arrival;
 use crate::revocation;
 use crate::token::SubjectToken;
@@ -169,8 +170,20 @@ impl Record {
                 let body = body.as_ref().ok().filter(|_| call.message.is_some());
                 self.facts.arguments = body.map(|body| crate::digest::text(&crate::digest::of(body)));
             }
+            Call::Card => {}
         }
         call
+    }
+
+    /// Notes that the list of agents is asked for.
+    pub fn lists_agents(&mut self) {
+        self.facts.protocol = Some("a2a");
+        self.facts.method = Some(registry::METHOD);
+    }
+
+    /// Notes how many of them were shown.
+    pub fn listed(&mut self, agents: usize) {
+        self.facts.count = u64::try_from(agents).ok();
     }
 
     /// Notes the session that an answer opened.
@@ -198,6 +211,7 @@ impl Record {
                 Call::A2a(call) => {
                     call.message.as_ref().and_then(|message| serde_json::to_string(message).ok())
                 }
+                Call::Card => None,
             };
         }
         permitted

@@ -1,5 +1,6 @@
 //! The command line: what each command is for, and an example of it.
 
+pub mod agents;
 pub mod audit;
 pub mod commands;
 pub mod hints;
@@ -87,6 +88,9 @@ Examples:
 A gateway whose configuration says `revocations: {file: revoked.jsonl}` holds to it within a second, open streams
 included. With --config it is the list that the configuration names, also one in Redis. The audit names sessions by the digest that --session takes.")]
     Revoke(revoke::Revoke),
+    /// Say which A2A agents you may talk to.
+    #[command(subcommand)]
+    Agents(agents::Agents),
     /// Verify a file of audit records: was it changed, and where.
     #[command(subcommand)]
     Audit(Audit),
@@ -123,7 +127,7 @@ pub struct Token {
     #[arg(long, default_value = "alice")]
     pub user: String,
     /// What the user may do, separated by commas.
-    #[arg(long, default_value = "s3:read", value_delimiter = ',')]
+    #[arg(long, default_value = "s3:read,agents:call", value_delimiter = ',')]
     pub scope: Vec<String>,
     /// Path of the workload that may present it.
     #[arg(long, default_value = "agent/demo")]

@@ -3,6 +3,7 @@
 //! read it. Headers that say otherwise are refused (MCP SEP-2243), as is a page of a foreign origin.
 
 use crate::config::Limits;
+use crate::registry::QueryError;
 use crate::request::Arrival;
 use crate::route::{AgentRoute, ServerRoute};
 use bytes::Bytes;
@@ -18,6 +19,8 @@ pub enum Call {
     Mcp(mcp::Call),
     /// Of an A2A agent.
     A2a(Box<a2a::Call>),
+    /// An agent's card, which the gateway itself has.
+    Card,
 }
 
 /// A request's body: all of it, or why it never became whole.
@@ -61,6 +64,9 @@ pub enum DecodeError {
     /// The same of A2A.
     #[error("not a call of the protocol")]
     A2a(#[from] a2a::DecodeError),
+    /// Not a question to the list of agents.
+    #[error(transparent)]
+    Query(#[from] QueryError),
 }
 
 /// Decodes a request to the endpoint of a server or an agent.
@@ -73,10 +79,7 @@ pub fn call(
     origins: &BTreeSet<String>,
     limits: &Limits,
 ) -> Result<Call, DecodeError> {
-    if arrival.headers.get_all(ORIGIN).iter().any(|o| !o.to_str().is_ok_and(|o| origins.contains(o))) {
-        return Err(DecodeError::Origin);
-    }
-    let body = arrival.body.clone()?;
+    let body = let_in(arrival, origins)?;
     let json = protocol::json::Limits { depth_max: limits.json_depth_max };
     if let Some(agent) = server.agent() {
         return Ok(Call::A2a(Box::new(to_agent(arrival, &body, agent, json)?)));
@@ -88,6 +91,17 @@ pub fn call(
         client_answers: server.client_answers(),
     };
     Ok(Call::Mcp(mcp::call(&request, &limits)?))
+}
+
+/// The whole body, unless a page of a foreign origin sends it.
+///
+/// # Errors
+/// [`DecodeError::Origin`], [`DecodeError::Body`].
+pub(crate) fn let_in(arrival: &Arrival, origins: &BTreeSet<String>) -> Result<Bytes, DecodeError> {
+    if arrival.headers.get_all(ORIGIN).iter().any(|o| !o.to_str().is_ok_and(|o| origins.contains(o))) {
+        return Err(DecodeError::Origin);
+    }
+    Ok(arrival.body.clone()?)
 }
 
 fn to_agent(
@@ -116,7 +130,7 @@ impl Call {
     pub fn protocol(&self) -> &'static str {
         match self {
             Self::Mcp(_) => "mcp",
-            Self::A2a(_) => "a2a",
+            Self::A2a(_) | Self::Card => "a2a",
         }
     }
 
@@ -125,6 +139,7 @@ impl Call {
         match self {
             Self::Mcp(call) => call.version.as_str(),
             Self::A2a(call) => call.version.as_str(),
+            Self::Card => a2a::Version::V1_0.as_str(),
         }
     }
 
@@ -133,6 +148,7 @@ impl Call {
         match self {
             Self::Mcp(call) => call.method,
             Self::A2a(call) => call.method.name(),
+            Self::Card => "GetAgentCard",
         }
     }
 
@@ -141,6 +157,7 @@ impl Call {
         match self {
             Self::Mcp(call) => call.id.as_deref(),
             Self::A2a(call) => call.id.as_deref(),
+            Self::Card => None,
         }
     }
 
@@ -148,7 +165,7 @@ impl Call {
     pub fn tool(&self) -> Option<&str> {
         match self {
             Self::Mcp(mcp::Call { target: mcp::Target::Tool { name }, .. }) => Some(name),
-            Self::Mcp(_) | Self::A2a(_) => None,
+            Self::Mcp(_) | Self::A2a(_) | Self::Card => None,
         }
     }
 
@@ -156,7 +173,7 @@ impl Call {
     pub fn mcp(&self) -> Option<&mcp::Call> {
         match self {
             Self::Mcp(call) => Some(call),
-            Self::A2a(_) => None,
+            Self::A2a(_) | Self::Card => None,
         }
     }
 
@@ -164,7 +181,7 @@ impl Call {
     pub fn a2a(&self) -> Option<&a2a::Call> {
         match self {
             Self::A2a(call) => Some(call),
-            Self::Mcp(_) => None,
+            Self::Mcp(_) | Self::Card => None,
         }
     }
 }

@@ -23,6 +23,7 @@ pub mod metrics;
 pub mod traces;
 pub mod admin;
 pub mod metadata;
+pub mod registry; // the agents that a caller may talk to
 mod digest;
 pub mod delegation; // chains of actors; judged in stages 3 and 6
 pub mod revocation; // what is revoked before its time; asked in stages 2 to 5, and of open streams

@@ -40,6 +40,7 @@ pub struct Metrics {
     svid_expiry: Gauge,
     identity_source_up: IntGauge,
     pub(crate) revocations_source_up: IntGauge,
+    agents_up: IntGaugeVec,
 }
 
 /// What is read when somebody asks, rather than kept up to date.
@@ -207,10 +208,24 @@ impl Metrics {
                 up.set(1);
                 up
             },
+            agents_up: all.add(IntGaugeVec::new(
+                opts("agent_up", "1 while an agent can be connected to and is who it should be."),
+                &["agent"],
+            ))?,
             registry: all.registry,
             names: all.names,
         };
         Ok(metrics)
+    }
+
+    /// Whether an agent answers.
+    pub(crate) fn agent_up(&self, agent: &str, is_up: bool) {
+        self.agents_up.with_label_values(&[agent]).set(is_up.into());
+    }
+
+    /// An agent is not looked at any more.
+    pub(crate) fn agent_gone(&self, agent: &str) {
+        let _ = self.agents_up.remove_label_values(&[agent]); // It may never have been there.
     }
 
     /// Every family by name, whether or not it has a value yet.

@@ -7,6 +7,7 @@ use crate::audit::Outcome;
 use crate::config::Server;
 use crate::decode::Call;
 use crate::metrics::{Counted, Metrics};
+use crate::registry;
 use crate::request::Arrival;
 use crate::route::ServerRoute;
 use crate::state::Gateway;
@@ -126,6 +127,12 @@ impl Observed {
         if let Some(trace) = &mut self.trace {
             trace.call(call);
         }
+        self.begins(Stage::Authorize);
+    }
+
+    /// The list of agents is asked for; stage authorize begins.
+    pub fn lists_agents(&mut self) {
+        self.method = registry::METHOD;
         self.begins(Stage::Authorize);
     }
 

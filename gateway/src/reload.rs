@@ -1,10 +1,14 @@
-//! Swaps what may change while requests run: the identity, and the policy set. What can't be used replaces nothing.
+//! Swaps what may change while requests run: the identity, the policy set, and the agents. What can't be used replaces nothing.
+
+mod agents;
+
+pub use agents::follow_agents;
 
 use crate::session::KeyRing;
 use crate::state::Gateway;
 use crate::watched::Watched;
 use certs::SharedSource;
-use policy::{Budget, PolicySet, Problem, SourceFile};
+use policy::{Budget, PolicySet, SourceFile};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -159,7 +163,7 @@ fn read(dir: &Path, files: &[Listed]) -> std::io::Result<Vec<SourceFile>> {
 }
 
 /// Problems, one a line.
-pub fn listed(problems: &[Problem]) -> String {
+pub fn listed(problems: &[impl ToString]) -> String {
     problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
 }
 

@@ -343,6 +343,7 @@ fn decode(error: &DecodeError) -> Told {
             Told { data: error.data(), ..told }
         }
         DecodeError::A2a(error) => agent::decode(error),
+        DecodeError::Query(_) => Told::new(StatusCode::BAD_REQUEST, -32602, "query_not_understood"),
     }
 }
 

@@ -11,7 +11,8 @@ use crate::state::Gateway;
 use crate::tasks::Watcher;
 use crate::upstream::{Answer, Going};
 use crate::{
-    authorize, decode, delegation, exchange, identity, metadata, reply, route, session, tasks, token,
+    authorize, decode, delegation, exchange, identity, metadata, registry, reply, route, session, tasks,
+    token,
 };
 use http::{HeaderMap, Uri};
 use protocol::a2a::Method;
@@ -63,6 +64,10 @@ async fn forward(
     let server = match route::door(&state.servers, &state.agents, &gateway.url, arrival)? {
         Door::Metadata(resource) => {
             return Ok(Answer::json(metadata::protected_resource(&resource, &state.issuers).to_string()));
+        }
+        Door::Agents => {
+            let asker = registry::Asker { gateway, state: &state, caller: &caller, arrival, now };
+            return Box::pin(asker.listed(record, observed)).await;
         }
         Door::To(server) => server,
     };

@@ -22,6 +22,8 @@ pub type Agents = BTreeMap<String, Arc<Agent>>;
 pub enum Door {
     /// RFC 9728 metadata of this resource URL.
     Metadata(String),
+    /// The list of agents.
+    Agents,
     /// `/mcp/<server>`, or `/a2a/<agent>` and what is below it.
     To(ServerRoute),
 }
@@ -56,6 +58,9 @@ pub enum RouteError {
     NotFound,
 }
 
+/// The list of agents.
+const AGENTS: &str = "/a2a";
+
 /// Reads a path.
 ///
 /// # Errors
@@ -72,6 +77,9 @@ pub fn door(servers: &Servers, agents: &Agents, url: &str, arrival: &Arrival) ->
             return Err(RouteError::NotFound);
         }
         return Ok(Door::To(to_agent(agents, url, name, path, tenant)));
+    }
+    if path == AGENTS && arrival.method == http::Method::GET {
+        return Ok(Door::Agents);
     }
     if arrival.uri.query().is_some() {
         return Err(RouteError::NotFound); // Nothing else takes one, and an upstream must not see one that policy didn't.
@@ -127,7 +135,19 @@ pub fn upstream<'p>(pool: &'p Pool, identity: &Arc<Identity>, server: Arc<Server
     Upstream::new(pool, server, Arc::clone(identity))
 }
 
+/// The audiences whose tokens are for the gateway itself and no one server: its URL, and a credential made for the caller.
+pub fn token_audiences(url: &str, caller: &Caller) -> Vec<String> {
+    vec![url.to_owned(), caller.spiffe_id().to_owned()]
+}
+
 impl ServerRoute {
+    /// The way to an agent, as far as it matters who may see it.
+    pub fn to_see(agent: &Arc<Agent>, url: &str) -> Self {
+        let (server, binding) = (agent.first_interface().cloned(), Binding::HttpJson);
+        let route = AgentRoute { agent: Some(Arc::clone(agent)), below: String::new(), binding };
+        Self { name: agent.name.clone(), url: url.to_owned(), server, agent: Some(route) }
+    }
+
     /// The name in the path.
     pub fn name(&self) -> &str {
         &self.name

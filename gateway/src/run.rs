@@ -11,6 +11,7 @@ use crate::https::HttpsError;
 use crate::jwks::KeyStore;
 use crate::listener;
 use crate::metrics::Metrics;
+use crate::registry::health::{self, Health};
 use crate::reload::{self, listed, read_sources};
 use crate::revocation::{self, Live, Revocations};
 use crate::session::{Counts, KeyRing};
@@ -131,7 +132,7 @@ pub async fn start(
     let (policy_dir, policy_budget) = (config.policy_dir.clone(), config.policy_budget);
     let folder = |source| StartError::PolicyFolder { path: policy_dir.display().to_string(), source };
     let sources = read_sources(&policy_dir).map_err(folder)?;
-    let admin = config.admin.clone();
+    let (admin, written) = (config.admin.clone(), config.written.clone());
     let gateway = Arc::new(assemble(config, &sources, &source, revocations, clock.clone())?);
     gateway.audit.event("started", &gateway.url, clock.now());
     revoked.looks(&gateway).await;
@@ -155,6 +156,8 @@ pub async fn start(
         tokio::spawn(reload::follow_identity(Arc::clone(&gateway), source)),
         tokio::spawn(reload::follow_policy(Arc::clone(&gateway), policy_dir, policy_budget, sources)),
         tokio::spawn(revoked.follow(Arc::clone(&gateway))),
+        tokio::spawn(reload::follow_agents(Arc::clone(&gateway), written)),
+        tokio::spawn(health::follow(Arc::clone(&gateway))),
     ];
     if let Some(path) = key_ring {
         followers.push(tokio::spawn(reload::follow_key_ring(Arc::clone(&gateway), path)));
@@ -217,6 +220,7 @@ fn assemble(
         lane: Arc::new(Lane::new(config.policy_budget, config.policy_quick_budget, &config.limits)),
         sessions: Counts::default(),
         tasks: Store::open(&config.tasks)?,
+        health: Health::default(),
         pool: Pool::new(clock.clone(), &config.limits, Arc::clone(&metrics)),
         limits: config.limits,
         metrics,

@@ -5,6 +5,7 @@ use crate::authorize::Lane;
 use crate::config::Limits;
 use crate::exchange;
 use crate::metrics::Metrics;
+use crate::registry::health::Health;
 use crate::revocation::{Live, Revocations};
 use crate::route::{Agents, Servers};
 use crate::session::{Counts, KeyRing};
@@ -33,6 +34,8 @@ pub struct Gateway {
     pub(crate) pool: Pool,
     pub(crate) sessions: Counts,
     pub(crate) tasks: Store,
+    /// Which agents answer.
+    pub(crate) health: Health,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) traces: Option<Arc<Traces>>,
     pub(crate) reloads: watch::Sender<u64>,

@@ -13,7 +13,7 @@ use crate::digest::Digest;
 use crate::identity::Caller;
 use crate::jwks::JwksError;
 use crate::revocation::Revoked;
-use crate::route::ServerRoute;
+use crate::route::{self, ServerRoute};
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use std::sync::Arc;
@@ -80,14 +80,40 @@ pub async fn subject(
     issuers: &Issuers,
     now: SystemTime,
 ) -> Result<Option<SubjectToken>, TokenError> {
-    let Some(token) = bearer(headers)? else {
-        return if server.subject_required() { Err(TokenError::Missing) } else { Ok(None) };
-    };
+    match bearer(headers)? {
+        Some(token) => accepted(token, caller, server.token_audiences(caller), issuers, now).await.map(Some),
+        None if server.subject_required() => Err(TokenError::Missing),
+        None => Ok(None),
+    }
+}
+
+/// The same where no server is called and none is needed: for the gateway itself.
+///
+/// # Errors
+/// [`TokenError`], but never for want of a token.
+pub async fn optional(
+    headers: &HeaderMap,
+    caller: &Caller,
+    url: &str,
+    issuers: &Issuers,
+    now: SystemTime,
+) -> Result<Option<SubjectToken>, TokenError> {
+    let Some(token) = bearer(headers)? else { return Ok(None) };
+    accepted(token, caller, route::token_audiences(url, caller), issuers, now).await.map(Some)
+}
+
+async fn accepted(
+    token: Secret,
+    caller: &Caller,
+    audiences: Vec<String>,
+    issuers: &Issuers,
+    now: SystemTime,
+) -> Result<SubjectToken, TokenError> {
     let found = issuers.authentic(&token, now).await?;
     let issuer = &found.issuer;
     let expect = Expect {
         issuer: issuer.issuer.clone(),
-        audiences: audiences(server, issuer, caller),
+        audiences: believed(audiences, issuer, caller),
         types: issuer.types.clone(),
         leeway: issuer.leeway,
     };
@@ -99,20 +125,19 @@ pub async fn subject(
     let claims = found.token.claims();
     presented_by(claims, &issuer.presenter, caller)?;
     let ends = UNIX_EPOCH + Duration::from_secs(claims.exp) + issuer.leeway;
-    Ok(Some(SubjectToken {
+    Ok(SubjectToken {
         token,
         digest: found.digest,
         delegates: issuer.delegates,
         is_jwt_svid: issuer.jwt_svids_of.is_some(),
         authentic: found.token,
         ends,
-    }))
+    })
 }
 
 /// Whom a token may be for. One for the caller itself is a credential that was made for it, by who makes those; from anybody
 /// else it is what somebody sent to the caller to say who they are, and not to be passed on.
-fn audiences(server: &ServerRoute, issuer: &Issuer, caller: &Caller) -> Vec<String> {
-    let mut all = server.token_audiences(caller);
+fn believed(mut all: Vec<String>, issuer: &Issuer, caller: &Caller) -> Vec<String> {
     if issuer.jwt_svids_of.is_some() || !matches!(issuer.presenter, Presenter::Audience) {
         all.retain(|audience| audience != caller.spiffe_id());
     }

@@ -1,7 +1,8 @@
 //! `sallyport up`: everything on one machine. A development trust domain, the embedded token service, `mcp-s3` over a folder,
-//! a starter policy, and the gateway before them, started from the same kind of configuration file that runs in production.
+//! a demo agent, a starter policy, and the gateway before them, started from the same kind of configuration file that runs in production.
 
 pub mod children;
+pub mod echo;
 pub mod embedded;
 pub mod starter;
 pub mod state;
@@ -90,6 +91,9 @@ pub enum UpError {
     /// The MCP server.
     #[error("the S3 server can't be started")]
     Child(#[from] ChildError),
+    /// The demo agent.
+    #[error("the demo agent's TLS could not be configured")]
+    EchoTls(#[source] rustls::Error),
     /// The configuration that was written doesn't check: the policy or the folder was edited.
     #[error("the configuration has mistakes:\n{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
     Config(Vec<Problem>),
@@ -112,9 +116,11 @@ pub async fn up(dir: PathBuf, listen: SocketAddr, clock: Clock) -> Result<Up, Up
     let mut tasks = vec![serving, serve_workload_api(&dir, &WorkloadApiAt::usual(&dir), clock.clone())?];
     let s3 = McpS3::start(&dir, &domain, &token_service::issuer(&token_service.origin)).await?;
 
+    let (echo, listening) = echo::start(&dir, &domain, &token_service, &clock)?;
+    tasks.push(listening);
     dir.key_ring("sessions.keys")?;
     let (origin, sign_in) = (token_service.origin.clone(), token_service.sign_in.clone());
-    let text = starter::config(&domain, &url, &origin, &sign_in, s3.address());
+    let text = starter::config(&domain, &url, (&origin, &sign_in), (s3.address(), echo));
     dir.write("sallyport.yaml", text.as_bytes(), 0o644)?;
     let config = config::load(&dir.path("sallyport.yaml")).map_err(UpError::Config)?;
     let gateway = run::start(config, Some(gateway_socket), clock.clone()).await?;

@@ -122,6 +122,8 @@ pub struct Sallyport {
     dir: TempDir,
     pub env: HashMap<String, String>,
     pub ready_in: Duration,
+    /// All that it has said, down to how to stop it.
+    pub said: String,
 }
 
 impl Sallyport {
@@ -134,7 +136,8 @@ impl Sallyport {
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
-        let mut up = Self { process, dir, env: HashMap::new(), ready_in: Duration::ZERO };
+        let mut up =
+            Self { process, dir, env: HashMap::new(), ready_in: Duration::ZERO, said: String::new() };
         up.await_ready();
         up.ready_in = started.elapsed();
         let text = std::fs::read_to_string(up.path("agent.env")).unwrap();
@@ -153,6 +156,10 @@ impl Sallyport {
         let mut line = String::new();
         lines.read_line(&mut line).unwrap();
         assert!(line.starts_with("sallyport is up: https://127.0.0.1:"), "{line:?}");
+        while !line.ends_with("Stop with Ctrl-C.\n") {
+            assert!(lines.read_line(&mut line).unwrap() > 0, "{line}");
+        }
+        self.said = line;
         std::thread::spawn(move || std::io::copy(&mut lines, &mut std::io::sink())); // A full pipe would stop it.
     }
 

@@ -37,6 +37,14 @@ deny contains \"delete\" if {{
     vec![("protocol.rego", protocol()), ("agents/trainer.rego", text)]
 }
 
+/// One workload sees the trainer, and may talk to it, for a person; nobody else does.
+pub fn trainer_for(workload: &str) -> Vec<(&'static str, String)> {
+    let text = format!(
+        "package agents.trainer\n\nvisible if {{\n\tinput.caller.path == [\"agent\", {workload:?}]\n\tinput.subject != null\n}}\n\nallow if visible\n"
+    );
+    vec![("protocol.rego", protocol()), ("agents/trainer.rego", text)]
+}
+
 /// What opens and keeps a session.
 pub fn protocol() -> String {
     "package protocol\n\nallow if true\n".into()

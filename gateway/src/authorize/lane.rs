@@ -41,7 +41,7 @@ pub struct Lane {
 }
 
 /// Lets other requests on between quick decisions: many of them must not keep a worker either.
-pub(super) struct Pace {
+pub(crate) struct Pace {
     worker_kept_since: Instant,
     quick: Duration,
 }
@@ -93,7 +93,7 @@ impl Lane {
     }
 
     /// For who makes many decisions, one after the other.
-    pub(super) fn pace(&self) -> Pace {
+    pub(crate) fn pace(&self) -> Pace {
         Pace { worker_kept_since: Instant::now(), quick: self.quick }
     }
 
@@ -197,7 +197,7 @@ fn processor_time() -> Duration {
 
 impl Pace {
     /// Called before each decision.
-    pub(super) async fn keep(&mut self) {
+    pub(crate) async fn keep(&mut self) {
         if self.worker_kept_since.elapsed() > self.quick {
             tokio::task::yield_now().await;
             self.worker_kept_since = Instant::now();

@@ -1,6 +1,8 @@
 //! What the commands do. Here a person reads the errors, so here they are gathered with `anyhow`.
 
-use super::{Audit, Cli, Command, Policy, Svid, Token, Up, WorkloadApi, audit, hints, policy, revoke};
+use super::{
+    Audit, Cli, Command, Policy, Svid, Token, Up, WorkloadApi, agents, audit, hints, policy, revoke,
+};
 use crate::config::{self, file::ConfigFile};
 use crate::reload::{listed, read_sources};
 use crate::run;
@@ -30,6 +32,7 @@ pub fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Svid(args) => svid(&args),
         Command::WorkloadApi(args) => runtime()?.block_on(workload_api(args)),
         Command::Revoke(args) => revoke::revoke(&args),
+        Command::Agents(args) => agents::run(&args),
         Command::Policy(Policy::Test(args)) => policy::test(&args),
         Command::Policy(Policy::Eval(args)) => policy::eval(&args),
         Command::Audit(Audit::Verify(args)) => audit::check(&args),

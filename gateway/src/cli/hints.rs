@@ -1,8 +1,7 @@
 //! What `sallyport up` says and writes for whoever wants to try it.
 
-use crate::token_service::SubjectClaims;
 use crate::up::state::{Addresses, Dir, Workload};
-use crate::up::{TOKEN_TTL, UpError, embedded, starter};
+use crate::up::{UpError, embedded, starter};
 use certs::Clock;
 use certs::development::Domain;
 use std::fmt::Write;
@@ -19,15 +18,8 @@ pub fn write_agent_env(
     clock: &Clock,
 ) -> Result<(), UpError> {
     let svid = dir.svid(Workload::DemoAgent);
-    let claims = SubjectClaims {
-        issuer: &addresses.users_issuer(),
-        subject: starter::USER,
-        presenter: &domain.id(Workload::DemoAgent.path())?,
-        audience: &addresses.url,
-        scopes: &starter::USER_SCOPES.iter().map(|s| (*s).to_owned()).collect(),
-        ttl: TOKEN_TTL,
-    };
-    let token = embedded::subject_token(&dir.path(""), &claims, clock.now())?;
+    let presenter = domain.id(Workload::DemoAgent.path())?;
+    let token = starter::user_token(&dir.path(""), addresses, &presenter, clock)?;
     let mut text = String::new();
     let mut line = |name: &str, value: &str| {
         let _ = writeln!(text, "export {name}='{}'", value.replace('\'', "'\\''")); // A String takes everything.
@@ -70,8 +62,16 @@ pub fn to_try(dir: &Dir, url: &str, sign_in: &str, admin: Option<SocketAddr>) ->
     -d '{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{{"name":"get_object","arguments":{{"bucket":"demo","key":"{key}"}},"_meta":{{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{{}}}}}}}}'"#
         )
     };
+    let say = |text: &str| {
+        format!(
+            r#"curl -N --cacert "$SALLYPORT_CA" --cert "$SALLYPORT_CERT" --key "$SALLYPORT_KEY" \
+    -H "Authorization: Bearer $SALLYPORT_TOKEN" -H 'Content-Type: application/json' -H 'A2A-Version: 1.0' \
+    "$SALLYPORT_URL/a2a/echo" \
+    -d '{{"jsonrpc":"2.0","id":1,"method":"SendStreamingMessage","params":{{"message":{{"messageId":"m1","role":"ROLE_USER","parts":[{{"text":"{text}"}}]}}}}}}'"#
+        )
+    };
     format!(
-        "sallyport is up: {url}   (MCP server s3 under /mcp/s3; state in {dir})
+        "sallyport is up: {url}   (MCP server s3 under /mcp/s3, A2A agent echo under /a2a/echo; state in {dir})
 
 In another terminal:
   source {env}
@@ -85,6 +85,12 @@ The same with one argument changed, refused:
 The same from Python (pip install mcp==2.3.0):
 {python}
 
+An agent that says again what it hears, word by word:
+  {said}
+
+The same with one word changed, refused:
+  {unsaid}
+
 Sign-in:  {sign_in}, for this machine alone; any MCP client with OAuth finds it by itself.
           User {user}, the password is in {token_service}
 Policies: {policies}  (edit them while it runs)
@@ -96,6 +102,8 @@ Stop with Ctrl-C.
         dir = dir.path("").display(),
         allowed = call("public/hello.txt"),
         denied = call("private/salary.csv"),
+        said = say("what is my name"),
+        unsaid = say("what is my password"),
         python = PYTHON,
         user = starter::USER,
         token_service = dir.path(embedded::FILE).display(),

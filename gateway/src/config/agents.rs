@@ -6,6 +6,7 @@ use super::Server;
 use protocol::a2a::Binding;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// An A2A agent behind the gateway.
 #[derive(Clone, Debug)]
@@ -24,6 +25,17 @@ pub struct Agent {
     pub skill: Option<String>,
     /// Where it may send events.
     pub push: Push,
+    /// How it is looked whether it answers; none: it isn't.
+    pub health: Option<Health>,
+}
+
+/// How often it is looked whether an agent answers, and how long that may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Health {
+    /// Between two looks.
+    pub interval: Duration,
+    /// For a connection.
+    pub timeout: Duration,
 }
 
 /// Where it is kept whose tasks and contexts are.
@@ -36,6 +48,11 @@ pub enum TasksIn {
 }
 
 impl Agent {
+    /// Where it is spoken to in its first binding; there is one.
+    pub fn first_interface(&self) -> Option<&Arc<Server>> {
+        [Binding::JsonRpc, Binding::HttpJson, Binding::Grpc].into_iter().find_map(|one| self.interface(one))
+    }
+
     /// Where it is spoken to in a binding.
     pub fn interface(&self, binding: Binding) -> Option<&Arc<Server>> {
         match binding {

@@ -11,7 +11,7 @@ mod token_service;
 pub use embedded::load_embedded;
 
 use super::file::{ConfigFile, HttpsFile, JwksFile, LimitsFile, ServerFile, ServerRequestFile, SubjectFile};
-use super::{Config, HttpsServer, Jwks, Limits, Problem, Problems, Server};
+use super::{Config, HttpsServer, Jwks, Limits, Problem, Problems, Server, Written};
 use crate::session::KeyRing;
 use certs::SpiffeId;
 use protocol::mcp::ServerRequest;
@@ -38,11 +38,13 @@ pub fn load(path: &Path) -> Result<Config, Vec<Problem>> {
         std::fs::read_to_string(path),
         "name a file that can be read",
     );
-    let file: Option<ConfigFile> = text.and_then(|text| parse(&text, &mut problems));
+    let file: Option<ConfigFile> = text.as_ref().and_then(|text| parse(text, &mut problems));
     let base = path.parent().unwrap_or(Path::new(".")).to_path_buf();
     let config = file.and_then(|file| Checker { base, problems: &mut problems }.config(file));
     match config {
-        Some(config) if problems.is_empty() => Ok(config),
+        Some(config) if problems.is_empty() => {
+            Ok(Config { written: Written::new(path, &text.unwrap_or_default()), ..config })
+        }
         _ => Err(problems.into_vec()),
     }
 }
@@ -127,6 +129,7 @@ impl Checker<'_> {
             traces: traces?,
             limits,
             origins: file.origins.into_iter().collect::<BTreeSet<_>>(),
+            written: Written::default(),
         })
     }
 

@@ -7,7 +7,7 @@ mod issuers;
 mod revocations;
 mod token_service;
 
-pub use agents::{AgentFile, ContextsFile, InterfacesFile, PushFile, TasksFile};
+pub use agents::{AgentFile, ContextsFile, HealthFile, InterfacesFile, PushFile, TasksFile};
 pub use embedded::{EmbeddedFile, EmbeddedLimitsFile, KeysFile, LifetimesFile, UserFile};
 pub use issuers::{ClaimPath, ClaimsFile, HttpsFile, IssuerFile, JwksFile, JwtSvidFile, PresenterFile};
 pub use revocations::{RedisFile, RevocationsFile, WhenAwayFile};

@@ -4,8 +4,9 @@ pub mod agents;
 pub mod check;
 pub mod file;
 pub mod problems;
+mod written;
 
-pub use agents::{Agent, TasksIn};
+pub use agents::{Agent, Health, TasksIn};
 pub use check::{load, load_embedded};
 pub use file::{
     ActorFile as ActorMode, AssertionFile as Assertion, AuditMode, SubjectNameFile as SubjectName,
@@ -13,6 +14,7 @@ pub use file::{
     WithoutSubjectFile as WithoutSubject,
 };
 pub use problems::{Problem, Problems};
+pub use written::Written;
 
 use crate::revocation::Revocations;
 use crate::session::KeyRing;
@@ -71,6 +73,8 @@ pub struct Config {
     pub limits: Limits,
     /// Accepted values of `Origin`.
     pub origins: BTreeSet<String>,
+    /// The file that it was read from.
+    pub written: Written,
 }
 
 /// Where it stands what is revoked.

@@ -1,7 +1,7 @@
 //! The embedded token service of `sallyport up`: its file, its keys, and the two places where it listens.
 
 use super::state::{Dir, Workload};
-use super::{UpError, address, loopback, starter, watched};
+use super::{UpError, address, echo, loopback, starter, watched};
 use crate::config;
 use crate::exchange::client::ACCESS_TOKEN_TYPE;
 use crate::run::Running;
@@ -19,7 +19,7 @@ use tokio::task::JoinHandle;
 
 /// The service, not yet listening for people.
 pub(super) struct Embedded {
-    service: Arc<TokenService>,
+    pub(super) service: Arc<TokenService>,
     /// Where the gateway and other workloads reach it.
     pub(super) origin: String,
     /// Where people and their programs reach it.
@@ -54,8 +54,11 @@ impl Embedded {
         let settings = Settings {
             origin: origin.clone(),
             gateway: domain.id(Workload::Gateway.path())?,
-            resources: [url.to_owned(), format!("{url}/mcp/s3")].into(),
-            audiences: [domain.id(Workload::McpS3.path())?.to_string()].into(),
+            resources: [url.to_owned(), format!("{url}/mcp/s3"), format!("{url}/a2a/{}", echo::NAME)].into(),
+            audiences: [Workload::McpS3, Workload::Echo]
+                .into_iter()
+                .map(|workload| Ok(domain.id(workload.path())?.to_string()))
+                .collect::<Result<_, UpError>>()?,
             agents: Default::default(),
             grants: starter::grants(),
             workload_grants: Default::default(),

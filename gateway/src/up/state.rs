@@ -29,6 +29,7 @@ pub enum Workload {
     TokenService,
     McpS3,
     DemoAgent,
+    Echo,
 }
 
 /// Where a running `up` is reached: what the other commands need to know of it.
@@ -51,7 +52,7 @@ impl Addresses {
 
 impl Workload {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Gateway, Self::TokenService, Self::McpS3, Self::DemoAgent];
+    pub const ALL: [Self; 5] = [Self::Gateway, Self::TokenService, Self::McpS3, Self::DemoAgent, Self::Echo];
 
     /// The path of its SPIFFE ID.
     pub fn path(self) -> &'static str {
@@ -60,7 +61,13 @@ impl Workload {
             Self::TokenService => "token-service",
             Self::McpS3 => "mcp/s3",
             Self::DemoAgent => "agent/demo",
+            Self::Echo => "agent/echo",
         }
+    }
+
+    /// The folder of its SVID, below `svids`.
+    pub fn folder(self) -> String {
+        self.path().replace('/', "-")
     }
 }
 
@@ -149,7 +156,7 @@ impl Dir {
     }
 
     fn svid_dir(&self, workload: Workload) -> PathBuf {
-        self.root.join("svids").join(workload.path().replace('/', "-"))
+        self.root.join("svids").join(workload.folder())
     }
 
     /// Issues a workload's SVID into its files.

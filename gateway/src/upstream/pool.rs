@@ -130,6 +130,21 @@ impl Pool {
         }
     }
 
+    /// Whether a server can be connected to, and is who it should be. Nothing is sent, and the connection is closed again.
+    ///
+    /// # Errors
+    /// [`UpstreamError`] says why not.
+    pub(crate) async fn reaches(
+        &self,
+        server: &Server,
+        identity: &Arc<Identity>,
+        alpn: &[u8],
+        timeout: Duration,
+    ) -> Result<(), UpstreamError> {
+        let connected = tokio::time::timeout(timeout, Box::pin(self.tls(server, identity, alpn))).await;
+        connected.unwrap_or(Err(UpstreamError::Timeout)).map(drop)
+    }
+
     /// The instant on the runtime's clock at which `until` is reached.
     pub(super) fn deadline(&self, until: SystemTime) -> Instant {
         deadline(until, self.clock.now())

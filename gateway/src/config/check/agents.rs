@@ -2,9 +2,10 @@
 
 use super::{Checker, is_server_name};
 use crate::config::Server;
-use crate::config::agents::{Agent, TasksIn};
-use crate::config::file::{AgentFile, ServerFile, TasksFile};
+use crate::config::agents::{Agent, Health, TasksIn};
+use crate::config::file::{AgentFile, HealthFile, ServerFile, TasksFile};
 use std::sync::Arc;
+use std::time::Duration;
 
 impl Checker<'_> {
     pub(super) fn agent(&mut self, name: &str, file: &AgentFile) -> Option<Agent> {
@@ -49,6 +50,7 @@ impl Checker<'_> {
             contexts: file.contexts,
             skill: file.skill.clone(),
             push: file.push,
+            health: self.health(&format!("{path}.health"), &file.health),
         })
     }
 
@@ -66,6 +68,20 @@ impl Checker<'_> {
         };
         let server: Option<Server> = self.upstream(name, &format!("agents.{name}"), at, &as_server);
         server.map(Arc::new).ok_or(())
+    }
+
+    /// Often enough to be news, and not so often that it is a load.
+    fn health(&mut self, path: &str, file: &HealthFile) -> Option<Health> {
+        let (least, most) = (Duration::from_millis(100), Duration::from_secs(86_400));
+        let at = format!("{path}.timeout");
+        let timeout = Duration::from_secs(5);
+        let timeout = self.problems.duration(&at, file.timeout.as_deref(), timeout, least..=least * 600);
+        if file.interval.as_deref() == Some("0s") {
+            return None;
+        }
+        let (at, usual) = (format!("{path}.interval"), Duration::from_secs(30));
+        let interval = self.problems.duration(&at, file.interval.as_deref(), usual, least..=most);
+        Some(Health { interval, timeout })
     }
 
     pub(super) fn tasks(&mut self, file: &TasksFile) -> TasksIn {

@@ -34,6 +34,19 @@ pub struct AgentFile {
     /// Where task events may be sent. Default `off`.
     #[serde(default)]
     pub push: PushFile,
+    /// How it is looked whether it answers. That is told and decides nothing.
+    #[serde(default)]
+    pub health: HealthFile,
+}
+
+/// How it is looked whether an agent answers.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct HealthFile {
+    /// How often it is connected to, as `30s`; `0s`: never. Default `30s`.
+    pub interval: Option<String>,
+    /// How long a connection may take. Default `5s`.
+    pub timeout: Option<String>,
 }
 
 /// Where an agent is spoken to.

@@ -1,0 +1,61 @@
+//! Follows the agents of the configuration file. A file that checks out as a whole gives the next snapshot its agents; any other
+//! leaves them in place. What else is changed in it waits for the next start, and that is said.
+
+use crate::config::{self, Written};
+use crate::reload::listed;
+use crate::state::Gateway;
+use crate::watched::Watched;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How often the configuration file is looked at.
+const INTERVAL: Duration = Duration::from_millis(500);
+
+/// Follows the agents, beginning with the file as it was read at the start.
+pub async fn follow_agents(gateway: Arc<Gateway>, started: Written) {
+    let mut watched = Watched::new(started.path().to_path_buf(), INTERVAL);
+    let (mut running, mut last) = (started.clone(), started.clone());
+    loop {
+        watched.changed().await;
+        let path = started.path().to_path_buf();
+        let found = match tokio::fs::read_to_string(&path).await {
+            Ok(text) => Written::new(&path, &text),
+            Err(error) => {
+                tracing::error!(%error, "the configuration file can't be read, the last good agents stay");
+                continue;
+            }
+        };
+        if found == last {
+            continue; // It was touched, or a remark was written.
+        }
+        let more = !found.same_rest(&last) && !found.same_rest(&started);
+        last = found;
+        // Off the runtime's workers: keys and lists are read with it.
+        let Ok(loaded) = tokio::task::spawn_blocking(move || config::load(&path)).await else { continue };
+        let config = match loaded {
+            Ok(config) => config,
+            Err(problems) => {
+                let problems = listed(&problems);
+                tracing::error!(%problems, "agents not swapped, the last good ones stay");
+                gateway.audit.event("agents_refused", &problems, gateway.clock.now());
+                gateway.metrics.reload("agents", "refused");
+                gateway.reloads.send_modify(|n| *n += 1);
+                continue;
+            }
+        };
+        if more {
+            tracing::warn!(
+                "the configuration has changed in more than its agents: that is used after a restart"
+            );
+        }
+        if config.written.same_agents(&running) {
+            continue;
+        }
+        let names: Vec<&str> = config.agents.keys().map(String::as_str).collect();
+        gateway.audit.event("agents_swapped", &names.join(", "), gateway.clock.now());
+        gateway.metrics.reload("agents", "swapped");
+        let agents = Arc::new(config.agents);
+        gateway.swap(|state| state.agents = Arc::clone(&agents));
+        running = config.written;
+    }
+}
