@@ -14,6 +14,7 @@ mod decisions; //    policy that errs, loops, is missing or is changed
 mod inputs; //       policy sees what its reference says
 mod lists; //        listed if and only if callable
 mod sessions; //     whose a session is
+mod cards; //        what an agent says of itself, who vouches for it, and who sees it
 mod a2a; //          whose an agent's tasks are, and what may be said to it
 mod delegation; //   agents that call onward, and what shrinks with each hop
 mod revocation; //   what is revoked before its time, open streams included

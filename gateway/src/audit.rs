@@ -101,6 +101,12 @@ impl Audit {
         self.sink.append(facts.line("revocations_swapped", at), false);
     }
 
+    /// Notes what became of an agent's card.
+    pub fn card(&self, kind: &'static str, agent: &str, cause: String, at: SystemTime) {
+        let facts = Facts { server: Some(agent.to_owned()), cause: Some(cause), ..Facts::default() };
+        self.sink.append(facts.line(kind, at), false);
+    }
+
     /// Waits until every record handed over so far is stored, or storing it has failed.
     pub fn flush(&self) {
         self.sink.flush();
@@ -169,6 +175,7 @@ impl Record {
                 let body = body.as_ref().ok().filter(|_| call.message.is_some());
                 self.facts.arguments = body.map(|body| crate::digest::text(&crate::digest::of(body)));
             }
+            Call::Card => {}
         }
         call
     }
@@ -198,6 +205,7 @@ impl Record {
                 Call::A2a(call) => {
                     call.message.as_ref().and_then(|message| serde_json::to_string(message).ok())
                 }
+                Call::Card => None,
             };
         }
         permitted

@@ -5,10 +5,13 @@
 mod agent;
 pub mod lane;
 pub mod list;
+mod sight;
 
 pub use lane::Lane;
 pub use list::{ListFilter, list_filter};
+pub use sight::{shows_agent, skills_shown};
 
+use crate::cards::CallRefused;
 use crate::config::{Limits, Server};
 use crate::decode::Call;
 use crate::identity::Caller;
@@ -79,6 +82,9 @@ pub enum AuthorizeError {
     /// The tool is revoked, or the server.
     #[error(transparent)]
     Revoked(#[from] Revoked),
+    /// Policy would have let it pass, but the agent's card forbids it.
+    #[error(transparent)]
+    Card(#[from] CallRefused),
 }
 
 /// One thing that is asked about.
@@ -89,6 +95,8 @@ enum One<'a> {
     Prompt(&'a str),
     Protocol,
     Agent,
+    /// One of an agent's skills, by its id.
+    Skill(&'a str),
 }
 
 /// A caller, what its subject's token says, and the token itself.
@@ -145,7 +153,8 @@ impl<'a> Question<'a> {
     fn input<'s>(&'s self, one: One<'s>, arguments: Option<&'s Value>) -> Input<'s> {
         let call = match self.call {
             Call::Mcp(call) => CallInput::Mcp(self.server_input(call, one, arguments)),
-            Call::A2a(call) => CallInput::A2a(self.agent_input(call)),
+            Call::A2a(call) => CallInput::A2a(self.agent_input(call, one)),
+            Call::Card => CallInput::A2a(self.card_input()),
         };
         let (spiffe_id, trust_domain) = (self.caller.spiffe_id(), self.caller.id().trust_domain_name());
         let trace_id = self.call.mcp().and_then(|call| call.trace_parent.as_deref()).and_then(trace_id);
@@ -187,7 +196,7 @@ impl<'a> Question<'a> {
             One::Tool(name) => call.tool = Some(ToolInput::named(name)),
             One::Resource(uri) => call.resource = Some(ResourceInput { uri }),
             One::Prompt(name) => call.prompt = Some(PromptInput { name }),
-            One::Protocol | One::Agent => {}
+            One::Protocol | One::Agent | One::Skill(_) => {}
         }
         call
     }
@@ -212,7 +221,7 @@ impl<'a> Question<'a> {
             One::Resource(_) => Entry::Resource { server },
             One::Prompt(_) => Entry::Prompt { server },
             One::Protocol => Entry::Protocol { server },
-            One::Agent => Entry::Agent { agent: server },
+            One::Agent | One::Skill(_) => Entry::Agent { agent: server },
         }
     }
 }
@@ -233,7 +242,7 @@ pub async fn permit(
     }
     let (touched, arguments): (Vec<One<'_>>, _) = match question.call {
         Call::Mcp(call) => (touched(&call.target), call.arguments.as_ref()),
-        Call::A2a(_) => (vec![One::Agent], None),
+        Call::A2a(_) | Call::Card => (vec![One::Agent], None),
     };
     let basis_lasts = question.ends.duration_since(question.now).unwrap_or_default();
     let ttl_max = limits.permit_ttl_max.min(basis_lasts);

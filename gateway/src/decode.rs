@@ -18,6 +18,8 @@ pub enum Call {
     Mcp(mcp::Call),
     /// Of an A2A agent.
     A2a(Box<a2a::Call>),
+    /// An agent's card, which the gateway itself has.
+    Card,
 }
 
 /// A request's body: all of it, or why it never became whole.
@@ -79,6 +81,9 @@ pub fn call(
     let body = arrival.body.clone()?;
     let json = protocol::json::Limits { depth_max: limits.json_depth_max };
     if let Some(agent) = server.agent() {
+        if agent.is_card() && arrival.method == http::Method::GET && arrival.uri.query().is_none() {
+            return Ok(Call::Card);
+        }
         return Ok(Call::A2a(Box::new(to_agent(arrival, &body, agent, json)?)));
     }
     let request = mcp::HttpRequest { method: &arrival.method, headers: &arrival.headers, body: &body };
@@ -111,7 +116,7 @@ impl Call {
     pub fn protocol(&self) -> &'static str {
         match self {
             Self::Mcp(_) => "mcp",
-            Self::A2a(_) => "a2a",
+            Self::A2a(_) | Self::Card => "a2a",
         }
     }
 
@@ -120,6 +125,7 @@ impl Call {
         match self {
             Self::Mcp(call) => call.version.as_str(),
             Self::A2a(call) => call.version.as_str(),
+            Self::Card => a2a::Version::V1_0.as_str(),
         }
     }
 
@@ -128,6 +134,7 @@ impl Call {
         match self {
             Self::Mcp(call) => call.method,
             Self::A2a(call) => call.method.name(),
+            Self::Card => "GetAgentCard",
         }
     }
 
@@ -136,6 +143,7 @@ impl Call {
         match self {
             Self::Mcp(call) => call.id.as_deref(),
             Self::A2a(call) => call.id.as_deref(),
+            Self::Card => None,
         }
     }
 
@@ -143,7 +151,7 @@ impl Call {
     pub fn tool(&self) -> Option<&str> {
         match self {
             Self::Mcp(mcp::Call { target: mcp::Target::Tool { name }, .. }) => Some(name),
-            Self::Mcp(_) | Self::A2a(_) => None,
+            Self::Mcp(_) | Self::A2a(_) | Self::Card => None,
         }
     }
 
@@ -151,7 +159,7 @@ impl Call {
     pub fn mcp(&self) -> Option<&mcp::Call> {
         match self {
             Self::Mcp(call) => Some(call),
-            Self::A2a(_) => None,
+            Self::A2a(_) | Self::Card => None,
         }
     }
 
@@ -159,7 +167,7 @@ impl Call {
     pub fn a2a(&self) -> Option<&a2a::Call> {
         match self {
             Self::A2a(call) => Some(call),
-            Self::Mcp(_) => None,
+            Self::Mcp(_) | Self::Card => None,
         }
     }
 }

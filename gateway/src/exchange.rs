@@ -147,7 +147,7 @@ impl Grant<'_> {
             return Scopes::Listed(scopes);
         }
         let operation = match self.question.call {
-            Call::A2a(call) => call.method.name(),
+            Call::A2a(_) | Call::Card => self.question.call.method(),
             Call::Mcp(call) => match &call.target {
                 Target::Tool { name } => name,
                 _ if call.method.starts_with("resources/") => "resources",

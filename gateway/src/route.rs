@@ -21,6 +21,8 @@ pub type Agents = BTreeMap<String, Arc<Agent>>;
 pub enum Door {
     /// RFC 9728 metadata of this resource URL.
     Metadata(String),
+    /// The keys that agents' cards are signed with here.
+    CardKeys,
     /// `/mcp/<server>`, or `/a2a/<agent>` and what is below it.
     To(ServerRoute),
 }
@@ -55,6 +57,10 @@ pub enum RouteError {
 
 /// Where RFC 9728 §3.1 puts the metadata: before the resource's own path.
 const METADATA: &str = "/.well-known/oauth-protected-resource";
+/// Where an agent's card is, below the agent's path (A2A 1.0 §8.2).
+const CARD: &str = "/.well-known/agent-card.json";
+/// The keys that the cards are signed with. It is the name of no agent.
+pub const CARD_KEYS: &str = "/a2a/jwks.json";
 
 /// Reads a path.
 ///
@@ -67,6 +73,9 @@ pub fn door(servers: &Servers, agents: &Agents, url: &str, arrival: &Arrival) ->
     }
     if arrival.uri.query().is_some() {
         return Err(RouteError::NotFound); // Nothing else takes one, and an upstream must not see one that policy didn't.
+    }
+    if path == CARD_KEYS && arrival.method == http::Method::GET {
+        return Ok(Door::CardKeys);
     }
     match path.strip_prefix(METADATA) {
         Some("") if arrival.method == http::Method::GET => return Ok(Door::Metadata(url.to_owned())),
@@ -84,8 +93,13 @@ pub fn door(servers: &Servers, agents: &Agents, url: &str, arrival: &Arrival) ->
 fn to_agent(agents: &Agents, url: &str, name: &str, below: &str) -> ServerRoute {
     let agent = agents.get(name).cloned();
     let binding = a2a::binding(below);
-    let server = agent.as_ref().and_then(|agent| agent.interface(binding)).cloned();
-    let agent = Some(AgentRoute { agent, below: below.to_owned(), binding });
+    let route = AgentRoute { agent, below: below.to_owned(), binding };
+    let interface = |agent: &Arc<Agent>| match route.is_card() {
+        true => agent.first_interface().cloned(), // No call goes there; it says whose name is revoked.
+        false => agent.interface(binding).cloned(),
+    };
+    let server = route.agent.as_ref().and_then(interface);
+    let agent = Some(route);
     ServerRoute { name: name.to_owned(), url: url.to_owned(), server, agent }
 }
 
@@ -111,6 +125,13 @@ pub fn upstream<'p>(pool: &'p Pool, identity: &Arc<Identity>, server: Arc<Server
     Upstream::new(pool, server, Arc::clone(identity))
 }
 
+impl AgentRoute {
+    /// Whether it is the agent's card that is asked for, and not the agent.
+    pub fn is_card(&self) -> bool {
+        self.below == CARD
+    }
+}
+
 impl ServerRoute {
     /// The name in the path.
     pub fn name(&self) -> &str {
@@ -133,8 +154,11 @@ impl ServerRoute {
         self.agent.as_ref()
     }
 
-    /// Whether a call needs a subject token; one to nobody does, like the default.
+    /// Whether a call needs a subject token; one to nobody does, like the default. A card is shown without one, too.
     pub fn subject_required(&self) -> bool {
+        if self.agent.as_ref().is_some_and(AgentRoute::is_card) {
+            return false;
+        }
         self.server.as_ref().is_none_or(|s| s.subject_required)
     }
 

@@ -8,6 +8,7 @@
 
 pub mod a2a;
 pub mod agent;
+pub mod peers;
 pub mod policies;
 pub mod reply;
 pub mod server;
@@ -75,6 +76,8 @@ pub struct Plan {
     pub trainer: Option<&'static str>,
     /// Where the gateway keeps whose tasks are.
     pub tasks: String,
+    /// The trainer is a program on an official SDK, and this is how it is started.
+    pub peer: Option<peers::Start>,
     /// The gateway's SVID comes from the Workload API and lives so long; else from files.
     pub workload_api: Option<Duration>,
     /// What stands under `trust_domains`.
@@ -103,6 +106,7 @@ impl Default for Plan {
             s3: None,
             trainer: None,
             tasks: "{}".into(),
+            peer: None,
             workload_api: None,
             trust_domains: "{}".into(),
         }
@@ -123,6 +127,8 @@ pub struct World {
     pub origin: String,
     pub workload_api: Option<WorkloadApi>,
     dir: TempDir,
+    /// The trainer, where it is a program.
+    pub peer: Option<peers::Peer>,
     _s3: Option<remote_s3::Server>,
 }
 
@@ -159,6 +165,7 @@ impl World {
         let own = source(&dir, &domain, &clock, "agent/trainer");
         let trainer = McpServer::start(own, domain.id("gateway").unwrap(), clock.clone()).await;
         trainer.answers(a2a::agent());
+        let peer = plan.peer.as_ref().map(|start| start.run(&paths_in(&dir.path().join("agent-trainer"))));
 
         let keys = ServiceKeys {
             users: SigningKey::generate().unwrap(),
@@ -202,7 +209,8 @@ impl World {
                 dir.path(),
                 &url,
                 &origin,
-                (ledger.address, trainer.address),
+                ledger.address,
+                &peer.as_ref().map_or(places_of(trainer.address), |peer| peer.places.clone()),
                 &servers(s3.as_ref(), &agents),
             ),
         )
@@ -222,6 +230,7 @@ impl World {
             origin,
             workload_api,
             dir,
+            peer,
             _s3: s3,
         }
     }
@@ -422,21 +431,28 @@ fn servers(s3: Option<&remote_s3::Server>, agents: &BTreeMap<&str, McpServer>) -
     s3.map(|s3| line("s3", "mcp", s3.address)).into_iter().chain(agents).collect()
 }
 
+/// Where the fake agent is, over JSON-RPC and HTTP+JSON.
+fn places_of(trainer: SocketAddr) -> (String, String) {
+    (format!("https://{trainer}/a2a"), format!("https://{trainer}/rest"))
+}
+
 fn config(
     plan: &Plan,
     dir: &Path,
     url: &str,
     origin: &str,
-    (ledger, trainer): (SocketAddr, SocketAddr),
+    ledger: SocketAddr,
+    (json_rpc, http_json): &(String, String),
     servers: &str,
 ) -> String {
     let agents = plan.trainer.map_or("{}".to_owned(), |more| {
         format!(
             "
   trainer:
-    interfaces: {{jsonrpc: \"https://{trainer}/a2a\", http_json: \"https://{trainer}/rest\"}}
+    interfaces: {{jsonrpc: \"{json_rpc}\", http_json: \"{http_json}\"}}
     spiffe_id: spiffe://{DOMAIN}/agent/trainer
-    {more}"
+    {more}",
+            more = more.replace("LEDGER", &ledger.to_string())
         )
     });
     let tasks = &plan.tasks;

@@ -1,16 +1,16 @@
 //! What policy sees of a call to an agent.
 
-use super::Question;
+use super::{One, Question};
 use crate::tasks::Owner;
 use policy::{
     A2aCallInput, ConfigurationInput, ListInput, MessageInput, OwnerInput, PartInput, PushInput, TaskInput,
 };
-use protocol::a2a::{Call, Content, Part, Role};
+use protocol::a2a::{Binding, Call, Content, Part, Role};
 use serde_json::{Map, Value};
 
 impl<'a> Question<'a> {
     /// The part of the input that a call to an agent has.
-    pub(super) fn agent_input<'s>(&'s self, call: &'s Call) -> A2aCallInput<'s> {
+    pub(super) fn agent_input<'s>(&'s self, call: &'s Call, one: One<'s>) -> A2aCallInput<'s> {
         let named = self.named.and_then(|named| named.task.as_ref());
         let task = named.map(|task| TaskInput {
             id: &task.id,
@@ -24,7 +24,10 @@ impl<'a> Question<'a> {
             binding: call.binding.as_str(),
             method: call.method.name(),
             agent: self.server.name(),
-            skill: self.skill(call),
+            skill: match one {
+                One::Skill(id) => Some(id),
+                _ => self.skill(call),
+            },
             tenant: call.tenant.as_deref(),
             context: call.context.as_deref().or(named.and_then(|task| task.context.as_deref())),
             task,
@@ -57,6 +60,27 @@ impl<'a> Question<'a> {
             }),
             metadata: call.metadata.as_ref(),
             extensions: &call.extensions,
+        }
+    }
+
+    /// The same where only the agent's card is asked for.
+    pub(super) fn card_input(&self) -> A2aCallInput<'_> {
+        A2aCallInput {
+            protocol: self.call.protocol(),
+            version: self.call.version(),
+            binding: Binding::HttpJson.as_str(),
+            method: self.call.method(),
+            agent: self.server.name(),
+            skill: None,
+            tenant: None,
+            context: None,
+            task: None,
+            message: None,
+            configuration: ConfigurationInput { blocking: None, history_length: None, output_modes: &[] },
+            push: None,
+            list: None,
+            metadata: None,
+            extensions: &[],
         }
     }
 

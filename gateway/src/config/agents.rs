@@ -3,7 +3,9 @@
 pub use super::file::{ContextsFile as Contexts, PushFile as Push};
 
 use super::Server;
+use super::cards::CardAt;
 use protocol::a2a::Binding;
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -22,6 +24,10 @@ pub struct Agent {
     pub skill: Option<String>,
     /// Where it may send events.
     pub push: Push,
+    /// Its card.
+    pub card: CardAt,
+    /// The extensions that its card may require.
+    pub extensions: BTreeSet<String>,
 }
 
 /// Where it is kept whose tasks and contexts are.
@@ -34,6 +40,11 @@ pub enum TasksIn {
 }
 
 impl Agent {
+    /// Where it is spoken to in its first binding; there is one.
+    pub fn first_interface(&self) -> Option<&Arc<Server>> {
+        [Binding::JsonRpc, Binding::HttpJson, Binding::Grpc].into_iter().find_map(|one| self.interface(one))
+    }
+
     /// Where it is spoken to in a binding.
     pub fn interface(&self, binding: Binding) -> Option<&Arc<Server>> {
         match binding {

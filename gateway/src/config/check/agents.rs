@@ -39,13 +39,17 @@ impl Checker<'_> {
         };
         let json_rpc = interface("jsonrpc", &file.interfaces.jsonrpc).ok();
         let http_json = interface("http_json", &file.interfaces.http_json).ok();
+        let (json_rpc, http_json) = (json_rpc?, http_json?);
+        let card = self.card(name, file, json_rpc.as_ref().or(http_json.as_ref())?);
         Some(Agent {
             name: name.to_owned(),
-            json_rpc: json_rpc?,
-            http_json: http_json?,
+            json_rpc,
+            http_json,
             contexts: file.contexts,
             skill: file.skill.clone(),
             push: file.push,
+            card: card?,
+            extensions: file.extensions.iter().cloned().collect(),
         })
     }
 
