@@ -98,14 +98,19 @@ fn only_through_the_gateway(world: &World, card: &Value) {
 #[tokio::test]
 async fn a_card_leads_to_the_gateway_and_the_gateway_vouches_for_it() {
     let world = World::with(plan("card: {refresh: 100ms}")).await;
-    world.trainer.shows(Some(signed(card(), &SigningKey::generate().unwrap(), "https://trainer.internal/keys")));
+    world.trainer.shows(Some(signed(
+        card(),
+        &SigningKey::generate().unwrap(),
+        "https://trainer.internal/keys",
+    )));
     until(&world, is_good).await;
     let reply = get(&world, "agent/clerk", CARD).await;
     assert_eq!((reply.status, reply.header("content-type")), (200, Some("application/json")));
     let shown = reply.json();
     only_through_the_gateway(&world, &shown);
     let spoken: Vec<_> = shown["supportedInterfaces"].as_array().unwrap().iter().collect();
-    let spoken: Vec<_> = spoken.iter().map(|one| (&one["protocolBinding"], &one["protocolVersion"])).collect();
+    let spoken: Vec<_> =
+        spoken.iter().map(|one| (&one["protocolBinding"], &one["protocolVersion"])).collect();
     assert_eq!(json!(spoken), json!([["JSONRPC", "1.0"], ["HTTP+JSON", "1.0"], ["JSONRPC", "0.3"]]));
     let older = [&shown["url"], &shown["preferredTransport"], &shown["protocolVersion"]];
     assert_eq!(json!(older), json!([format!("{}/a2a/trainer", world.url), "JSONRPC", "0.3.0"]));
@@ -274,7 +279,8 @@ async fn an_extension_that_a_card_requires_is_configured_and_declared_or_the_age
             let request = world.caller("agent/clerk", "alice", wire).request("SendMessage", &params);
             send(request.header("a2a-extensions", declared))
         };
-        let (undeclared, other) = (call(&known, "urn:test:nice").await, call(&unknown, "urn:test:traced").await);
+        let (undeclared, other) =
+            (call(&known, "urn:test:nice").await, call(&unknown, "urn:test:traced").await);
         assert_eq!(undeclared.refused_because(), "extension_required");
         assert_eq!(undeclared.code(), if wire == Wire::Rest { 400 } else { -32008 });
         assert_eq!(other.refused_because(), "extension_unknown");
@@ -307,7 +313,11 @@ async fn an_extended_card_has_the_skills_that_policy_shows_and_leads_to_the_gate
     answers(signed(card(), &key, "https://keys.test/"));
     for wire in Wire::ALL {
         let reply = world.caller("agent/clerk", "alice", wire).call("GetExtendedAgentCard", &json!({})).await;
-        assert_eq!((reply.status, reply.header("cache-control")), (200, Some("private, no-cache")), "{reply:?}");
+        assert_eq!(
+            (reply.status, reply.header("cache-control")),
+            (200, Some("private, no-cache")),
+            "{reply:?}"
+        );
         let answer = reply.json();
         let shown = if wire == Wire::Rest { &answer } else { &answer["result"] };
         only_through_the_gateway(&world, shown);

@@ -210,6 +210,3 @@ impl fmt::Display for Standing {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

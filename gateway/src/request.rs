@@ -107,7 +107,8 @@ async fn forward(
         (Some(call), Some(named)) => {
             let watcher =
                 Watcher::new(call, &question, named, &gateway.tasks, gateway.limits.tasks_per_owner_max);
-            let answer = upstream.send(permit, credential, Going::Agent(call, watcher), arrival, trace).await?;
+            let answer =
+                upstream.send(permit, credential, Going::Agent(call, watcher), arrival, trace).await?;
             match call.method {
                 Method::GetExtendedAgentCard => {
                     Box::pin(cards::extended::shown(gateway, &state, &question, call, answer)).await?

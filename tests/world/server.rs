@@ -159,7 +159,10 @@ impl McpServer {
 /// Where an agent's card is.
 const CARD: &str = "/.well-known/agent-card.json";
 
-fn card_answer(request: &Request<Incoming>, card: Option<&Value>) -> Response<BoxBody<Bytes, std::io::Error>> {
+fn card_answer(
+    request: &Request<Incoming>,
+    card: Option<&Value>,
+) -> Response<BoxBody<Bytes, std::io::Error>> {
     let asks_for_1_0 = request.headers().get("a2a-version").is_some_and(|version| version == "1.0");
     let (status, body) = match card.filter(|_| asks_for_1_0) {
         Some(card) => (200, card.to_string()),

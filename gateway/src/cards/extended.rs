@@ -26,7 +26,7 @@ pub async fn shown(
 ) -> Result<Answer, NotShown> {
     let agent = question.server.agent().and_then(|route| route.agent.as_ref()).ok_or(NotShown::NoAgent)?;
     let client = gateway.cards.clients.get(&agent.name).ok_or(NotShown::NoAgent)?;
-    let whole = answer.whole(gateway.limits.list_bytes_max).await?;
+    let whole = answer.whole(agent.card.bytes_max).await?;
     let rewritten = match answer.status.is_success() {
         true => read(gateway, state, question, call, (agent, client), &whole).await,
         false => Ok(None),
@@ -59,10 +59,10 @@ async fn read(
     card::older::in_todays_words(&mut raw);
     let card = Card::read(&raw)?;
     client.verifier.verify(&card).await?;
-    let skills = card.members().get("skills").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let skills =
+        card.members().get("skills").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     let ids: Vec<&str> = skills.iter().map(|skill| skill["id"].as_str().unwrap_or_default()).collect();
-    let shown =
-        authorize::skills_shown(&state.policy, &gateway.lane, question, &gateway.limits, &ids).await;
+    let shown = authorize::skills_shown(&state.policy, &gateway.lane, question, &gateway.limits, &ids).await;
     let mut shown = shown.into_iter();
     let offered = card::interfaces(&raw);
     gateway.cards.signer.written(&card, &offered, agent, |_| shown.next().unwrap_or(false)).map(Some)

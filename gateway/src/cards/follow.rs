@@ -15,8 +15,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How soon an agent is asked again that has not been heard yet.
-const FIRST: Duration = Duration::from_secs(2);
+/// How soon an agent is asked again that has not been heard yet; then after twice as long, up to its `refresh`.
+const FIRST: Duration = Duration::from_secs(1);
 
 /// A card that was read and vouched for.
 struct Read {
@@ -28,11 +28,16 @@ struct Read {
 /// Follows one agent's card as long as the gateway runs.
 pub async fn follow(gateway: Arc<Gateway>, agent: Arc<Agent>) {
     let Some(client) = gateway.cards.clients.get(&agent.name) else { return };
-    let mut follower = Follower { gateway: &gateway, agent: &agent, known: None, last: None, said: String::new() };
+    let mut follower =
+        Follower { gateway: &gateway, agent: &agent, known: None, last: None, said: String::new() };
+    let mut pause = FIRST;
     loop {
         follower.look(client).await;
-        let heard = gateway.state().cards.contains_key(&agent.name);
-        tokio::time::sleep(if heard { agent.card.refresh } else { agent.card.refresh.min(FIRST) }).await;
+        if gateway.state().cards.contains_key(&agent.name) {
+            pause = agent.card.refresh;
+        }
+        tokio::time::sleep(pause.min(agent.card.refresh)).await;
+        pause = pause.saturating_mul(2);
     }
 }
 
@@ -59,13 +64,10 @@ impl Follower<'_> {
         match read(&bytes, client).await {
             Err(error) if error.is_absence() => self.absent(&error),
             Err(error) => self.refused(&error),
+            Ok(_) if self.last == Some(digest::of(&bytes)) => self.said.clear(),
             Ok(read) => {
-                self.said.clear();
-                let of = Some(digest::of(&bytes));
-                if self.last != of {
-                    self.last = of;
-                    self.judged(&read);
-                }
+                self.last = Some(digest::of(&bytes));
+                self.judged(&read);
             }
         }
     }
@@ -73,7 +75,12 @@ impl Follower<'_> {
     fn judged(&mut self, read: &Read) {
         match &self.agent.card.pin {
             Some(pin) if *pin != read.digest => {
-                tracing::error!(agent = self.agent.name, digest = read.digest, pin, "the card is not the pinned one");
+                tracing::error!(
+                    agent = self.agent.name,
+                    digest = read.digest,
+                    pin,
+                    "the card is not the pinned one"
+                );
                 self.record("card_quarantined", format!("{}, pinned is {pin}", read.digest));
                 self.stands(Standing::Quarantined, "quarantined");
             }
@@ -111,7 +118,11 @@ impl Follower<'_> {
     fn absent(&mut self, error: &CardError) {
         let said = chain(error);
         if self.said != said {
-            tracing::warn!(agent = self.agent.name, cause = said, "the card can't be read, the last one stays");
+            tracing::warn!(
+                agent = self.agent.name,
+                cause = said,
+                "the card can't be read, the last one stays"
+            );
             self.said = said;
         }
     }
@@ -129,7 +140,8 @@ impl Follower<'_> {
         self.said = said;
     }
 
-    fn stands(&self, standing: Standing, outcome: &'static str) {
+    fn stands(&mut self, standing: Standing, outcome: &'static str) {
+        self.said.clear();
         self.gateway.metrics.reload("card", outcome);
         self.gateway.swap(|state| {
             let mut cards = super::Cards::clone(&state.cards);

@@ -28,7 +28,8 @@ impl Verifier {
     /// [`HttpsError`] if a server's authorities can't be read.
     pub fn new(card: &CardAt, source: &SharedSource, clock: &Clock) -> Result<Self, HttpsError> {
         let own = card.keys.as_ref().map(|keys| KeyStore::new(keys, source, clock)).transpose()?;
-        let store = |(url, jwks): &(url::Url, _)| Ok((url.as_str().to_owned(), KeyStore::new(jwks, source, clock)?));
+        let store =
+            |(url, jwks): &(url::Url, _)| Ok((url.as_str().to_owned(), KeyStore::new(jwks, source, clock)?));
         let jku: Result<_, HttpsError> = card.jku.iter().map(store).collect();
         Ok(Self { own, jku: jku? })
     }

@@ -44,12 +44,8 @@ impl Checker<'_> {
             Duration::from_secs(60),
             Duration::from_millis(100)..=Duration::from_secs(86_400),
         );
-        let bytes_max = self.problems.number(
-            &format!("{path}.bytes_max"),
-            card.bytes_max,
-            256 << 10,
-            1 << 10..=16 << 20,
-        );
+        let bytes_max =
+            self.problems.number(&format!("{path}.bytes_max"), card.bytes_max, 256 << 10, 1 << 10..=16 << 20);
         let keys = match keys {
             Some(keys) => Some(keys?),
             None => None,

@@ -3,6 +3,9 @@
 use super::super::{Binding, Version};
 use serde_json::{Map, Value, json};
 
+/// Interfaces of one card that are looked at.
+const INTERFACES_MAX: usize = 64;
+
 /// One way to speak to an agent, as its card offers it. The URL is left out: a gateway knows its own.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Interface {
@@ -20,7 +23,11 @@ pub fn interfaces(card: &Value) -> Vec<Interface> {
     let text = |value: &Value, name: &str| value[name].as_str().unwrap_or_default().to_owned();
     let listed = card["supportedInterfaces"].as_array().into_iter().flatten().map(|one| {
         let version = version(&text(one, "protocolVersion"))?;
-        Some(Interface { binding: binding(&text(one, "protocolBinding"))?, version, tenant: text(one, "tenant") })
+        Some(Interface {
+            binding: binding(&text(one, "protocolBinding"))?,
+            version,
+            tenant: text(one, "tenant"),
+        })
     });
     let older = |transport: &str| {
         Some(Interface { binding: binding(transport)?, version: Version::V0_3, tenant: String::new() })
@@ -32,7 +39,7 @@ pub fn interfaces(card: &Value) -> Vec<Interface> {
     let more = card["additionalInterfaces"].as_array().into_iter().flatten();
     let more = more.map(|one| older(&text(one, "transport")));
     let mut found: Vec<Interface> = Vec::new();
-    for interface in listed.chain(preferred).chain(more).flatten() {
+    for interface in listed.chain(preferred).chain(more).flatten().take(INTERFACES_MAX) {
         if !found.contains(&interface) {
             found.push(interface);
         }
@@ -43,7 +50,8 @@ pub fn interfaces(card: &Value) -> Vec<Interface> {
 /// The members by which a client of 0.3 finds an agent at `url`. None: no interface is of 0.3.
 pub fn members(interfaces: &[Interface], url: &str, extended: bool) -> Map<String, Value> {
     let mut members = Map::new();
-    let mut older = interfaces.iter().filter(|one| one.version == Version::V0_3).map(|one| one.binding.as_str());
+    let mut older =
+        interfaces.iter().filter(|one| one.version == Version::V0_3).map(|one| one.binding.as_str());
     let Some(first) = older.next() else { return members };
     let more: Vec<Value> = older.map(|transport| json!({"url": url, "transport": transport})).collect();
     members.insert("url".to_owned(), url.into());
