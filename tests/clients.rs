@@ -130,3 +130,64 @@ fn the_newcomers_agent_sees_what_the_readme_promises() {
     assert!(output.status.success(), "{text}\n{}", String::from_utf8_lossy(&output.stderr));
     assert!(text.contains("as it should be"), "{text}");
 }
+
+/// From nothing but the gateway's URL: 401, metadata, registration, a person's sign-in, a token, calls, and the next token.
+fn signs_in_from_the_url_alone(program: &Path, arguments: &[&str]) {
+    let mut up = Sallyport::up();
+    up.env.remove("SALLYPORT_TOKEN");
+    up.env.insert("SALLYPORT_USER".into(), "alice".into());
+    up.env.insert("SALLYPORT_PASSWORD".into(), "not the password".into());
+    let lines = up.client(program, arguments);
+    assert_eq!((lines[0]["step"].as_str(), lines[0]["ok"].as_bool()), (Some("sign-in"), Some(false)));
+    assert!(up.records("tools/list").is_empty() && up.records("tools/call").is_empty());
+
+    up.env.insert("SALLYPORT_PASSWORD".into(), up.password());
+    let lines = up.client(program, arguments);
+    let steps: Vec<_> = lines.iter().map(|line| (line["step"].as_str().unwrap(), &line["ok"])).collect();
+    let told =
+        ["sign-in", "connect", "list-tools", "call", "refreshed", "heard"].map(|step| (step, &json!(true)));
+    assert_eq!(steps, told, "{lines:#?}");
+    assert_eq!(lines[0]["result"]["scope"], "s3:read");
+    assert_eq!(lines[2]["result"]["tools"], lines[4]["result"]["tools"]);
+    assert!(lines[3]["result"].to_string().contains("Hello from behind the gate."));
+    assert_eq!(lines[4]["result"]["rotated"], true);
+
+    let heard = lines[5]["result"].as_array().unwrap();
+    let first: Vec<_> =
+        heard.iter().take(5).map(|h| (h["path"].as_str().unwrap(), h["status"].as_u64())).collect();
+    assert_eq!(
+        first,
+        [
+            ("/mcp/s3", Some(401)),
+            ("/.well-known/oauth-protected-resource/mcp/s3", Some(200)),
+            ("/.well-known/oauth-authorization-server/oauth/users", Some(200)),
+            ("/oauth/register", Some(201)),
+            ("/oauth/token", Some(200)),
+        ]
+    );
+    let grants: Vec<&str> = heard.iter().filter_map(|h| h["grant"].as_str()).collect();
+    assert_eq!(grants, ["authorization_code", "refresh_token"]);
+
+    let calls = up.records("tools/call");
+    assert_eq!((calls.len(), up.heard("get_object")), (1, 1));
+    assert_eq!((&calls[0]["decision"], &calls[0]["subject"]["sub"]), (&json!("permit"), &json!("alice")));
+}
+
+#[test]
+fn a_real_client_in_typescript_signs_in_from_the_url_alone() {
+    if components::node().is_none() {
+        return;
+    }
+    for sdk in ["v1", "v2"] {
+        signs_in_from_the_url_alone(
+            Path::new("node"),
+            &["tests/clients/node/oauth_client.mjs", "--sdk", sdk],
+        );
+    }
+}
+
+#[test]
+fn a_real_client_in_python_signs_in_from_the_url_alone() {
+    let Some(python) = components::python() else { return };
+    signs_in_from_the_url_alone(&python, &["tests/clients/python/oauth_client.py"]);
+}

@@ -40,14 +40,18 @@ fn secrets_of_up_are_their_owners_alone() {
         "agent.env",
         "audit.jsonl",
         "actor.key",
-        "users.key",
-        "credentials.key",
+        "token-service.yaml",
         "ca/ca.key",
         "svids/gateway/key.pem",
         "svids/agent-demo/key.pem",
     ] {
         let mode = std::fs::metadata(up.path(name)).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600, "{name}");
+    }
+    for folder in ["keys/users", "keys/credentials"] {
+        for key in std::fs::read_dir(up.path(folder)).unwrap() {
+            assert_eq!(key.unwrap().metadata().unwrap().permissions().mode() & 0o777, 0o600, "{folder}");
+        }
     }
     assert_eq!(std::fs::metadata(up.path("")).unwrap().permissions().mode() & 0o777, 0o700);
 }

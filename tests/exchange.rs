@@ -82,13 +82,6 @@ async fn an_exchange_gives_no_more_than_the_person_has() {
 }
 
 #[tokio::test]
-async fn an_exchange_is_for_a_known_audience() {
-    let world = World::start().await;
-    let reply = ask(&world, "gateway", Some(("audience", "spiffe://bank.test/mcp/treasury".into()))).await;
-    assert_eq!(error(&reply), json!("invalid_target"));
-}
-
-#[tokio::test]
 async fn the_actor_is_the_one_who_may_present_the_token() {
     let world = World::start().await;
     let other = actor(&world, "agent/intern");

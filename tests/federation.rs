@@ -107,6 +107,19 @@ async fn a_bundle_that_changes_ends_who_it_covered_and_lets_in_who_it_covers() {
     assert_eq!(world.clerk().post_entry(4).await.result(), "posted", "our own are as they were");
 }
 
+#[tokio::test]
+async fn the_bundle_of_each_domain_is_followed() {
+    let (before, after) = (Partner::new(), Partner::new());
+    let from = format!("{{bundle_file: {}}}", before.bundle_file());
+    let world = world(format!("{{alpha.test: {from}, {PARTNER}: {from}, zeta.test: {from}}}")).await;
+    assert_eq!(before.agent(&world).post_entry(1).await.result(), "posted");
+    before.publishes(&after.domain);
+    while after.agent(&world).rpc("tools/call", listing()).send().await.is_err() {
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    assert_eq!(after.agent(&world).post_entry(2).await.result(), "posted");
+}
+
 /// A bundle endpoint of profile `https_spiffe`: proves by the partner's SVID who it is, and gives the bundle as it is now.
 async fn endpoint(partner: &Partner, bundle: Arc<Mutex<String>>) -> String {
     let id = partner.domain.id("bundle-endpoint").unwrap();

@@ -4,7 +4,7 @@
 mod arguments; //    what an agent may do depends on what it says
 mod handshake; //    who gets past the first door, and for how long
 mod workload_api; // an identity that an agent gives, renews and takes away
-mod spire; //        the same from a real SPIRE
+mod svids; //        one list of stories over each agent: ours and SPIRE's
 mod federation; //   callers of other trust domains
 mod tokens; //       on whose behalf, and proven how
 mod issuers; //      whose tokens count, where their keys are, and what they say
@@ -16,12 +16,15 @@ mod lists; //        listed if and only if callable
 mod sessions; //     whose a session is
 mod cards; //        what an agent says of itself, who vouches for it, and who sees it
 mod a2a; //          whose an agent's tasks are, and what may be said to it
+mod sign_in; //      people sign in, and what their programs get
 mod delegation; //   agents that call onward, and what shrinks with each hop
 mod revocation; //   what is revoked before its time, open streams included
+mod shared_revocation; // one list in a Redis, and the gateways that hold to it
 mod exchange; //     what is minted, for whom, and for no one else
 mod token_services; // those that are not ours
-mod exchange_oidc_provider; // oidc-provider as the token service
-mod exchange_keycloak; // Keycloak as the token service
+mod exchange_services; // one list of stories over each make of them
+mod client_proofs; // how the gateway proves to them who it is
+mod id_jag; //       an identity provider that says for whom it may ask
 mod upstreams; //    what goes out, what comes back, and how both end
 mod server_requests; // what a server asks of its clients
 mod limits; //       how much of everything, and what happens at one more
@@ -35,5 +38,6 @@ mod command_line; // what a newcomer types
 mod deploy; //       what the manifests would run
 mod h2spec; //       HTTP/2 as its conformance kit knows it
 mod clients; //      the official SDKs, through `sallyport up`
+mod step_up; //      a call that needs more scopes, through them
 mod refusals; //     what a program hears of a refusal through them
 mod s3; //           the S3 server behind the gate

@@ -4,11 +4,18 @@ use ::tokens::SigningKey;
 use http::Response;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::task::JoinSet;
 use world::agent::send;
 use world::process::Process;
-use world::{Agent, Answer, McpServer, Received, World};
+use world::services::claims_of;
+use world::{Agent, Answer, McpServer, Plan, Received, World};
+
+/// Every call is permitted, and what is in its way is the token service.
+fn plan() -> Plan {
+    let all = "package tools.ledger\n\nvisible := true\n\nallow := true\n".to_owned();
+    Plan { policy: vec![("tools/ledger.rego", all)], ..Plan::default() }
+}
 
 /// A token service in the place of the embedded one, and a gateway that asks it.
 struct Elsewhere {
@@ -31,9 +38,12 @@ impl Elsewhere {
     }
 
     async fn prepared(options: &str, prepare: impl FnOnce(&World)) -> Self {
-        let all = "package tools.ledger\n\nvisible := true\n\nallow := true\n".to_owned();
-        let world = World::with_policy(vec![("tools/ledger.rego", all)]).await;
+        let world = World::with(plan()).await;
         prepare(&world);
+        Self::within(world, options).await
+    }
+
+    async fn within(world: World, options: &str) -> Self {
         let source = world.source("token-service");
         let service = McpServer::start(source, world.id("gateway"), world.clock.clone()).await;
         let endpoint = format!("token_endpoint: https://{}/token", service.address);
@@ -328,6 +338,47 @@ async fn without_a_subject_the_gateway_has_a_credential_of_its_own_where_that_is
     }
 }
 
+#[tokio::test(flavor = "multi_thread")] // A process asks what this one serves.
+async fn the_gateways_jwt_svid_says_who_asks_and_outlasts_an_agent_that_is_away() {
+    let with_agent = || async {
+        let half_an_hour = Some(Duration::from_secs(1800));
+        World::with(Plan { workload_api: half_an_hour, ..plan() }).await
+    };
+    for (written, kind) in [
+        ("jwt_spiffe", "urn:ietf:params:oauth:client-assertion-type:jwt-spiffe"),
+        ("jwt_bearer", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"),
+    ] {
+        let options = format!("  client: {{id: gateway, jwt_svid: {written}}}");
+        let mut there = Elsewhere::within(with_agent().await, &options).await;
+        there.issues(|_, _| {});
+        assert_eq!(there.clerk().post_entry(1).await.result(), "posted");
+        there.world.workload_api.as_mut().unwrap().goes().await;
+        assert_eq!(there.clerk().call("read_balance", json!({})).await.result(), "posted");
+        let received = there.service.received();
+        let asked: Vec<_> = received.iter().map(form).collect();
+        assert_eq!(asked.len(), 2);
+        assert_eq!(
+            (asked[0]["client_id"].as_str(), asked[0]["client_assertion_type"].as_str()),
+            ("gateway", kind)
+        );
+        let claims = claims_of(&asked[0]["client_assertion"]);
+        assert_eq!(claims["sub"], there.world.id("gateway").to_string());
+        assert_eq!(claims["aud"], json!([format!("{}/oauth", there.world.origin)]), "for the service alone");
+        assert_eq!(asked[0]["client_assertion"], asked[1]["client_assertion"], "the last good one");
+        let (_, said) = there.ended();
+        assert!(!said.contains(&asked[0]["client_assertion"]), "it is never printed");
+    }
+
+    let mut there =
+        Elsewhere::within(with_agent().await, "  client: {id: gateway, jwt_svid: jwt_spiffe}").await;
+    there.issues(|_, _| {});
+    there.world.workload_api.as_mut().unwrap().goes().await;
+    let reply = there.clerk().post_entry(1).await;
+    assert_eq!((reply.status, reply.refused_because().as_str()), (502, "token_service_failed"));
+    assert!(there.service.received().is_empty() && there.world.ledger.received().is_empty());
+    assert_eq!(there.ended().0[0]["reason"], "token_service_failed");
+}
+
 /// What is wrong with the world's configuration, with more lines of `token_service`.
 fn mistakes(world: &World, options: &str) -> Vec<String> {
     let usual = std::fs::read_to_string(world.path("sallyport.yaml")).unwrap();
@@ -347,6 +398,7 @@ async fn what_a_token_service_cannot_be_is_said_before_the_start() {
     write("secret", "between us\n", 0o600);
     write("open", "between us\n", 0o644);
     write("lines", "between\nus\n", 0o600);
+    let provider = "issuer: 'https://idp.test', token_endpoint: 'https://idp.test/token', jwks: {url: 'https://idp.test/keys'}";
     for (options, mistake) in [
         ("client: {id: gateway, secret_file: secret}", None),
         ("client: {id: gateway, secret_file: open}", Some("token_service.client.secret_file")),
@@ -356,7 +408,23 @@ async fn what_a_token_service_cannot_be_is_said_before_the_start() {
         ("client: {id: gateway, key_file: secret}", Some("token_service.client.key_file")),
         ("client: {id: gateway, key_file: actor.key, secret_file: secret}", Some("token_service.client")),
         ("client: {id: gateway}", None),
+        ("client: {id: gateway, jwt_svid: jwt_spiffe}", Some("token_service.client.jwt_svid")),
+        ("client: {id: gateway, jwt_svid: jwt_bearer, key_file: actor.key}", Some("token_service.client")),
         ("client: {id: \"\"}", Some("token_service.client.id")),
+        (&format!("client: {{id: gateway}}\n  id_jag: {{{provider}}}"), None),
+        (&format!("id_jag: {{{provider}}}"), Some("token_service.client")),
+        (
+            &format!("client: {{id: gateway}}\n  id_jag: {{{provider}, client: {{id: \"\"}}}}"),
+            Some("token_service.id_jag.client.id"),
+        ),
+        (
+            &format!("client: {{id: gateway}}\n  id_jag: {{{provider}, subject: mapped}}"),
+            Some("token_service.id_jag.subject"),
+        ),
+        (
+            &format!("client: {{id: gateway}}\n  actor: recorded\n  id_jag: {{{provider}, subject: mapped}}"),
+            None,
+        ),
         ("without_subject: client_credentials\n  client: {id: gateway}\n  actor: recorded", None),
         (
             "without_subject: client_credentials\n  client: {id: gateway}",

@@ -1,10 +1,11 @@
 //! An identity that an agent gives, renews, and takes away: the SPIFFE Workload API.
 
+use ::certs::jwt::JwtSvids;
 use serde_json::json;
 use spiffe::{WorkloadApiClient, WorkloadApiError, X509Source};
 use std::time::Duration;
 use world::components::{self, Sallyport};
-use world::{Plan, World};
+use world::{Agent, DOMAIN, Plan, World};
 
 const HALF_HOUR: Duration = Duration::from_secs(1800);
 
@@ -16,20 +17,6 @@ async fn until(mut is_so: impl AsyncFnMut() -> bool) {
     while !is_so().await {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-}
-
-#[tokio::test]
-async fn a_gateway_takes_its_svid_from_the_workload_api_and_loses_no_call_when_it_is_renewed() {
-    let world = with_svids_of(Duration::from_secs(2)).await;
-    let clerk = world.clerk();
-    let mut calls = 0;
-    while world.gateway.identity_generation() < 3 {
-        calls += 1;
-        assert_eq!(clerk.post_entry(calls).await.result(), "posted");
-        assert_eq!(world.clerk().post_entry(calls).await.result(), "posted", "on a connection of its own");
-    }
-    assert!(world.ledger.connections() >= 3, "each generation of the SVID has connections of its own");
-    assert!(world.records("connection").is_empty());
 }
 
 #[tokio::test]
@@ -91,6 +78,71 @@ async fn an_identity_that_is_withdrawn_ends_at_once() {
     assert_eq!(world.clerk().post_entry(2).await.result(), "posted");
 }
 
+#[tokio::test]
+async fn a_jwt_svid_is_renewed_in_its_second_half_and_the_last_one_is_used_no_longer_than_it_holds() {
+    let mut world = with_svids_of(HALF_HOUR).await;
+    let own = world.id("gateway");
+    let endpoint = format!("unix:{}", world.workload_api.as_ref().unwrap().socket().display());
+    let svids = JwtSvids::new(&endpoint, "https://tokens.test");
+    let minute = Duration::from_secs(60);
+    let first = svids.current(&own, world.clock.now(), minute).await.unwrap();
+    assert_eq!((first.spiffe_id(), first.audience()), (&own, &["https://tokens.test".to_owned()][..]));
+    assert!(!format!("{svids:?}").contains(first.token()), "nothing prints it");
+    world.clock.advance(2 * minute);
+    assert_eq!(svids.current(&own, world.clock.now(), minute).await.unwrap().token(), first.token());
+    world.clock.advance(minute);
+    let second = svids.current(&own, world.clock.now(), minute).await.unwrap();
+    assert!(second.expiry() > first.expiry());
+
+    world.workload_api.as_mut().unwrap().goes().await;
+    world.clock.advance(4 * minute);
+    assert_eq!(svids.current(&own, world.clock.now(), minute).await.unwrap().token(), second.token());
+    world.clock.advance(minute);
+    assert!(svids.current(&own, world.clock.now(), minute).await.is_err(), "it has expired");
+
+    world.workload_api.as_mut().unwrap().comes();
+    assert!(svids.current(&own, world.clock.now(), minute).await.is_ok());
+    world.workload_api.as_ref().unwrap().knows_nobody();
+    let agent = WorkloadApiClient::connect_to(&endpoint).await.unwrap();
+    until(async || agent.fetch_jwt_svid(["https://tokens.test"], None).await.is_err()).await;
+    world.clock.advance(3 * minute);
+    assert!(
+        svids.current(&own, world.clock.now(), minute).await.is_err(),
+        "it holds, but nobody is who it names"
+    );
+}
+
+#[tokio::test]
+async fn the_workload_api_says_which_keys_a_trust_domains_jwt_svids_have_and_since_when() {
+    let domain = format!("spiffe://{DOMAIN}");
+    let issuer = format!(
+        "  - jwt_svid: {{trust_domain: {DOMAIN}, workload_api: true}}
+    presenter: {{claim: sub}}"
+    );
+    let plan = Plan { workload_api: Some(HALF_HOUR), more_issuers: issuer.leak(), ..Plan::default() };
+    let mut world = World::with(plan).await;
+    let of = |world: &World, path: &str| world.workload_api.as_ref().unwrap().jwt_svid(path, &world.url);
+    let first = of(&world, "agent/clerk");
+    let clerk = world.agent("agent/clerk").with_token(&first);
+    until(async || is_permitted(&clerk).await).await;
+    let record = world.records("request").pop().unwrap();
+    assert_eq!((&record["decision"], &record["subject"]["iss"]), (&json!("permit"), &json!(domain)));
+    let another = world.agent("agent/clerk").with_token(&of(&world, "agent/intern"));
+    assert_eq!(another.post_entry(1).await.refused_because(), "invalid_token", "another's to present");
+
+    world.workload_api.as_mut().unwrap().goes().await;
+    assert!(is_permitted(&clerk).await, "an agent that is away takes no keys along");
+    world.workload_api.as_mut().unwrap().comes(); // With another key.
+    let renewed = world.agent("agent/clerk").with_token(&of(&world, "agent/clerk"));
+    until(async || is_permitted(&renewed).await).await;
+    assert_eq!(clerk.post_entry(1).await.refused_because(), "invalid_token", "its key is withdrawn");
+}
+
+/// Whether a token was accepted: the embedded token service, which knows no trust domain's, refuses the rest.
+async fn is_permitted(agent: &Agent) -> bool {
+    agent.post_entry(1).await.refused_because() == "credential_refused"
+}
+
 const DEMO: &str = "spiffe://dev.sallyport/agent/demo";
 
 #[tokio::test]
@@ -105,6 +157,23 @@ async fn a_rust_workload_gets_its_svids_from_sallyport_up_as_long_as_the_list_na
         (svid.spiffe_id().to_string().as_str(), svid.audience()),
         (DEMO, &["sallyport".to_owned()][..])
     );
+    let valid = agent.validate_jwt_token("sallyport", svid.token()).await.unwrap();
+    assert_eq!(valid.spiffe_id().to_string(), DEMO);
+    let [head, claims, signature] = svid.token().split('.').collect::<Vec<_>>()[..] else { panic!("no JWT") };
+    for (audience, token) in [
+        ("sallyports", svid.token().to_owned()),
+        (
+            "sallyport",
+            format!("{head}.{claims}.{}{signature}", if signature.starts_with('A') { "B" } else { "A" }),
+        ),
+        ("sallyport", format!("{head}.{claims}x.{signature}")),
+        ("", svid.token().to_owned()),
+    ] {
+        assert!(
+            agent.validate_jwt_token(audience, &token).await.unwrap_err().is_invalid_argument(),
+            "{token}"
+        );
+    }
     let bundles = agent.fetch_jwt_bundles().await.unwrap();
     let (_, bundle) = bundles.iter().next().unwrap();
     assert!(bundle.find_jwt_authority(svid.key_id()).is_some(), "its key is published");
@@ -115,6 +184,7 @@ async fn a_rust_workload_gets_its_svids_from_sallyport_up_as_long_as_the_list_na
     until(async || agent.fetch_x509_svid().await.is_err()).await;
     let refused = agent.fetch_jwt_svid(["sallyport"], None).await.unwrap_err();
     assert!(matches!(refused, WorkloadApiError::NoIdentityIssued), "{refused}");
+    assert!(agent.validate_jwt_token("sallyport", svid.token()).await.is_err());
 }
 
 #[test]
@@ -124,6 +194,7 @@ fn a_python_workload_gets_its_svids_from_sallyport_up() {
     let output = up.run(&python, &["tests/clients/python/spiffe_client.py", "sallyport"]);
     let said: serde_json::Value =
         serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{output:?}"));
-    let expected = json!({"x509": DEMO, "authorities": 1, "jwt": DEMO, "another_audience_is_refused": true});
+    let expected = json!({"x509": DEMO, "authorities": 1, "jwt": DEMO, "another_audience_is_refused": true,
+        "validated": DEMO, "validated_for_another_audience": false});
     assert_eq!(said, expected);
 }

@@ -1,7 +1,7 @@
 //! What the gateway costs: the whole path beside Pingora's stock proxying, Envoy and no gateway at all, in one run, in
-//! random order, medians of rounds; its stages alone; its idle connections. `docs/performance.md` says what each row is.
+//! random order, medians of rounds; its handshakes beside those of bare rustls; its stages alone; its idle connections. `docs/performance.md` says what each row is.
 //!
-//!     cargo xtask bench [--quick] [rows | ROW | idle | stages]...
+//!     cargo xtask bench [--quick] [rows | ROW | idle | handshakes | stages]...
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a benchmark ends by panicking")]
 
 mod call; //     what is called
@@ -9,6 +9,7 @@ mod load; //     who calls: a process
 mod upstream; // who answers: a process
 mod middle; //   who stands between them: processes
 mod prepare; //  the world that they live in
+mod handshakes; // full handshakes, the gateway's and bare rustls'
 mod stages; //   the gateway's stages, in this process
 mod report; //   the table and the line
 
@@ -42,6 +43,8 @@ fn main() {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     match words.as_slice() {
         ["role", "load", told] => runtime.block_on(load::run(serde_json::from_str(told).unwrap())),
+        ["role", "bare", told] => runtime.block_on(handshakes::serve(serde_json::from_str(told).unwrap())),
+        ["role", "knock", told] => runtime.block_on(handshakes::knock(serde_json::from_str(told).unwrap())),
         ["role", "upstream", told] => runtime.block_on(upstream::serve(serde_json::from_str(told).unwrap())),
         parts => runtime.block_on(run(parts)),
     }
@@ -68,6 +71,9 @@ async fn run(words: &[&str]) {
     rows(&bench, effort, chosen, &mut figures);
     if asked("idle") {
         idle(&bench, effort, &mut figures);
+    }
+    if asked("handshakes") {
+        handshakes::measure(&bench, effort, &mut figures);
     }
     if asked("stages") {
         stages(&bench, &mut figures).await;

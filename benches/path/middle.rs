@@ -42,7 +42,7 @@ impl Drop for Process {
 
 /// This program again, in another part.
 pub(crate) struct Role {
-    _process: Process,
+    process: Process,
     stdin: ChildStdin,
     stdout: BufReader<ChildStdout>,
 }
@@ -56,7 +56,11 @@ impl Role {
             .spawn()
             .unwrap();
         let (stdin, stdout) = (child.stdin.take().unwrap(), BufReader::new(child.stdout.take().unwrap()));
-        Self { _process: Process(child), stdin, stdout }
+        Self { process: Process(child), stdin, stdout }
+    }
+
+    pub(crate) fn cpu_seconds(&self) -> f64 {
+        self.process.cpu_seconds()
     }
 
     pub(crate) fn line(&mut self) -> String {

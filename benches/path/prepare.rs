@@ -38,7 +38,7 @@ impl Bench {
             Role::start("upstream", &Upstream { svids, caller: world.id("gateway").to_string() });
         let doors: Doors = serde_json::from_str(&upstream.line()).unwrap();
         write_policies(&world.path("bench-policies"));
-        for name in ["rows", "idle", "stages"] {
+        for name in ["rows", "idle", "handshakes", "stages"] {
             std::fs::write(world.path(&format!("{name}.yaml")), config(&world, &doors, name)).unwrap();
         }
         Self { world, doors, _upstream: upstream }

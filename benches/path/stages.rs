@@ -9,6 +9,7 @@ use certs::{Clock, Identity};
 use gateway::audit::{Audit, Outcome};
 use gateway::authorize::{Lane, Question};
 use gateway::config::{self, Limits};
+use gateway::decode::Call;
 use gateway::exchange::Grant;
 use gateway::federation;
 use gateway::jwks::KeyStore;
@@ -17,12 +18,11 @@ use gateway::metrics::Metrics;
 use gateway::reload::read_sources;
 use gateway::request::Arrival;
 use gateway::revocation::Revocations;
-use gateway::route::{Door, ServerRoute, Servers};
+use gateway::route::{Agents, Door, ServerRoute, Servers};
 use gateway::token::Issuers;
 use gateway::{authorize, decode, exchange, identity, route, token};
 use http::{HeaderMap, Method, StatusCode};
 use policy::{Budget, PolicySet};
-use protocol::mcp::Call;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use std::collections::BTreeSet;
@@ -109,7 +109,7 @@ pub(crate) async fn run(world: &World, config: &str) -> Vec<(&'static str, f64)>
         let mut record = parts.audit.open(first);
         let caller = record.caller(caller);
         let subject = record.subject(subject);
-        let call = record.call(server.name(), call);
+        let call = record.call(server.name(), call, &first.body);
         let permitted = record.permit(&call, permitted);
         let credential = record.credential(credential);
         record.status(StatusCode::OK);
@@ -170,9 +170,9 @@ async fn parts(config: &Path) -> Parts {
 }
 
 fn door(parts: &Parts, arrival: &Arrival) -> ServerRoute {
-    match route::door(&parts.servers, &parts.url, arrival).unwrap() {
-        Door::Mcp(server) => server,
-        Door::Metadata(_) => panic!("the path is a server's"),
+    match route::door(&parts.servers, &Agents::new(), &parts.url, arrival).unwrap() {
+        Door::To(server) => server,
+        Door::Metadata(_) | Door::CardKeys => panic!("the path is a server's"),
     }
 }
 

@@ -3,7 +3,7 @@
 //! An [`IdentitySource`] holds this workload's X.509-SVID and the trust bundles; [`tls`] makes rustls configurations
 //! that read it at each handshake, so that a rotation needs no restart and touches no open connection. Sources are
 //! [`files`], the SPIFFE [`workload_api`], and a [`development`] trust domain that writes such files; [`federation`] adds the
-//! bundles of other trust domains.
+//! bundles of other trust domains. JWT-SVIDs and their keys are in [`jwt`].
 
 pub mod bundle;
 pub mod clock;
@@ -11,6 +11,7 @@ pub mod development;
 pub mod federation;
 pub mod files;
 pub mod identity;
+pub mod jwt;
 pub mod peer;
 pub mod tls;
 pub mod workload_api;

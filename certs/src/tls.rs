@@ -71,6 +71,23 @@ pub fn server_config(
     Ok(config)
 }
 
+/// The configuration of a listener for people and their browsers: it shows our SVID and asks for no certificate.
+///
+/// # Errors
+/// Only if the crypto library lacks TLS 1.3.
+pub fn server_config_for_anybody(
+    source: SharedSource,
+    alpn: &[&str],
+    clock: Clock,
+) -> Result<ServerConfig, rustls::Error> {
+    let mut config = ServerConfig::builder_with_details(provider(), Arc::new(clock))
+        .with_protocol_versions(&[&rustls::version::TLS13])?
+        .with_no_client_auth()
+        .with_cert_resolver(Arc::new(OwnCertificate(source)));
+    config.alpn_protocols = alpn.iter().map(|p| p.as_bytes().to_vec()).collect();
+    Ok(config)
+}
+
 /// The configuration of a connector that talks to one workload only.
 ///
 /// # Errors

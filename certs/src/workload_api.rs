@@ -36,8 +36,8 @@ pub fn check_endpoint(endpoint: &str) -> Result<(), IdentityError> {
 }
 
 /// How long it is until an agent that can't be reached is asked again; doubled each time, up to [`RETRY_MAX`].
-const RETRY_MIN: Duration = Duration::from_millis(200);
-const RETRY_MAX: Duration = Duration::from_secs(5);
+pub(crate) const RETRY_MIN: Duration = Duration::from_millis(200);
+pub(crate) const RETRY_MAX: Duration = Duration::from_secs(5);
 
 impl WorkloadApiSource {
     /// Asks for the first SVID, for as long as `wait`: an agent may be starting too, and registration takes a moment. Then
@@ -121,7 +121,7 @@ impl IdentitySource for WorkloadApiSource {
 }
 
 /// The agent's word that this workload is nobody. Anything else may be the agent's own trouble.
-fn is_withdrawal(error: &WorkloadApiError) -> bool {
+pub(crate) fn is_withdrawal(error: &WorkloadApiError) -> bool {
     matches!(error, WorkloadApiError::NoIdentityIssued | WorkloadApiError::PermissionDenied(_))
 }
 

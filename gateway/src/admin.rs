@@ -154,6 +154,9 @@ impl Gateway {
             missing.push("identity".to_owned());
         }
         missing.extend(state.issuers.without_keys().map(|issuer| format!("issuer {issuer}")));
+        if !self.revocations.is_ready() {
+            missing.push("revocations".to_owned());
+        }
         if !self.audit.healthy() {
             missing.push("audit".to_owned());
         }

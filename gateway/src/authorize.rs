@@ -27,6 +27,7 @@ use policy::{
 };
 use protocol::mcp::{self, Target};
 use serde_json::Value;
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -246,7 +247,8 @@ pub async fn permit(
     };
     let basis_lasts = question.ends.duration_since(question.now).unwrap_or_default();
     let ttl_max = limits.permit_ttl_max.min(basis_lasts);
-    let mut permit: Option<Permit> = None;
+    let (mut permit, mut lacks): (Option<Permit>, Option<Denial>) = (None, None);
+    let mut needs = BTreeSet::new();
     let (began, mut pace) = (Instant::now(), lane.pace());
     for one in touched {
         if began.elapsed() > limits.decisions_timeout {
@@ -256,13 +258,26 @@ pub async fn permit(
         let input = question.input(one, arguments);
         let asked = question.asked(one, &input, ttl_max);
         match lane.decide(policy, &asked, question.caller.id()).await? {
-            Decision::Permit(given) => match &permit {
-                Some(other) if !same_obligations(other, &given) => return Err(AuthorizeError::Disagree),
-                Some(other) if other.expires_at() <= given.expires_at() => {} // The one that ends first holds for all.
-                _ => permit = Some(given),
-            },
-            Decision::Denial(denial) => return Err(AuthorizeError::Denied(denial)),
+            Decision::Permit(given) => {
+                needs.extend(given.needs_scopes().iter().cloned());
+                match &permit {
+                    Some(other) if !same_obligations(other, &given) => return Err(AuthorizeError::Disagree),
+                    Some(other) if other.expires_at() <= given.expires_at() => {} // The one that ends first holds for all.
+                    _ => permit = Some(given),
+                }
+            }
+            Decision::Denial(denial) if denial.needs_scopes().is_empty() => {
+                return Err(AuthorizeError::Denied(denial));
+            }
+            // Asked once for all the scopes that the call needs; and for none, if they would not help.
+            Decision::Denial(denial) => {
+                needs.extend(denial.needs_scopes().iter().cloned());
+                lacks.get_or_insert(denial);
+            }
         }
+    }
+    if let Some(denial) = lacks {
+        return Err(AuthorizeError::Denied(denial.needing(needs)));
     }
     let (Some(permit), Some(server)) = (permit, question.server.server()) else {
         return Err(AuthorizeError::NoServer);

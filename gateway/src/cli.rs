@@ -82,9 +82,10 @@ Examples:
   sallyport revoke --file revoked.jsonl --subject https://idp.example alice --until 2026-11-21T10:00:00Z
   sallyport revoke --file revoked.jsonl --tool s3/put_object --undo
   sallyport revoke --file revoked.jsonl            prints the list
+  sallyport revoke --config sallyport.yaml --jti t-1
 
 A gateway whose configuration says `revocations: {file: revoked.jsonl}` holds to it within a second, open streams
-included. The audit names sessions by the digest that --session takes.")]
+included. With --config it is the list that the configuration names, also one in Redis. The audit names sessions by the digest that --session takes.")]
     Revoke(revoke::Revoke),
     /// Verify a file of audit records: was it changed, and where.
     #[command(subcommand)]

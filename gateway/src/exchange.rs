@@ -1,12 +1,15 @@
 //! Stage 6 of 9: the credential that goes upstream.
 //! In: a permit and the subject token. Out: a [`Credential`] for one audience with the least scopes, made by a token
-//! service (RFC 8693). The caller's own token ends here.
+//! service (RFC 8693, or RFC 7523 where an identity provider says so first). The caller's own token ends here.
 
 pub mod breaker;
 pub mod cache;
 pub mod client;
+pub mod id_jag;
 mod asking;
 mod issued;
+mod proof;
+mod service;
 
 pub use client::Client;
 
@@ -16,10 +19,12 @@ use crate::decode::Call;
 use crate::https::HttpsError;
 use crate::jwks::JwksError;
 use certs::Identity;
+use certs::jwt::JwtSvidError;
 use http::HeaderValue;
 use policy::Permit;
 use protocol::mcp::Target;
 use std::collections::BTreeSet;
+use std::fmt;
 use std::sync::Arc;
 use std::time::SystemTime;
 use tokens::{Secret, SigningError};
@@ -76,6 +81,15 @@ pub enum Refused {
     Grant,
 }
 
+/// Who is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Party {
+    /// Who makes credentials.
+    TokenService,
+    /// Who says for whom one may be asked for.
+    IdentityProvider,
+}
+
 /// Why there is no credential.
 #[derive(Debug, thiserror::Error)]
 pub enum ExchangeError {
@@ -83,8 +97,10 @@ pub enum ExchangeError {
     #[error("the token service did not answer as it should")]
     Service(#[source] HttpsError),
     /// It refused (RFC 6749 §5.2).
-    #[error("the token service refused: {code}")]
+    #[error("the {by} refused: {code}")]
     Refused {
+        /// Who.
+        by: Party,
         /// What of it.
         why: Refused,
         /// `invalid_grant`, `invalid_scope`, `invalid_target` and so on.
@@ -120,6 +136,12 @@ pub enum ExchangeError {
     /// It is bound to another certificate than ours.
     #[error("the issued token is bound to another certificate")]
     Bound,
+    /// What the identity provider gave is not what it was asked for.
+    #[error("the identity provider's assertion is not what was asked for")]
+    Assertion(#[source] Box<ExchangeError>),
+    /// There is no JWT-SVID to prove who we are.
+    #[error("the gateway has no JWT-SVID to show")]
+    JwtSvid(#[from] JwtSvidError),
     /// An assertion of ours could not be signed.
     #[error("an assertion of the gateway could not be signed")]
     Actor(#[from] SigningError),
@@ -168,6 +190,15 @@ impl Scopes<'_> {
             Self::Listed(scopes) => scopes.iter().cloned().collect(),
             Self::Default { server, operation } => BTreeSet::from([format!("{server}:{operation}")]),
         }
+    }
+}
+
+impl fmt::Display for Party {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::TokenService => "token service",
+            Self::IdentityProvider => "identity provider",
+        })
     }
 }
 

@@ -6,6 +6,7 @@
 
 use crate::config::{BundleFrom, HttpsServer, IdentityFrom};
 use crate::https::{Https, HttpsError};
+use crate::watched::Watched;
 use certs::bundle::{self, Published};
 use certs::federation::Federation;
 use certs::files::FileSource;
@@ -63,33 +64,36 @@ pub async fn identity(
         }
         IdentityFrom::WorkloadApi { endpoint, wait } => WorkloadApiSource::spawn(endpoint, *wait).await?,
     };
-    let bundles = watch::Sender::new(TrustBundles::default());
+    let (bundles, changes) = watch::channel(TrustBundles::default());
     let foreign =
         |domain: &TrustDomain| Foreign { domain: domain.clone(), bundles: bundles.clone(), sequence: None };
+    let mut followed = Vec::new();
     for (domain, from) in trust_domains {
-        if let BundleFrom::File(path) | BundleFrom::Endpoint { begin: Some(path), .. } = from {
-            foreign(domain).read(path).await;
+        let mut foreign = foreign(domain);
+        match from {
+            BundleFrom::File(path) => {
+                let mut watched = Watched::new(path.clone(), FILE_INTERVAL);
+                watched.changed().await; // Looked at before it is read: it may change meanwhile.
+                foreign.read(path).await;
+                tokio::spawn(foreign.follow_file(path.clone(), watched));
+            }
+            BundleFrom::Endpoint { url, spiffe_id, begin } => {
+                if let Some(path) = begin {
+                    foreign.read(path).await;
+                }
+                followed.push((foreign, url, spiffe_id));
+            }
+            BundleFrom::WorkloadApi => {}
         }
     }
     let listed = trust_domains.keys().map(|domain| domain.as_str().to_owned()).collect();
-    let merged: SharedSource = Federation::spawn(own, listed, bundles.subscribe());
-    for (domain, from) in trust_domains {
-        match from {
-            BundleFrom::File(path) => {
-                tokio::spawn(foreign(domain).follow_file(path.clone()));
+    let merged: SharedSource = Federation::spawn(own, listed, changes);
+    for (foreign, url, server) in followed {
+        match Https::new(&HttpsServer::SpiffeId(server.clone()), &merged, clock) {
+            Ok(https) => drop(tokio::spawn(foreign.follow_endpoint(https, url.clone(), server.clone()))),
+            Err(error) => {
+                tracing::error!(domain = %foreign.domain, %error, "its bundle endpoint can't be asked")
             }
-            BundleFrom::Endpoint { url, spiffe_id, .. } => {
-                let https = HttpsServer::SpiffeId(spiffe_id.clone());
-                match Https::new(&https, &merged, clock) {
-                    Ok(https) => drop(tokio::spawn(foreign(domain).follow_endpoint(
-                        https,
-                        url.clone(),
-                        spiffe_id.clone(),
-                    ))),
-                    Err(error) => tracing::error!(%domain, %error, "its bundle endpoint can't be asked"),
-                }
-            }
-            BundleFrom::WorkloadApi => {}
         }
     }
     Ok(merged)
@@ -108,18 +112,14 @@ impl Foreign {
         }
     }
 
-    async fn follow_file(mut self, path: PathBuf) {
-        let modified =
-            async || tokio::fs::metadata(&path).await.and_then(|m| Ok((m.modified()?, m.len()))).ok();
-        let mut seen = None; // It may have changed since it was read first.
-        while !self.bundles.is_closed() {
-            let found = modified().await;
-            if found.is_some() && found != seen {
-                self.sequence = None; // Whoever writes the file may go back.
-                self.read(&path).await;
-                seen = found;
+    async fn follow_file(mut self, path: PathBuf, mut watched: Watched) {
+        loop {
+            tokio::select! {
+                () = watched.changed() => {}
+                () = self.bundles.closed() => return,
             }
-            tokio::time::sleep(FILE_INTERVAL).await;
+            self.sequence = None; // Whoever writes the file may go back.
+            self.read(&path).await;
         }
     }
 

@@ -1,6 +1,8 @@
 //! An issuer's keys: read from a file or fetched, kept, and read again when one is missing.
 //! One fetch at a time, and no more than one in `refresh`, so that tokens with made-up key names cost the issuer nothing.
+//! Those that the Workload API streams are never asked for: they are what it said last.
 
+mod bundle;
 pub mod discovery;
 
 use crate::config::Jwks;
@@ -39,6 +41,8 @@ enum Origin {
     File(PathBuf),
     Url(Url, Https),
     Issuer(String, Https),
+    /// Followed by a task of its own.
+    WorkloadApi,
 }
 
 /// Why there are no keys.
@@ -62,6 +66,9 @@ pub enum JwksError {
     /// They are no keys.
     #[error("the JWK set can't be used")]
     Keys(#[from] KeysError),
+    /// The Workload API has said none yet, or none any more.
+    #[error("the SPIFFE Workload API has no JWT bundle of this trust domain")]
+    NoBundle,
     /// The last try failed, and the next isn't due.
     #[error("the JWK set could not be had, and the next try is not due yet")]
     Waiting,
@@ -83,6 +90,7 @@ impl KeyStore {
     /// [`HttpsError`] if the server's authorities can't be read.
     pub fn new(jwks: &Jwks, source: &SharedSource, clock: &certs::Clock) -> Result<Self, HttpsError> {
         let (origin, refresh) = match jwks {
+            Jwks::WorkloadApi { .. } => (Origin::WorkloadApi, Duration::ZERO),
             Jwks::File { path, refresh } => (Origin::File(path.clone()), *refresh),
             Jwks::Url { url, server, refresh } => {
                 (Origin::Url(url.clone(), Https::new(server, source, clock)?), *refresh)
@@ -91,12 +99,13 @@ impl KeyStore {
                 (Origin::Issuer(issuer.clone(), Https::new(server, source, clock)?), *refresh)
             }
         };
-        Ok(Self(Arc::new(Inner {
-            origin,
-            refresh,
-            keys: ArcSwapOption::empty(),
-            last_try: Mutex::new(None),
-        })))
+        let (keys, last_try) = (ArcSwapOption::empty(), Mutex::new(None));
+        let inner = Arc::new(Inner { origin, refresh, keys, last_try });
+        if let Jwks::WorkloadApi { endpoint, trust_domain } = jwks {
+            let published = certs::jwt::follow_bundle(endpoint, trust_domain);
+            tokio::spawn(bundle::follow(Arc::downgrade(&inner), published));
+        }
+        Ok(Self(inner))
     }
 
     /// The keys as last read; reads them if there are none or they are old.
@@ -105,6 +114,7 @@ impl KeyStore {
     /// [`JwksError`] if there are none to be had.
     pub async fn current(&self) -> Result<Arc<Keys>, JwksError> {
         match self.0.keys.load_full() {
+            Some(read) if matches!(self.0.origin, Origin::WorkloadApi) => Ok(Arc::clone(&read.keys)),
             Some(read) if read.at.elapsed() < KEYS_AGE_MAX => Ok(Arc::clone(&read.keys)),
             // An issuer that is down for a while takes nobody along; one that is down for long does.
             Some(read) if read.at.elapsed() < KEYS_STALE_MAX => {
@@ -124,6 +134,9 @@ impl KeyStore {
     /// # Errors
     /// [`JwksError`] if there are none to be had.
     pub async fn refreshed(&self) -> Result<Arc<Keys>, JwksError> {
+        if matches!(self.0.origin, Origin::WorkloadApi) {
+            return self.0.last_read().ok_or(JwksError::NoBundle);
+        }
         let inner = Arc::clone(&self.0);
         // A task of its own: a caller that hangs up must not take the fetch of all the others along.
         tokio::spawn(async move { inner.refreshed().await }).await.unwrap_or(Err(JwksError::Waiting))
@@ -134,15 +147,23 @@ impl Inner {
     async fn refreshed(&self) -> Result<Arc<Keys>, JwksError> {
         let mut last_try = self.last_try.lock().await; // Whoever waits here finds the fresh keys when it is let on.
         if last_try.is_some_and(|at| at.elapsed() < self.refresh) {
-            return self.keys.load().as_ref().map(|read| Arc::clone(&read.keys)).ok_or(JwksError::Waiting);
+            return self.last_read().ok_or(JwksError::Waiting);
         }
         *last_try = Some(Instant::now());
-        let mut keys = Arc::new(Keys::from_jwks(&self.read().await?)?);
+        Ok(self.keep(Keys::from_jwks(&self.read().await?)?))
+    }
+
+    fn last_read(&self) -> Option<Arc<Keys>> {
+        self.keys.load().as_ref().map(|read| Arc::clone(&read.keys))
+    }
+
+    fn keep(&self, keys: Keys) -> Arc<Keys> {
+        let mut keys = Arc::new(keys);
         if let Some(read) = self.keys.load().as_ref().filter(|read| read.keys == keys) {
             keys = Arc::clone(&read.keys); // The same keys stay the same `Arc`: what was verified with them stays verified.
         }
         self.keys.store(Some(Arc::new(Read { keys: Arc::clone(&keys), at: Instant::now() })));
-        Ok(keys)
+        keys
     }
 
     async fn read(&self) -> Result<Vec<u8>, JwksError> {
@@ -155,6 +176,7 @@ impl Inner {
                 let url = discovery::jwks_uri(issuer, https, FETCH_TIMEOUT).await?;
                 Ok(https.get(&url, FETCH_TIMEOUT, JWKS_BYTES_MAX).await?)
             }
+            Origin::WorkloadApi => Err(JwksError::NoBundle),
         }
     }
 }

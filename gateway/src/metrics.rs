@@ -39,6 +39,7 @@ pub struct Metrics {
     audit_lost: Mutex<IntCounter>,
     svid_expiry: Gauge,
     identity_source_up: IntGauge,
+    pub(crate) revocations_source_up: IntGauge,
 }
 
 /// What is read when somebody asks, rather than kept up to date.
@@ -198,6 +199,14 @@ impl Metrics {
                 "identity_source_up",
                 "1 while the source of the SVID answers; at 0 the last good one is used until it ends.",
             )?,
+            revocations_source_up: {
+                let up = all.gauge(
+                    "revocations_source_up",
+                    "1 while the list of revocations can be read; at 0 what is known of it stays.",
+                )?;
+                up.set(1);
+                up
+            },
             registry: all.registry,
             names: all.names,
         };

@@ -2,6 +2,7 @@
 
 use crate::session::KeyRing;
 use crate::state::Gateway;
+use crate::watched::Watched;
 use certs::SharedSource;
 use policy::{Budget, PolicySet, Problem, SourceFile};
 use std::path::{Path, PathBuf};
@@ -38,14 +39,12 @@ pub async fn follow_identity(gateway: Arc<Gateway>, source: SharedSource) {
 
 /// Follows the file of session keys: a ring that can be read replaces the last one, anything else leaves it in place.
 pub async fn follow_key_ring(gateway: Arc<Gateway>, path: PathBuf) {
-    let mut seen = tokio::fs::read_to_string(&path).await.ok();
+    let mut watched = Watched::new(path.clone(), KEY_RING_INTERVAL);
     loop {
-        tokio::time::sleep(KEY_RING_INTERVAL).await;
+        watched.changed().await;
         let Ok(text) = tokio::fs::read_to_string(&path).await else { continue };
-        if seen.as_ref() == Some(&text) {
-            continue;
-        }
         match KeyRing::parse(&text) {
+            Ok(ring) if ring.same(&gateway.state().sessions) => {}
             Ok(ring) => {
                 let ring = Arc::new(ring);
                 gateway.audit.event("key_ring_swapped", &format!("{ring:?}"), gateway.clock.now());
@@ -57,7 +56,6 @@ pub async fn follow_key_ring(gateway: Arc<Gateway>, path: PathBuf) {
                 gateway.reloads.send_modify(|n| *n += 1);
             }
         }
-        seen = Some(text);
     }
 }
 

@@ -3,8 +3,11 @@
 #![deny(clippy::wildcard_enum_match_arm)]
 
 mod agent;
+mod body;
 
-use crate::audit::{AuditError, Outcome, Record};
+pub use body::ResponseBody;
+
+use crate::audit::{AuditError, Record};
 use crate::authorize::AuthorizeError;
 use crate::cards::{CallRefused, NotShown};
 use crate::config::problems::chain;
@@ -13,6 +16,7 @@ use crate::exchange::{ExchangeError, Refused};
 use crate::identity::IdentityError;
 use crate::observed::{Observed, Stage};
 use crate::request::Arrival;
+use crate::revocation::Revoked;
 use crate::route::RouteError;
 use crate::session::SessionError;
 use crate::tasks::TaskError;
@@ -75,14 +79,6 @@ pub struct Response {
     pub close: bool,
     /// Its body.
     pub body: ResponseBody,
-}
-
-/// The body of a response, with its record.
-#[derive(Debug)]
-pub struct ResponseBody {
-    body: AnswerBody,
-    record: Record,
-    observed: Observed,
 }
 
 /// All that a caller learns of a refusal.
@@ -191,8 +187,13 @@ impl Refusal {
     /// All the caller learns. `door`: the call opens a session; `id`: it is a request that is waited for.
     fn told(&self, door: bool, id: bool) -> Told {
         match self {
+            Self::Identity(IdentityError::Revoked(Revoked::Unknown)) => {
+                Told::new(StatusCode::SERVICE_UNAVAILABLE, UNAVAILABLE, "revocations_unavailable")
+            }
             Self::Identity(
-                IdentityError::Expired | IdentityError::Withdrawn(_) | IdentityError::Revoked(_),
+                IdentityError::Expired
+                | IdentityError::Withdrawn(_)
+                | IdentityError::Revoked(Revoked::Listed(_)),
             ) => Told::new(StatusCode::FORBIDDEN, UNAUTHENTICATED, "identity_not_valid"),
             Self::Identity(IdentityError::OwnExpired) => {
                 Told::new(StatusCode::SERVICE_UNAVAILABLE, UNAVAILABLE, "gateway_identity_expired")
@@ -401,8 +402,10 @@ fn exchange(error: &ExchangeError) -> Told {
         | ExchangeError::Answer(_)
         | ExchangeError::Header
         | ExchangeError::Keys(_)
+        | ExchangeError::JwtSvid(_)
         | ExchangeError::Actor(_) => Told::new(StatusCode::BAD_GATEWAY, UNAVAILABLE, "token_service_failed"),
         ExchangeError::Token(_)
+        | ExchangeError::Assertion(_)
         | ExchangeError::Kind
         | ExchangeError::Scopes
         | ExchangeError::Parties
@@ -480,56 +483,4 @@ fn headers(told: &Told, url: &str, arrival: &Arrival, length: usize) -> HeaderMa
         }
     }
     headers
-}
-
-impl ResponseBody {
-    /// The next chunk; `None` at the end. A failure has been noted in the record.
-    pub async fn next(&mut self) -> Option<Result<Bytes, UpstreamError>> {
-        let next = self.body.next().await;
-        if self.body.take_unasked() {
-            self.record.refused(UNASKED, chain(&UpstreamError::ServerRequest));
-        }
-        if let Some(Err(error)) = &next {
-            self.broken(error);
-        }
-        next
-    }
-
-    /// Waits for something to be done with a chunk, but no longer than the answer may go on.
-    ///
-    /// # Errors
-    /// [`UpstreamError::Revoked`]; it has been noted in the record.
-    pub async fn while_it_may_go_on<T>(&mut self, done: impl Future<Output = T>) -> Result<T, UpstreamError> {
-        let done = self.body.unless_revoked(done).await;
-        if let Err(error) = &done {
-            self.broken(error);
-        }
-        done
-    }
-
-    fn broken(&mut self, error: &UpstreamError) {
-        self.record.ended(Outcome::AnswerBroken, Some(chain(error)));
-        self.observed.ended(Outcome::AnswerBroken);
-    }
-
-    /// Notes bytes that were handed to the caller.
-    pub fn sent(&mut self, bytes: usize) {
-        self.record.sent(bytes);
-    }
-
-    /// Whether the answer is a stream that ends only when somebody ends it.
-    pub fn is_endless(&self) -> bool {
-        matches!(self.record.method(), Some("session/stream" | "subscriptions/listen"))
-    }
-
-    /// Notes that the stream ended because the gateway did.
-    pub fn stopped(&mut self) {
-        self.record.ended(Outcome::Complete, Some("the gateway was told to stop".into()));
-    }
-
-    /// Notes that the last byte was handed over.
-    pub fn complete(mut self) {
-        self.record.ended(Outcome::Complete, None);
-        self.observed.ended(Outcome::Complete);
-    }
 }

@@ -61,8 +61,10 @@ async fn forward(
     state.revocations.caller(&caller, now).map_err(identity::IdentityError::from)?;
     observed.begins(Stage::Route);
     let server = match route::door(&state.servers, &state.agents, &gateway.url, arrival)? {
-        Door::Metadata(resource) => return Ok(metadata::protected_resource(&resource, &state.issuers)),
         Door::CardKeys => return Ok(cards::keys(gateway)),
+        Door::Metadata(resource) => {
+            return Ok(Answer::json(metadata::protected_resource(&resource, &state.issuers).to_string()));
+        }
         Door::To(server) => server,
     };
     observed.token(&server);
@@ -129,7 +131,8 @@ async fn forward(
     };
     record.answered(&answer);
     let basis = Basis::of(&question, record.in_session());
-    Ok(answer.held(Hold::new(basis, gateway.revocations.subscribe(), gateway.clock.clone())))
+    let judged = state.revocations.epoch();
+    Ok(answer.held(Hold::new(basis, &gateway.revocations, judged, gateway.clock.clone())))
 }
 
 #[cfg(test)]

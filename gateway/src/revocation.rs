@@ -2,25 +2,27 @@
 //! Each stage that learns a name asks the snapshot's set for it, and what streams asks again at each change ([`Hold`]).
 //!
 //! [`Gateway::revoke`](crate::state::Gateway::revoke) is the one way into a running gateway: it takes the whole current
-//! set. Today a file gives it ([`file`]); another source would call the same function.
+//! set, which a file gives ([`file`]), or a Redis that several gateways share ([`redis`]).
 
 pub mod file;
+pub mod live;
+pub mod redis;
+pub mod source;
 
-use crate::authorize::Question;
+pub use live::{Basis, Hold, Live};
+pub use source::Source;
+
 use crate::config::Server;
 use crate::digest;
 use crate::identity::Caller;
 use crate::token::SubjectToken;
-use certs::{Clock, SpiffeId};
+use certs::SpiffeId;
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
-use std::future::pending;
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::SystemTime;
-use tokens::{Authentic, Claims};
-use tokio::sync::watch;
+use tokens::Claims;
 
 /// What can be revoked.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -55,39 +57,23 @@ pub struct NotAName {
     want: &'static str,
 }
 
-/// What was asked for is revoked.
+/// What was asked for is revoked, for all that is known.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0} is revoked")]
-pub struct Revoked(pub Name<'static>);
+pub enum Revoked {
+    /// It is on the list.
+    #[error("{0} is revoked")]
+    Listed(Name<'static>),
+    /// Nobody can say what is on the list, so that everything may be.
+    #[error("what is revoked is not known")]
+    Unknown,
+}
 
 /// The names that are revoked, each until a time or for good.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Revocations {
     names: HashMap<Name<'static>, Option<SystemTime>>,
+    unknown: bool,
     epoch: u64,
-}
-
-/// What an answer under way rests on. An open stream keeps it, so it holds no token.
-#[derive(Debug)]
-pub struct Basis {
-    /// Who called.
-    pub caller: Caller,
-    /// What the subject's token said.
-    pub token: Option<Arc<Authentic>>,
-    /// The session's name, as in [`Name::Session`].
-    pub session: Option<String>,
-    /// Who was called.
-    pub server: Option<Arc<Server>>,
-    /// Which tool of it.
-    pub tool: Option<String>,
-}
-
-/// Keeps an answer to what it rests on: it ends once any of that is revoked.
-#[derive(Debug)]
-pub struct Hold {
-    basis: Basis,
-    current: watch::Receiver<Arc<Revocations>>,
-    clock: Clock,
 }
 
 impl Name<'static> {
@@ -197,6 +183,16 @@ impl Revocations {
         self.names.is_empty()
     }
 
+    /// The set of which nobody knows what is in it: to be on the safe side, everything.
+    pub fn unknown() -> Self {
+        Self { unknown: true, ..Self::default() }
+    }
+
+    /// Whether it is known what is in it.
+    pub fn is_known(&self) -> bool {
+        !self.unknown
+    }
+
     /// Counts the changes of a running gateway's set.
     pub fn epoch(&self) -> u64 {
         self.epoch
@@ -210,7 +206,7 @@ impl Revocations {
 
     /// Whether the same names are revoked, until the same times.
     pub fn same(&self, other: &Self) -> bool {
-        self.names == other.names
+        (self.unknown, &self.names) == (other.unknown, &other.names)
     }
 
     /// Whether the caller is revoked.
@@ -255,6 +251,9 @@ impl Revocations {
 
     /// One look where nothing is revoked, one for each name where something is.
     fn none_of<'n>(&self, names: impl IntoIterator<Item = Name<'n>>, now: SystemTime) -> Result<(), Revoked> {
+        if self.unknown {
+            return Err(Revoked::Unknown);
+        }
         let revoked: &HashMap<Name<'n>, _> = &self.names;
         if revoked.is_empty() {
             return Ok(());
@@ -262,7 +261,7 @@ impl Revocations {
         let holds = |name: &Name<'n>| {
             revoked.get(name).is_some_and(|until: &Option<SystemTime>| until.is_none_or(|until| now < until))
         };
-        names.into_iter().find(holds).map_or(Ok(()), |name| Err(Revoked(name.into_owned())))
+        names.into_iter().find(holds).map_or(Ok(()), |name| Err(Revoked::Listed(name.into_owned())))
     }
 }
 
@@ -276,71 +275,6 @@ fn of_token(claims: &Claims) -> impl Iterator<Item = Name<'_>> {
 
 fn of_server(server: &Server) -> Name<'static> {
     Name::SpiffeId(server.spiffe_id.to_string().into())
-}
-
-impl Basis {
-    /// What the answer to a question rests on, in a session of this name.
-    pub fn of(question: &Question<'_>, session: Option<&str>) -> Self {
-        let tool = question.call.tool().map(ToOwned::to_owned);
-        Self {
-            caller: question.caller.clone(),
-            token: question.subject.map(SubjectToken::said),
-            session: session.map(ToOwned::to_owned),
-            server: question.server.server().cloned(),
-            tool,
-        }
-    }
-
-    fn names(&self) -> impl Iterator<Item = Name<'_>> {
-        let token = self.token.iter().flat_map(|token| of_token(token.claims()));
-        let session = self.session.as_deref().map(|digest| Name::Session(digest.into()));
-        let server = self.server.as_deref().map(of_server);
-        let tool = self
-            .server
-            .as_deref()
-            .zip(self.tool.as_deref())
-            .map(|(server, tool)| Name::Tool { server: server.name.as_str().into(), tool: tool.into() });
-        let caller = Name::SpiffeId(self.caller.spiffe_id().into());
-        [caller].into_iter().chain(token).chain(session).chain(server).chain(tool)
-    }
-}
-
-impl Hold {
-    /// Holds to what is revoked now and from now on.
-    pub fn new(basis: Basis, mut current: watch::Receiver<Arc<Revocations>>, clock: Clock) -> Self {
-        current.mark_changed(); // The list may have changed since the request took its snapshot.
-        Self { basis, current, clock }
-    }
-
-    /// Waits for something, but no longer than until the basis is revoked.
-    ///
-    /// # Errors
-    /// [`Revoked`]; what was waited for must not go on.
-    pub async fn unless_revoked<T>(&mut self, awaited: impl Future<Output = T>) -> Result<T, Revoked> {
-        if self.current.has_changed().unwrap_or(false) {
-            self.judge()?; // Before what is awaited: it may be ready again and again.
-        }
-        let mut awaited = pin!(awaited);
-        tokio::select! {
-            biased;
-            done = awaited.as_mut() => Ok(done),
-            revoked = self.revoked() => Err(revoked),
-        }
-    }
-
-    async fn revoked(&mut self) -> Revoked {
-        while self.current.changed().await.is_ok() {
-            if let Err(revoked) = self.judge() {
-                return revoked;
-            }
-        }
-        pending().await // The gateway has gone, and its streams go with it.
-    }
-
-    fn judge(&mut self) -> Result<(), Revoked> {
-        let current = Arc::clone(&self.current.borrow_and_update());
-        current.none_of(self.basis.names(), self.clock.now())
-    }
 }
 
 #[cfg(test)]

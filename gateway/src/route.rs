@@ -4,6 +4,7 @@
 
 use crate::config::{Agent, Server};
 use crate::identity::Caller;
+use crate::metadata;
 use crate::request::Arrival;
 use crate::upstream::{Pool, Upstream};
 use certs::Identity;
@@ -55,8 +56,6 @@ pub enum RouteError {
     NotFound,
 }
 
-/// Where RFC 9728 §3.1 puts the metadata: before the resource's own path.
-const METADATA: &str = "/.well-known/oauth-protected-resource";
 /// Where an agent's card is, below the agent's path (A2A 1.0 §8.2).
 const CARD: &str = "/.well-known/agent-card.json";
 /// The keys that the cards are signed with. It is the name of no agent.
@@ -77,13 +76,9 @@ pub fn door(servers: &Servers, agents: &Agents, url: &str, arrival: &Arrival) ->
     if path == CARD_KEYS && arrival.method == http::Method::GET {
         return Ok(Door::CardKeys);
     }
-    match path.strip_prefix(METADATA) {
-        Some("") if arrival.method == http::Method::GET => return Ok(Door::Metadata(url.to_owned())),
-        Some(rest) if arrival.method == http::Method::GET && is_endpoint(rest) => {
-            return Ok(Door::Metadata(format!("{url}{rest}")));
-        }
-        Some(_) => return Err(RouteError::NotFound),
-        None => {}
+    if metadata::is_below(path) {
+        let resource = metadata::resource(url, path).filter(|_| arrival.method == http::Method::GET);
+        return resource.map(Door::Metadata).ok_or(RouteError::NotFound);
     }
     let name = server_name(path).ok_or(RouteError::NotFound)?;
     let server = servers.get(name).cloned();
@@ -116,7 +111,7 @@ pub(crate) fn agent_path(path: &str) -> Option<(&str, &str)> {
 }
 
 /// Whether a path is one that a token can be for.
-fn is_endpoint(path: &str) -> bool {
+pub(crate) fn is_endpoint(path: &str) -> bool {
     server_name(path).is_some() || agent_path(path).is_some_and(|(_, below)| below.is_empty())
 }
 

@@ -13,11 +13,13 @@ use crate::jwks::KeyStore;
 use crate::listener;
 use crate::metrics::Metrics;
 use crate::reload::{self, listed, read_sources};
-use crate::revocation;
+use crate::revocation::{self, Live, Revocations};
 use crate::session::{Counts, KeyRing};
 use crate::state::{Gateway, State};
 use crate::tasks::{Store, StoreError};
 use crate::token::Issuers;
+use crate::token_service::listener::ServiceError;
+use crate::token_service::{TokenService, public};
 use crate::traces::{Traces, TracesError};
 use crate::upstream::Pool;
 use arc_swap::ArcSwap;
@@ -116,20 +118,27 @@ const CUT_MAX: Duration = Duration::from_secs(5);
 ///
 /// # Errors
 /// [`StartError`].
-pub async fn start(config: Config, tcp: Option<TcpListener>, clock: Clock) -> Result<Running, StartError> {
+pub async fn start(
+    mut config: Config,
+    tcp: Option<TcpListener>,
+    clock: Clock,
+) -> Result<Running, StartError> {
     let listen = config.listen;
     let bind = || TcpListener::bind(listen).map_err(|source| StartError::Listen { address: listen, source });
     let tcp = tcp.map_or_else(bind, Ok)?;
     let address = tcp.local_addr().map_err(|source| StartError::Listen { address: listen, source })?;
     let source = federation::identity(&config.identity, &config.trust_domains, &clock).await?;
     let key_ring = config.sessions.as_ref().map(|(path, _)| path.clone());
-    let revoked = config.revocations.as_ref().map(|(path, _)| path.clone());
+    let entries_max = config.limits.revocations_max;
+    let (mut revoked, revocations) =
+        revocation::Source::new(config.revocations.take(), &source, &clock, entries_max)?;
     let (policy_dir, policy_budget) = (config.policy_dir.clone(), config.policy_budget);
     let folder = |source| StartError::PolicyFolder { path: policy_dir.display().to_string(), source };
     let sources = read_sources(&policy_dir).map_err(folder)?;
     let admin = config.admin.clone();
-    let gateway = Arc::new(assemble(config, &sources, &source, clock.clone())?);
+    let gateway = Arc::new(assemble(config, &sources, &source, revocations, clock.clone())?);
     gateway.audit.event("started", &gateway.url, clock.now());
+    revoked.looks(&gateway).await;
     let (stop, stopped) = watch::channel(false);
     let in_flight = Arc::<InFlight>::default();
     let listen_admin = |config: Admin| {
@@ -149,6 +158,7 @@ pub async fn start(config: Config, tcp: Option<TcpListener>, clock: Clock) -> Re
         tokio::spawn(async move { issuers.preload().await }),
         tokio::spawn(reload::follow_identity(Arc::clone(&gateway), source)),
         tokio::spawn(reload::follow_policy(Arc::clone(&gateway), policy_dir, policy_budget, sources)),
+        tokio::spawn(revoked.follow(Arc::clone(&gateway))),
     ];
     for agent in gateway.state().agents.values() {
         followers.push(tokio::spawn(cards::follow(Arc::clone(&gateway), Arc::clone(agent))));
@@ -160,9 +170,6 @@ pub async fn start(config: Config, tcp: Option<TcpListener>, clock: Clock) -> Re
             "sessions.key_ring is not set: sessions end when this gateway does, and no replica shares them"
         );
     }
-    if let Some(path) = revoked {
-        followers.push(tokio::spawn(revocation::file::follow(Arc::clone(&gateway), path)));
-    }
     Ok(Running { address, gateway, stop, in_flight, accepting, admin, followers })
 }
 
@@ -170,6 +177,7 @@ fn assemble(
     config: Config,
     sources: &[SourceFile],
     source: &SharedSource,
+    revocations: Revocations,
     clock: Clock,
 ) -> Result<Gateway, StartError> {
     let policy = PolicySet::compile(sources, Budget { evaluation: config.policy_budget })
@@ -187,7 +195,7 @@ fn assemble(
         Some((_, ring)) => ring,
         None => KeyRing::of_the_moment().map_err(|_| StartError::Random)?,
     };
-    let revocations = Arc::new(config.revocations.map(|(_, list)| list).unwrap_or_default());
+    let revocations = Arc::new(revocations);
     let metrics = Arc::new(Metrics::new()?);
     let traces = config.traces.as_ref().map(|to| Traces::new(to, source, &clock, Arc::clone(&metrics)));
     let cards = Desk::new(config.card_key, &config.url, config.agents.values(), source, &clock)?;
@@ -226,12 +234,25 @@ fn assemble(
         reloads: watch::Sender::new(0),
         source: Arc::clone(source),
         cut: watch::Sender::new(false),
-        revocations: watch::Sender::new(revocations),
+        revocations: Arc::new(Live::new(revocations)),
         clock,
     })
 }
 
 impl Running {
+    /// Serves the embedded token service's flows for people beside the gateway, until the returned task is aborted.
+    ///
+    /// # Errors
+    /// [`ServiceError`] before anything is accepted.
+    pub fn serve_people(
+        &self,
+        service: Arc<TokenService>,
+        tcp: TcpListener,
+        source: SharedSource,
+    ) -> Result<JoinHandle<()>, ServiceError> {
+        public::serve(service, Arc::clone(&self.gateway), tcp, source)
+    }
+
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address

@@ -6,7 +6,7 @@ use crate::cards::{Cards, Desk};
 use crate::config::Limits;
 use crate::exchange;
 use crate::metrics::Metrics;
-use crate::revocation::Revocations;
+use crate::revocation::{Live, Revocations};
 use crate::route::{Agents, Servers};
 use crate::session::{Counts, KeyRing};
 use crate::tasks::Store;
@@ -43,7 +43,7 @@ pub struct Gateway {
     /// True cuts connections, whatever is under way on them.
     pub(crate) cut: watch::Sender<bool>,
     /// What is revoked, for those who wait for its change: open streams.
-    pub(crate) revocations: watch::Sender<Arc<Revocations>>,
+    pub(crate) revocations: Arc<Live>,
 }
 
 /// One snapshot: what a request uses from its first stage to its last.
@@ -76,8 +76,8 @@ impl Gateway {
     /// Holds to another set of revocations from now on: in the next snapshot, and in every open stream.
     pub(crate) fn revoke(&self, revocations: Revocations) {
         let next = Arc::new(revocations.after(&self.state().revocations));
+        self.revocations.swap(Arc::clone(&next)); // First: what is judged by an older snapshot is judged again.
         self.swap(|state| state.revocations = Arc::clone(&next));
-        self.revocations.send_replace(next);
     }
 
     /// Swaps the snapshot for one that differs in a part.

@@ -2,25 +2,27 @@
 //! a starter policy, and the gateway before them, started from the same kind of configuration file that runs in production.
 
 pub mod children;
+pub mod embedded;
 pub mod starter;
 pub mod state;
 
 use crate::cli::hints;
 use crate::config::{self, Problem};
 use crate::run::{self, Running, StartError};
-use crate::token_service::listener::{self as service_listener, ServiceError};
-use crate::token_service::{self, ServiceKeys, Settings, TokenService};
+use crate::token_service;
+use crate::token_service::keys::KeyError;
+use crate::token_service::listener::ServiceError;
 use crate::workload_api::{self, WorkloadApi, WorkloadApiError};
 use certs::development::Domain;
 use certs::files::FileSource;
 use certs::{Clock, IdentityError, SharedSource, TrustDomain};
 use children::{ChildError, McpS3};
+use embedded::Embedded;
 use state::{Dir, Workload};
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
-use tokens::{KeysError, SigningError};
+use tokens::SigningError;
 use tokio::task::JoinHandle;
 
 /// The development trust domain's name.
@@ -36,6 +38,8 @@ pub struct Up {
     pub gateway: Running,
     /// The gateway's URL.
     pub url: String,
+    /// Where people sign in.
+    pub sign_in: String,
     dir: Dir,
     s3: McpS3,
     tasks: Vec<JoinHandle<()>>,
@@ -74,9 +78,9 @@ pub enum UpError {
     /// The system gives no random bytes.
     #[error("no random bytes are to be had")]
     Random,
-    /// A key can't be published.
-    #[error("a signing key can't be published")]
-    Publish(#[from] KeysError),
+    /// The token service's keys.
+    #[error("the token service's keys can't be used")]
+    Keys(#[from] KeyError),
     /// The token service.
     #[error("the token service can't be started")]
     Service(#[from] ServiceError),
@@ -103,39 +107,25 @@ pub async fn up(dir: PathBuf, listen: SocketAddr, clock: Clock) -> Result<Up, Up
     let domain = open_domain(&dir, &clock)?;
     let gateway_socket = bind(listen)?;
     let url = format!("https://{}", address(&gateway_socket, listen)?);
-    let service_socket = bind(loopback())?;
-    let origin = format!("https://{}", address(&service_socket, loopback())?);
     starter::write(&dir)?;
-
-    let keys = ServiceKeys { users: dir.key("users")?, credentials: dir.key("credentials")? };
-    let settings = Settings {
-        origin: origin.clone(),
-        gateway: domain.id(Workload::Gateway.path())?,
-        resources: [url.clone(), format!("{url}/mcp/s3")].into(),
-        audiences: [domain.id(Workload::McpS3.path())?.to_string()].into(),
-        agents: Default::default(),
-        grants: starter::grants(),
-        workload_grants: Default::default(),
-    };
-    let service = Arc::new(TokenService::new(keys.clone(), &dir.key("actor")?, settings, clock.clone())?);
-    dir.write("credentials.jwks.json", service.credential_jwks().to_string().as_bytes(), 0o644)?;
-    let source = watched(&dir, Workload::TokenService)?;
-    let mut tasks = vec![
-        service_listener::serve(service, service_socket, source, clock.clone())?,
-        serve_workload_api(&dir, &WorkloadApiAt::usual(&dir), clock.clone())?,
-    ];
-    let s3 = McpS3::start(&dir, &domain, &token_service::issuer(&origin)).await?;
+    let (token_service, serving) = Embedded::start(&dir, &domain, &url, &clock)?;
+    let mut tasks = vec![serving, serve_workload_api(&dir, &WorkloadApiAt::usual(&dir), clock.clone())?];
+    let s3 = McpS3::start(&dir, &domain, &token_service::issuer(&token_service.origin)).await?;
 
     dir.key_ring("sessions.keys")?;
-    dir.write("sallyport.yaml", starter::config(&domain, &url, &origin, s3.address()).as_bytes(), 0o644)?;
+    let (origin, sign_in) = (token_service.origin.clone(), token_service.sign_in.clone());
+    let text = starter::config(&domain, &url, &origin, &sign_in, s3.address());
+    dir.write("sallyport.yaml", text.as_bytes(), 0o644)?;
     let config = config::load(&dir.path("sallyport.yaml")).map_err(UpError::Config)?;
     let gateway = run::start(config, Some(gateway_socket), clock.clone()).await?;
 
-    let addresses = state::Addresses { url: url.clone(), origin };
+    tasks.extend(token_service.open(&gateway)?);
+
+    let addresses = state::Addresses { url: url.clone(), origin, sign_in: Some(sign_in.clone()) };
     dir.write_state(&addresses)?;
-    hints::write_agent_env(&dir, &domain, &addresses, &keys.users, &clock)?;
+    hints::write_agent_env(&dir, &domain, &addresses, &clock)?;
     tasks.push(tokio::spawn(renew(dir.clone(), domain, clock)));
-    Ok(Up { gateway, url, dir, s3, tasks })
+    Ok(Up { gateway, url, sign_in, dir, s3, tasks })
 }
 
 impl Up {

@@ -1,5 +1,6 @@
 //! What policy says to a question: a [`Permit`] under conditions, or a [`Denial`] with its reason.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -53,6 +54,11 @@ impl Permit {
         self.obligations.audience.as_deref()
     }
 
+    /// The scopes that the call needs and the subject has, by the policy's `needs_scopes`: sorted, each once.
+    pub fn needs_scopes(&self) -> &[String] {
+        &self.obligations.needs_scopes
+    }
+
     /// When the permit ends, and whatever still runs under it.
     pub fn expires_at(&self) -> SystemTime {
         self.expires_at
@@ -88,10 +94,16 @@ impl Denial {
         &self.reason
     }
 
-    /// The scopes that the subject lacks and with which the call would be permitted: sorted, each once, printable ASCII
-    /// without `"`. Empty unless the reason is [`Reason::INSUFFICIENT_SCOPE`] and lack of them the cause.
+    /// The scopes that the call needs, those included that the subject has, if with them it would be permitted: sorted, each
+    /// once, printable ASCII without `"`. Empty unless the reason is [`Reason::INSUFFICIENT_SCOPE`] and lack of one the cause.
     pub fn needs_scopes(&self) -> &[String] {
         &self.needs_scopes
+    }
+
+    /// The same denial of a call that needs these scopes, for all that it touches.
+    #[must_use]
+    pub fn needing(self, scopes: BTreeSet<String>) -> Self {
+        Self { needs_scopes: scopes.into_iter().collect(), ..self }
     }
 
     /// The package that answered, if there was one.

@@ -59,14 +59,16 @@ impl<'a> Judge<'a> {
         }
         let reasons = self.denials(&mut asker).map_err(|failure| self.failure(failure))?;
         self.require_no_reason(&reasons)?;
-        let lacking = self.lacking(&mut asker).map_err(|failure| self.failure(failure))?;
+        let needs = self.needs(&mut asker).map_err(|failure| self.failure(failure))?;
+        let lacking = self.lacking(&needs);
         if !lacking.is_empty() {
-            return Err(self.lack(&mut asker, lacking));
+            return Err(self.lack(&mut asker, needs, &lacking));
         }
         if self.package.visible.is_some() {
             self.require_allow(&mut asker)?;
         }
-        self.obligations(&mut asker)
+        let needs_scopes = needs.into_iter().collect();
+        Ok(Obligations { needs_scopes, ..self.obligations(&mut asker)? })
     }
 
     fn asker(&self) -> Result<Asker, Failure> {
@@ -117,36 +119,43 @@ impl<'a> Judge<'a> {
         })
     }
 
-    /// The scopes that the package says the call needs, and that the subject has not.
-    fn lacking(&self, asker: &mut Asker) -> Result<BTreeSet<String>, Failure> {
+    /// The scopes that the package says the call needs.
+    fn needs(&self, asker: &mut Asker) -> Result<BTreeSet<String>, Failure> {
         let Some(rule) = &self.package.needs_scopes else { return Ok(BTreeSet::new()) };
         let answer = asker.rule(rule)?;
         let wrong = || Failure::Error(format!("{rule} is {}, not a set of scopes", kind(&answer)));
-        let mut lacking = BTreeSet::new();
+        let mut needs = BTreeSet::new();
         for member in answer.as_set().map_err(|_| wrong())?.iter() {
             let wrong = || Failure::Error(format!("{rule} has {} in it, which is no scope", kind(member)));
-            lacking.insert(scope_token(member).ok_or_else(wrong)?);
+            needs.insert(scope_token(member).ok_or_else(wrong)?);
         }
+        Ok(needs)
+    }
+
+    /// Those of them that the subject has not.
+    fn lacking(&self, needs: &BTreeSet<String>) -> BTreeSet<String> {
+        let mut lacking = needs.clone();
         let has = &self.case.input[&Value::from("subject")][&Value::from("scopes")];
         for scope in has.as_array().map(|scopes| scopes.iter()).into_iter().flatten() {
             if let Ok(scope) = scope.as_string() {
                 lacking.remove(scope.as_ref());
             }
         }
-        Ok(lacking)
+        lacking
     }
 
     /// The denial for scopes that are lacking. Their lack is the reason if the call would be allowed with them: else
-    /// nobody is sent to get scopes that would not help.
-    fn lack(&self, asker: &mut Asker, lacking: BTreeSet<String>) -> Denial {
-        asker.set_input(with_scopes(&self.case.input, &lacking));
+    /// nobody is sent to get scopes that would not help. Told are all that the call needs: who gets a new token for those that
+    /// are lacking would lose the others.
+    fn lack(&self, asker: &mut Asker, needs: BTreeSet<String>, lacking: &BTreeSet<String>) -> Denial {
+        asker.set_input(with_scopes(&self.case.input, lacking));
         if let Err(denial) = self.require_allow(asker) {
             return denial;
         }
-        let needs_scopes: Arc<[String]> = lacking.into_iter().collect();
+        let lacking: Vec<&str> = lacking.iter().map(String::as_str).collect();
         let denial =
-            self.denial(Reason::INSUFFICIENT_SCOPE, format!("lacking scopes: {}", needs_scopes.join(" ")));
-        Denial { needs_scopes, ..denial }
+            self.denial(Reason::INSUFFICIENT_SCOPE, format!("lacking scopes: {}", lacking.join(" ")));
+        Denial { needs_scopes: needs.into_iter().collect(), ..denial }
     }
 
     fn obligations(&self, asker: &mut Asker) -> Result<Obligations, Denial> {

@@ -35,6 +35,8 @@ pub(crate) struct Obligations {
     pub(crate) ttl: Option<Duration>,
     pub(crate) audit: AuditDetail,
     pub(crate) tasks: TaskOwners,
+    /// No condition, but what the call needs: those who touch several things at once are told all of it.
+    pub(crate) needs_scopes: Vec<String>,
 }
 
 /// Why obligations can't be met.

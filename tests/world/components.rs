@@ -31,7 +31,10 @@ fn cache() -> Option<PathBuf> {
 /// A program that scripts/setup has installed.
 pub fn installed(name: &str, part: &str) -> Option<PathBuf> {
     let path = cache().map(|cache| cache.join("bin").join(name)).filter(|path| path.exists());
-    if path.is_none() {
+    let skipped = cache().is_some_and(|cache| cache.join(format!("{part}.skipped")).exists());
+    if path.is_none() && skipped {
+        eprintln!("\n*** SKIPPED: {name} is missing, and scripts/setup may not install it here.\n");
+    } else if path.is_none() {
         missing(name, &format!("scripts/setup {part}"));
     }
     path
@@ -134,6 +137,13 @@ impl Sallyport {
 
     pub fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join("state").join(name)
+    }
+
+    /// The development user's password, as the first start wrote it.
+    pub fn password(&self) -> String {
+        let text = std::fs::read_to_string(self.path("token-service.yaml")).unwrap();
+        let line = text.lines().find(|line| line.contains("password:")).unwrap();
+        line.split('"').nth(1).unwrap().to_owned()
     }
 
     /// A client program with the agent's environment, its lines of JSON and its exit code.

@@ -10,6 +10,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use serde_json::Value;
 use std::convert::Infallible;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use tempfile::TempDir;
 use tokens::SigningKey;
@@ -25,7 +26,7 @@ pub struct Idp {
 
 impl Idp {
     /// Serves what `documents` makes of a path and the provider's own URL, and the keys.
-    pub async fn start(documents: fn(&str, &str) -> Option<String>) -> Self {
+    pub async fn start(documents: impl Fn(&str, &str) -> Option<String> + Clone + Send + 'static) -> Self {
         certs::install_crypto();
         let dir = tempfile::tempdir().unwrap();
         let tcp = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -68,7 +69,12 @@ impl Idp {
 
     /// What the configuration says of its server.
     pub fn server(&self) -> String {
-        format!("{{ca_file: {}}}", self.dir.path().join("bundle.pem").display())
+        format!("{{ca_file: {}}}", self.authorities().display())
+    }
+
+    /// The authorities that its server's certificate leads to.
+    pub fn authorities(&self) -> PathBuf {
+        self.dir.path().join("bundle.pem")
     }
 
     /// A signed token of any claims.

@@ -14,36 +14,44 @@ pub mod reply;
 pub mod server;
 pub mod components;
 pub mod process;
+pub mod redis;
+pub mod program;
 pub mod frames;
 pub mod idp;
 pub mod remote_s3;
 pub mod services;
 pub mod spire;
+pub mod svid_agent;
+pub mod token_services;
 pub mod watchers;
 pub mod workload_api;
+mod written;
 
 pub use agent::Agent;
 pub use idp::Idp;
+pub use program::Program;
+pub use redis::Redis;
 pub use reply::Reply;
 pub use server::{Answer, McpServer, Received};
 pub use workload_api::WorkloadApi;
+
+use written::{config, revocations, servers, settings};
 
 use certs::development::{Domain, paths_in};
 use certs::files::{FileSource, Paths};
 use certs::{Clock, SharedSource, SpiffeId, TrustDomain};
 use gateway::run::{self, Running};
 use gateway::token_service::listener::ServiceError;
-use gateway::token_service::{
-    self, ServiceKeys, Settings, SubjectClaims, TokenService, subject_token, users_issuer,
-};
+use gateway::token_service::{self, ServiceKeys, SubjectClaims, TokenService, subject_token, users_issuer};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{SocketAddr, TcpListener};
-use std::path::{Path, PathBuf};
+use std::net::TcpListener;
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 use tempfile::TempDir;
 use tokens::SigningKey;
+use tokio::task::JoinHandle;
 
 pub const DOMAIN: &str = "bank.test";
 
@@ -82,6 +90,11 @@ pub struct Plan {
     pub workload_api: Option<Duration>,
     /// What stands under `trust_domains`.
     pub trust_domains: String,
+    /// The list of revocations is in a Redis, by its program; and what else the configuration says of it, as
+    /// `when_away: refuse`. Else it is in a file.
+    pub redis: Option<(PathBuf, &'static str)>,
+    /// The token service's own file, where people sign in.
+    pub people: Option<&'static str>,
 }
 
 impl Default for Plan {
@@ -109,6 +122,8 @@ impl Default for Plan {
             peer: None,
             workload_api: None,
             trust_domains: "{}".into(),
+            redis: None,
+            people: None,
         }
     }
 }
@@ -125,7 +140,13 @@ pub struct World {
     pub url: String,
     pub keys: ServiceKeys,
     pub origin: String,
+    /// Where people sign in, if they do.
+    pub sign_in: Option<String>,
+    pub token_service: Arc<TokenService>,
     pub workload_api: Option<WorkloadApi>,
+    pub redis: Option<Redis>,
+    /// What serves the embedded token service, and can be stopped.
+    pub listener: JoinHandle<()>,
     dir: TempDir,
     /// The trainer, where it is a program.
     pub peer: Option<peers::Peer>,
@@ -142,6 +163,10 @@ impl World {
     }
 
     pub async fn with(plan: Plan) -> Self {
+        Box::pin(Self::started(plan)).await // It takes some room, and stories have little.
+    }
+
+    async fn started(plan: Plan) -> Self {
         certs::install_crypto();
         let dir = tempfile::tempdir().unwrap();
         let clock = Clock::adjustable();
@@ -175,13 +200,15 @@ impl World {
         certs::files::write(&dir.path().join("actor.key"), actor.to_pkcs8(), 0o600).unwrap();
         let service_socket = TcpListener::bind("127.0.0.1:0").unwrap();
         let origin = format!("https://{}", service_socket.local_addr().unwrap());
-        let service = TokenService::new(
-            keys.clone(),
-            &actor,
-            settings(&domain, &url, &origin, plan.agents),
-            clock.clone(),
-        )
-        .unwrap();
+        let people_socket = plan.people.map(|_| TcpListener::bind("127.0.0.1:0").unwrap());
+        let sign_in = people_socket.as_ref().map(|tcp| format!("https://{}", tcp.local_addr().unwrap()));
+        let of_service = settings(&domain, &url, &origin, plan.agents);
+        let service = match (plan.people, &sign_in) {
+            (Some(text), Some(at)) => {
+                program::with_people(dir.path(), text, at, keys.clone(), &actor, of_service, clock.clone())
+            }
+            _ => TokenService::new(keys.clone(), &actor, of_service, clock.clone()).unwrap(),
+        };
         std::fs::write(dir.path().join("credentials.jwks.json"), service.credential_jwks().to_string())
             .unwrap();
         let s3 = plan.s3.as_ref().map(|endpoint| {
@@ -189,9 +216,15 @@ impl World {
             let svid = paths_in(&dir.path().join("mcp-s3"));
             remote_s3::Server::start(endpoint, dir.path(), &svid, DOMAIN, &token_service::issuer(&origin))
         });
+        let service = Arc::new(service);
         let service_source = source(&dir, &domain, &clock, "token-service");
-        token_service::listener::serve(Arc::new(service), service_socket, service_source, clock.clone())
-            .unwrap();
+        let listener = token_service::listener::serve(
+            Arc::clone(&service),
+            service_socket,
+            Arc::clone(&service_source),
+            clock.clone(),
+        )
+        .unwrap();
 
         source(&dir, &domain, &clock, "gateway");
         let workload_api = plan.workload_api.map(|ttl| WorkloadApi::start(dir.path(), &clock, ttl));
@@ -202,22 +235,26 @@ impl World {
         certs::files::write(&dir.path().join("sessions.keys"), key.as_bytes(), 0o600).unwrap();
         std::fs::create_dir_all(dir.path().join("policies")).unwrap();
         std::fs::write(dir.path().join("revoked.jsonl"), "").unwrap();
-        std::fs::write(
-            dir.path().join("sallyport.yaml"),
-            config(
-                &plan,
-                dir.path(),
-                &url,
-                &origin,
-                ledger.address,
-                &peer.as_ref().map_or(places_of(trainer.address), |peer| peer.places.clone()),
-                &servers(s3.as_ref(), &agents),
-            ),
+        let redis = plan.redis.as_ref().map(|(program, _)| {
+            source(&dir, &domain, &clock, redis::WORKLOAD);
+            Redis::start(program, dir.path(), &paths_in(&dir.path().join(redis::WORKLOAD)))
+        });
+        let places = peer.as_ref().map_or(places_of(trainer.address), |peer| peer.places.clone());
+        let text = config(
+            &plan,
+            dir.path(),
+            (&url, &origin, sign_in.as_deref()),
+            (ledger.address, &places),
+            &servers(s3.as_ref(), &agents),
         )
-        .unwrap();
+        .replace("revocations: {file: revoked.jsonl}", &revocations(&plan, redis.as_ref()));
+        std::fs::write(dir.path().join("sallyport.yaml"), text).unwrap();
         let config = gateway::config::load(&dir.path().join("sallyport.yaml"))
             .unwrap_or_else(|problems| panic!("{problems:?}"));
         let gateway = run::start(config, Some(socket), clock.clone()).await.unwrap();
+        if let Some(tcp) = people_socket {
+            gateway.serve_people(Arc::clone(&service), tcp, service_source).unwrap();
+        }
         Self {
             domain,
             clock,
@@ -229,6 +266,10 @@ impl World {
             keys,
             origin,
             workload_api,
+            redis,
+            sign_in,
+            token_service: service,
+            listener,
             dir,
             peer,
             _s3: s3,
@@ -276,6 +317,25 @@ impl World {
 
     /// The same for a workload of any trust domain.
     pub fn token_for(&self, presenter: &SpiffeId, change: impl FnOnce(&mut SubjectClaims<'_>)) -> String {
+        self.signed(presenter, self.clock.now(), change)
+    }
+
+    /// The same as if it had been issued at another time.
+    pub fn token_at(
+        &self,
+        presenter: &str,
+        at: SystemTime,
+        change: impl FnOnce(&mut SubjectClaims<'_>),
+    ) -> String {
+        self.signed(&self.id(presenter), at, change)
+    }
+
+    fn signed(
+        &self,
+        presenter: &SpiffeId,
+        at: SystemTime,
+        change: impl FnOnce(&mut SubjectClaims<'_>),
+    ) -> String {
         let issuer = users_issuer(&self.origin);
         let scopes = BTreeSet::from(["bookkeeping".to_owned()]);
         let mut claims = SubjectClaims {
@@ -287,7 +347,7 @@ impl World {
             ttl: Duration::from_secs(600),
         };
         change(&mut claims);
-        subject_token(&self.keys.users, &claims, self.clock.now()).unwrap().expose().to_owned()
+        subject_token(&self.keys.users, &claims, at).unwrap().expose().to_owned()
     }
 
     /// A finished handshake as a workload, to speak anything over.
@@ -395,131 +455,7 @@ fn write_policy(dir: &TempDir, name: &str, text: &str) {
     certs::files::write(&path, text.as_bytes(), 0o644).unwrap();
 }
 
-fn settings(domain: &Domain, url: &str, origin: &str, agents: &[&str]) -> Settings {
-    let of =
-        |server: &str, all: &[&str]| all.iter().map(|s| format!("{server}:{s}")).collect::<BTreeSet<_>>();
-    let mut scopes = of("ledger", &["post_entry", "read_balance", "protocol", "resources", "prompts"]);
-    scopes.extend(of(
-        "s3",
-        &["protocol", "list_objects", "get_object", "head_object", "put_object", "delete_object"],
-    ));
-    scopes.extend(agents.iter().map(|agent| format!("{agent}:ask")));
-    scopes.extend(protocol::a2a::methods().iter().map(|row| format!("trainer:{}", row.name)));
-    let agents: BTreeSet<_> = agents
-        .iter()
-        .chain(&["trainer"])
-        .map(|agent| domain.id(&format!("agent/{agent}")).unwrap().to_string())
-        .collect();
-    let servers = ["mcp/ledger", "mcp/s3"].map(|path| domain.id(path).unwrap().to_string());
-    Settings {
-        origin: origin.into(),
-        gateway: domain.id("gateway").unwrap(),
-        resources: [url.to_owned(), format!("{url}/mcp/ledger"), format!("{url}/mcp/s3")].into(),
-        audiences: servers.into_iter().chain(agents.clone()).collect(),
-        agents,
-        grants: BTreeMap::from([("bookkeeping".to_owned(), scopes.clone())]),
-        workload_grants: BTreeMap::from([(domain.id("agent/robot").unwrap().to_string(), scopes)]),
-    }
-}
-
-/// The servers beside the ledger.
-fn servers(s3: Option<&remote_s3::Server>, agents: &BTreeMap<&str, McpServer>) -> String {
-    let line = |name: &str, kind: &str, at: SocketAddr| {
-        format!("  {name}: {{url: \"https://{at}/mcp\", spiffe_id: \"spiffe://{DOMAIN}/{kind}/{name}\"}}\n")
-    };
-    let agents = agents.iter().map(|(name, agent)| line(name, "agent", agent.address));
-    s3.map(|s3| line("s3", "mcp", s3.address)).into_iter().chain(agents).collect()
-}
-
 /// Where the fake agent is, over JSON-RPC and HTTP+JSON.
-fn places_of(trainer: SocketAddr) -> (String, String) {
+fn places_of(trainer: std::net::SocketAddr) -> (String, String) {
     (format!("https://{trainer}/a2a"), format!("https://{trainer}/rest"))
-}
-
-fn config(
-    plan: &Plan,
-    dir: &Path,
-    url: &str,
-    origin: &str,
-    ledger: SocketAddr,
-    (json_rpc, http_json): &(String, String),
-    servers: &str,
-) -> String {
-    let agents = plan.trainer.map_or("{}".to_owned(), |more| {
-        format!(
-            "
-  trainer:
-    interfaces: {{jsonrpc: \"{json_rpc}\", http_json: \"{http_json}\"}}
-    spiffe_id: spiffe://{DOMAIN}/agent/trainer
-    {more}",
-            more = more.replace("LEDGER", &ledger.to_string())
-        )
-    });
-    let tasks = &plan.tasks;
-    let (subject, limits, presenters, audit, more_issuers) =
-        (plan.subject, plan.limits, plan.presenters, plan.audit, plan.more_issuers);
-    let server_requests = plan.server_requests;
-    let credentials = if plan.agents.is_empty() {
-        String::new()
-    } else {
-        format!(
-            "  - issuer: {origin}/oauth
-    types: [at+jwt]
-    leeway: 0s
-    presenter: {{audience: true}}
-    delegates: true
-    jwks: {{url: \"{origin}/oauth/jwks\", refresh: 1s, server: {{spiffe_id: \"spiffe://{DOMAIN}/token-service\"}}}}"
-        )
-    };
-    let (types, issuer_options) = (plan.types, plan.issuer_options);
-    let users_jwks =
-        if plan.discovery { String::new() } else { format!("url: \"{origin}/oauth/users/jwks\", ") };
-    let (admin, telemetry) = (plan.admin, &plan.telemetry);
-    let policy_options = plan.policy_options;
-    let identity = match &plan.workload_api {
-        Some(_) => format!("{{workload_api: \"unix:{}\"}}", dir.join(workload_api::SOCKET).display()),
-        None => {
-            "{certificate: gateway/cert.pem, private_key: gateway/key.pem, trust_bundle: gateway/bundle.pem}"
-                .into()
-        }
-    };
-    let trust_domains = &plan.trust_domains;
-    format!(
-        "listen: 127.0.0.1:0
-url: {url}
-identity: {identity}
-trust_domains: {trust_domains}
-issuers:
-  - issuer: {origin}/oauth/users
-    types: [{types}]
-    leeway: 0s
-    presenter: {{claim: client_id, map: {{{presenters}}}}}
-    {issuer_options}
-    jwks: {{{users_jwks}refresh: 1s, server: {{spiffe_id: \"spiffe://{DOMAIN}/token-service\"}}}}
-{more_issuers}
-{credentials}
-token_service:
-  issuer: {origin}/oauth
-  token_endpoint: {origin}/oauth/token
-  server: {{spiffe_id: \"spiffe://{DOMAIN}/token-service\"}}
-  jwks: {{url: \"{origin}/oauth/jwks\", refresh: 1s, server: {{spiffe_id: \"spiffe://{DOMAIN}/token-service\"}}}}
-  actor_key: actor.key
-servers:
-  ledger:
-    url: https://{ledger}/mcp
-    spiffe_id: spiffe://{DOMAIN}/mcp/ledger
-    subject: {subject}
-    server_requests: [{server_requests}]
-{servers}
-agents: {agents}
-tasks: {tasks}
-policy: {{dir: policies{policy_options}}}
-audit: {{file: audit.jsonl, mode: {audit}}}
-sessions: {{key_ring: sessions.keys}}
-revocations: {{file: revoked.jsonl}}
-admin: {admin}
-telemetry: {telemetry}
-limits: {limits}
-"
-    )
 }

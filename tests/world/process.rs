@@ -2,6 +2,7 @@
 
 use crate::World;
 use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, prlimit};
+use serde_json::Value;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -90,6 +91,17 @@ impl Process {
     pub fn terminate(mut self) -> (ExitStatus, String) {
         kill_process(self.id(), Signal::TERM).unwrap();
         self.ended()
+    }
+
+    /// SIGTERM; gives its records of requests, and its file of them is gone: the next gateway's begins anew.
+    pub fn requests(self) -> Vec<Value> {
+        let audit = self.audit.clone();
+        let (status, said) = self.terminate();
+        assert!(status.success(), "{said}");
+        let text = std::fs::read_to_string(&audit).unwrap();
+        std::fs::remove_file(&audit).unwrap();
+        let all = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        all.filter(|record| record["kind"] == "request").collect()
     }
 
     fn ended(&mut self) -> (ExitStatus, String) {

@@ -21,22 +21,29 @@ pub const WORKLOAD: &str = "idp";
 
 impl Service {
     /// oidc-provider with what our script does to it; none if it is not installed.
-    pub fn oidc_provider(world: &World, mut settings: serde_json::Value) -> Option<Self> {
+    pub fn oidc_provider(world: &World, settings: serde_json::Value) -> Option<Self> {
+        Self::oidc_provider_at(world, free_port(), settings)
+    }
+
+    /// The same on a port that somebody knows already.
+    pub fn oidc_provider_at(world: &World, port: u16, mut settings: serde_json::Value) -> Option<Self> {
         oidc_provider()?;
-        let (port, svid) = (free_port(), svid(world));
+        let svid = svid(world);
         for (name, file) in [("cert", "cert.pem"), ("key", "key.pem"), ("bundle", "bundle.pem")] {
             settings[name] = svid.join(file).display().to_string().into();
         }
         settings["port"] = port.into();
-        let file = world.path("oidc-provider.json");
+        let file = world.path(&format!("oidc-provider-{port}.json"));
         std::fs::write(&file, settings.to_string()).unwrap();
         let mut command = Command::new("node");
         command.arg(root().join("tests/clients/oidc-provider/token_service.mjs")).arg(file);
+        command.env("NODE_EXTRA_CA_CERTS", svid.join("bundle.pem"));
         Some(Self::start(&mut command, port, "ready"))
     }
 
-    /// Keycloak without a realm of ours, its administrator `admin` with this password; none if it is not installed.
-    pub fn keycloak(world: &World, password: &str) -> Option<Self> {
+    /// Keycloak without a realm of ours, its administrator `admin` with this password, which believes the authorities in a PEM
+    /// file besides the system's; none if it is not installed.
+    pub fn keycloak(world: &World, password: &str, authorities: Option<&Path>) -> Option<Self> {
         let Installed(home) = keycloak()?;
         let (port, svid) = (free_port(), svid(world));
         let mut command = Command::new(home.join("bin/kc.sh"));
@@ -49,6 +56,9 @@ impl Service {
             .env("KC_BOOTSTRAP_ADMIN_USERNAME", "admin")
             .env("KC_BOOTSTRAP_ADMIN_PASSWORD", password)
             .env("JAVA_OPTS_KC_HEAP", "-Xms64m -Xmx400m");
+        if let Some(authorities) = authorities {
+            command.arg(format!("--truststore-paths={}", authorities.display()));
+        }
         Some(Self::start(&mut command, port, "Listening on:"))
     }
 
@@ -85,7 +95,7 @@ fn svid(world: &World) -> std::path::PathBuf {
 }
 
 /// A port that was free a moment ago; the services can't be handed a socket.
-fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
@@ -99,9 +109,13 @@ pub fn with_services(config: &str, issuer: &str, token_service: &str) -> String 
 
 /// The claims of the credential that a server has received.
 pub fn claims(received: &crate::Received) -> serde_json::Value {
+    claims_of(received.headers["authorization"].to_str().unwrap())
+}
+
+/// The claims of a token, whoever signed it.
+pub fn claims_of(token: &str) -> serde_json::Value {
     use base64::Engine;
-    let bearer = received.headers["authorization"].to_str().unwrap();
-    let payload = bearer.split('.').nth(1).unwrap();
+    let payload = token.split('.').nth(1).unwrap();
     let payload = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(payload).unwrap();
     serde_json::from_slice(&payload).unwrap()
 }

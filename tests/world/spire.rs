@@ -1,7 +1,9 @@
 //! A real SPIRE: server and agent, over the world's own authority, so that what it issues and what the development trust
 //! domain issues lead to one bundle.
 
-use crate::{DOMAIN, components};
+use crate::svid_agent::SvidAgent;
+use crate::{DOMAIN, World, components};
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -13,6 +15,8 @@ pub struct Spire {
     programs: Programs,
     server: Child,
     agent: Option<Child>,
+    /// Its entries, by the path of the SPIFFE ID: the program, and what SPIRE calls it while it is there.
+    entries: BTreeMap<String, (PathBuf, Option<String>)>,
 }
 
 /// Where SPIRE is installed.
@@ -20,12 +24,6 @@ pub struct Spire {
 pub struct Programs {
     pub server: PathBuf,
     pub agent: PathBuf,
-}
-
-/// Who gets an SVID: a program by its path.
-pub struct Workload<'w> {
-    pub path: &'w str,
-    pub program: &'w Path,
 }
 
 impl Programs {
@@ -40,12 +38,12 @@ impl Programs {
 
 impl Spire {
     /// Starts both, with the authority in `ca`, and SVIDs that live for `ttl`.
-    pub fn start(
+    fn started(
         programs: &Programs,
         folder: &Path,
         ca: &Path,
         ttl: Duration,
-        workloads: &[Workload<'_>],
+        workloads: &[(&str, PathBuf)],
     ) -> Self {
         let folder = folder.to_path_buf();
         std::fs::create_dir_all(folder.join("keys")).unwrap();
@@ -91,45 +89,65 @@ plugins {{
         std::fs::write(folder.join("server.conf"), server).unwrap();
         std::fs::write(folder.join("agent.conf"), agent).unwrap();
         let server = started(&programs.server, &folder.join("server.conf"), None, &folder.join("server.log"));
-        let mut spire = Self { programs: programs.clone(), server, agent: None, folder };
+        let mut spire =
+            Self { programs: programs.clone(), server, agent: None, folder, entries: BTreeMap::new() };
         spire.until_healthy(&spire.programs.server, "server.sock");
         let node = format!("spiffe://{DOMAIN}/node");
         let said = spire.ask(&["token", "generate", "-spiffeID", &node]);
         let token = said.split_whitespace().last().unwrap().to_owned();
-        for Workload { path, program } in workloads {
-            let (id, selector) =
-                (format!("spiffe://{DOMAIN}/{path}"), format!("unix:path:{}", program.display()));
-            spire.ask(&[
-                "entry",
-                "create",
-                "-parentID",
-                &node,
-                "-spiffeID",
-                &id,
-                "-selector",
-                &selector,
-                "-dns",
-                "localhost",
-            ]);
+        for (path, program) in workloads {
+            spire.entries.insert((*path).to_owned(), (program.clone(), None));
+            spire.learns(path);
         }
         spire.agent_comes(Some(&token));
         spire
     }
 
-    /// What the gateway's configuration says.
-    pub fn endpoint(&self) -> String {
-        format!("unix:{}/agent.sock", self.folder.display())
+    fn learns(&mut self, path: &str) {
+        let (program, _) = &self.entries[path];
+        let said = self.ask(&[
+            "entry",
+            "create",
+            "-parentID",
+            &format!("spiffe://{DOMAIN}/node"),
+            "-spiffeID",
+            &format!("spiffe://{DOMAIN}/{path}"),
+            "-selector",
+            &format!("unix:path:{}", program.display()),
+            "-dns",
+            "localhost",
+        ]);
+        let id = said.lines().find_map(|line| line.strip_prefix("Entry ID")).unwrap();
+        self.entries.get_mut(path).unwrap().1 = Some(id.trim_matches([' ', ':']).to_owned());
+    }
+
+    /// Hands the bundle (PEM) of another trust domain to a workload from now on, too, with all that it had handed it so far.
+    pub fn federates(&self, path: &str, domains: &[(&str, &Path)]) {
+        let id = format!("spiffe://{DOMAIN}/{path}");
+        let (program, entry) = &self.entries[path];
+        let node = format!("spiffe://{DOMAIN}/node");
+        let selector = format!("unix:path:{}", program.display());
+        let names: Vec<String> = domains.iter().map(|(name, _)| format!("spiffe://{name}")).collect();
+        let entry = entry.as_deref().unwrap();
+        let mut words = vec!["entry", "update", "-entryID", entry, "-parentID", &node, "-spiffeID", &id];
+        words.extend(["-selector", &selector, "-dns", "localhost"]);
+        for ((_, bundle), name) in domains.iter().zip(&names) {
+            let bundle = bundle.display().to_string();
+            self.ask(&["bundle", "set", "-id", name, "-format", "pem", "-path", &bundle]);
+            words.extend(["-federatesWith", name]);
+        }
+        self.ask(&words);
     }
 
     /// Kills the agent.
-    pub fn agent_goes(&mut self) {
+    fn agent_goes(&mut self) {
         let mut agent = self.agent.take().unwrap();
         agent.kill().unwrap();
         agent.wait().unwrap();
     }
 
     /// Starts it; again, it proves itself by the keys that it has kept.
-    pub fn agent_comes(&mut self, token: Option<&str>) {
+    fn agent_comes(&mut self, token: Option<&str>) {
         let (program, config) = (&self.programs.agent, self.folder.join("agent.conf"));
         self.agent = Some(started(program, &config, token, &self.folder.join("agent.log")));
         self.until_healthy(&self.programs.agent, "agent.sock");
@@ -168,6 +186,36 @@ fn started(program: &Path, config: &Path, token: Option<&str>, log: &Path) -> Ch
         command.arg("-joinToken").arg(token);
     }
     command.stderr(log.try_clone().unwrap()).stdout(log).spawn().unwrap()
+}
+
+impl SvidAgent for Spire {
+    const TTL: Duration = Duration::from_secs(60); // SPIRE gives none that are shorter.
+
+    fn start(world: &World, workloads: &[(&str, PathBuf)]) -> Option<Self> {
+        let (programs, ca) = (Programs::installed()?, world.path("ca"));
+        Some(Self::started(&programs, &world.path("spire"), &ca, Self::TTL, workloads))
+    }
+
+    fn endpoint(&self) -> String {
+        format!("unix:{}/agent.sock", self.folder.display())
+    }
+
+    async fn goes(&mut self) {
+        self.agent_goes();
+    }
+
+    fn comes(&mut self) {
+        self.agent_comes(None);
+    }
+
+    fn forgets(&mut self, path: &str) {
+        let id = self.entries.get_mut(path).unwrap().1.take().unwrap();
+        self.ask(&["entry", "delete", "-entryID", &id]);
+    }
+
+    fn knows(&mut self, path: &str) {
+        self.learns(path);
+    }
 }
 
 impl Drop for Spire {

@@ -1,6 +1,7 @@
 //! Tokens that we issue ourselves: ES256, one key for each kind of token.
 
 use crate::keys::jwk_set;
+use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -73,6 +74,22 @@ impl SigningKey {
             .unwrap_or_default()
     }
 
+    /// The key as a JWK (RFC 7517), to be published.
+    pub fn public(&self) -> Value {
+        serde_json::to_value(&self.jwk).unwrap_or_default()
+    }
+
+    /// ES256 over bytes (RFC 7518 §3.4): `R || S`, 64 bytes.
+    ///
+    /// # Errors
+    /// [`SigningError::Generate`] if there is no randomness to be had.
+    pub fn sign_bytes(&self, message: &[u8]) -> Result<Vec<u8>, SigningError> {
+        let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &self.pkcs8)
+            .map_err(|_| SigningError::NotAKey)?;
+        let signature = pair.sign(&SystemRandom::new(), message).map_err(|_| SigningError::Generate)?;
+        Ok(signature.as_ref().to_vec())
+    }
+
     /// Signs claims as a token of the given type (`typ`, RFC 8725 §3.11).
     ///
     /// # Errors
@@ -103,6 +120,24 @@ impl fmt::Debug for SigningKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "SigningKey({})", self.kid)
     }
+}
+
+/// A token of claims that somebody else signs: `sign` gets the bytes (RFC 7515 §5.1) and gives ES256 over them.
+///
+/// # Errors
+/// What `sign` says.
+pub fn signed_by<E>(
+    typ: &str,
+    kid: &str,
+    claims: &Map<String, Value>,
+    sign: impl FnOnce(&[u8]) -> Result<Vec<u8>, E>,
+) -> Result<crate::Secret, E> {
+    let header = serde_json::json!({ "typ": typ, "alg": "ES256", "kid": kid });
+    let part = |value: String| URL_SAFE_NO_PAD.encode(value);
+    let claims = serde_json::to_string(claims).unwrap_or_default(); // A JSON object is always written.
+    let message = format!("{}.{}", part(header.to_string()), part(claims));
+    let signature = sign(message.as_bytes())?;
+    Ok(crate::Secret::new(format!("{message}.{}", URL_SAFE_NO_PAD.encode(signature))))
 }
 
 /// 128 random bits for a `jti`, base64url.

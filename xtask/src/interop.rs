@@ -24,11 +24,12 @@ pub(crate) fn interop(name: &str) -> anyhow::Result<()> {
         "s3" => (Some(component::start("s3")?), "s3_endpoint"),
         "clients" => (None, "real_client"),
         "sight" => (None, "sight::"),
-        "spire" => (None, "spire::"),
-        "oidc-provider" => (None, "exchange_oidc_provider::"),
-        "keycloak" => (None, "exchange_keycloak::"),
+        "spire" => (None, "spire"),
+        "redis" => (None, "shared_revocation::"),
+        "oidc-provider" => (None, "oidc_provider"),
+        "keycloak" => (None, "keycloak"),
         _ => bail!(
-            "no such component: {name}; there are s3, clients, sight, spire, oidc-provider and keycloak"
+            "no such component: {name}; there are s3, clients, sight, spire, redis, oidc-provider and keycloak"
         ),
     };
     run::succeed(Command::new("cargo").args(["build", "--workspace", "--bins"]))?; // The stories start them.

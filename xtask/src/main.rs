@@ -20,11 +20,12 @@ usage: cargo xtask CHORE
   interop s3         start versitygw with an empty bucket, run mcp-s3's stories against it, stop it
   interop clients    run the stories of the official Python and TypeScript MCP SDKs
   interop sight      run the stories of health, metrics and traces, with a real Prometheus and a real collector
+  interop redis      run the stories of gateways that share a list of revocations in a real Redis
   interop oidc-provider, interop keycloak
                      run the stories of a real token service: credentials exchanged, narrowed, refused
   with s3 -- CMD...  start versitygw, run a command that finds it by SALLYPORT_S3_*, stop it
-  bench [--quick] [rows | ROW | idle | stages]...
-                     what the gateway costs, beside Pingora's stock proxying and Envoy: docs/performance.md
+  bench [--quick] [rows | ROW | idle | handshakes | stages]...
+                     what the gateway costs, beside Pingora's stock proxying, Envoy and bare rustls: docs/performance.md
   fuzz [TARGET] [--seconds N]
                      run every fuzz target, or one, for a minute or so many seconds each
   tidy               check what the compiler and clippy do not: file sizes, headers, TODOs, ADRs, lock files
@@ -33,7 +34,7 @@ usage: cargo xtask CHORE
   schema [--check]   write the JSON Schemas of the configuration and of a policy's input as the code gives them, or
                      check that they are that
 
-interop and with need what `scripts/setup clients s3 sight oidc-provider keycloak` installs, bench what `scripts/setup
+interop and with need what `scripts/setup clients s3 sight redis oidc-provider keycloak` installs, bench what `scripts/setup
 bench` does, manifests --check what `scripts/setup checks` does.
 
 examples:

@@ -5,7 +5,7 @@ use super::{One, Question};
 use crate::config::Limits;
 use crate::decode::Call;
 use crate::identity::Caller;
-use crate::revocation::Revocations;
+use crate::revocation::Live;
 use crate::route::ServerRoute;
 use policy::PolicySet;
 use protocol::mcp::{ListKind, MessageError, ServerMessage, Version};
@@ -15,7 +15,6 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 use tokens::Claims;
-use tokio::sync::watch;
 
 /// What keeps a list to the items that the principal may use. It outlives the request's stages: a list may come as a stream.
 pub struct ListFilter {
@@ -25,7 +24,7 @@ pub struct ListFilter {
     policy: Arc<PolicySet>,
     lane: Arc<Lane>,
     /// A list may come long after the request.
-    revocations: watch::Receiver<Arc<Revocations>>,
+    revocations: Arc<Live>,
     permit_ttl_max: Duration,
     /// What is left of the time for the decisions of one request.
     time_left: Duration,
@@ -50,7 +49,7 @@ pub fn list_filter(
     policy: &Arc<PolicySet>,
     lane: &Arc<Lane>,
     question: &Question<'_>,
-    revocations: &watch::Sender<Arc<Revocations>>,
+    revocations: &Arc<Live>,
     limits: &Limits,
 ) -> Option<ListFilter> {
     let call = question.call.mcp()?;
@@ -71,7 +70,7 @@ pub fn list_filter(
         asker,
         policy: Arc::clone(policy),
         lane: Arc::clone(lane),
-        revocations: revocations.subscribe(),
+        revocations: Arc::clone(revocations),
         permit_ttl_max: limits.permit_ttl_max,
         time_left: limits.decisions_timeout,
     })
@@ -101,7 +100,7 @@ impl ListFilter {
     async fn shown(&mut self, items: Vec<(ListKind, String)>) -> HashSet<(&'static str, String)> {
         let asker = &self.asker;
         let subject = asker.subject.as_ref().map(|(claims, actors)| (claims, actors.as_slice()));
-        let revocations = Arc::clone(&self.revocations.borrow());
+        let revocations = self.revocations.current();
         let question = Question::about(
             (&asker.caller, subject, None),
             (&asker.server, &asker.call, asker.ip),

@@ -4,7 +4,8 @@ use super::{Audit, Cli, Command, Policy, Svid, Token, Up, WorkloadApi, audit, hi
 use crate::config::{self, file::ConfigFile};
 use crate::reload::{listed, read_sources};
 use crate::run;
-use crate::token_service::{SubjectClaims, subject_token, users_issuer};
+use crate::token_service::SubjectClaims;
+use crate::up::embedded::subject_token;
 use crate::up::state::{Addresses, Dir};
 use crate::up::{self, TRUST_DOMAIN, WorkloadApiAt};
 use ::policy::{Budget, PolicySet};
@@ -14,7 +15,6 @@ use certs::{Clock, TrustDomain, files};
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
-use tokens::SigningKey;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// Runs a command.
@@ -50,7 +50,7 @@ fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
 async fn start_all(args: Up) -> anyhow::Result<ExitCode> {
     let mut stop = Stop::new()?;
     let mut up = up::up(args.dir, args.listen, Clock::system()).await?;
-    println!("{}", hints::to_try(up.dir(), &up.url, up.gateway.admin_address()));
+    println!("{}", hints::to_try(up.dir(), &up.url, &up.sign_in, up.gateway.admin_address()));
     let broken = tokio::select! {
         () = stop.asked() => None,
         error = up.broken() => Some(error),
@@ -156,20 +156,20 @@ fn domain(dir: &Path) -> anyhow::Result<Domain> {
 fn token(args: &Token) -> anyhow::Result<ExitCode> {
     let domain = domain(&args.dir)?;
     let addresses: Addresses = serde_json::from_slice(&files::read(&args.dir.join("addresses.json"))?)?;
-    let key = SigningKey::from_pkcs8(&files::read(&args.dir.join("users.key"))?)?;
+    let issuer = addresses.users_issuer();
     let audience = match &args.server {
         Some(server) => format!("{}/mcp/{server}", addresses.url),
         None => addresses.url,
     };
     let claims = SubjectClaims {
-        issuer: &users_issuer(&addresses.origin),
+        issuer: &issuer,
         subject: &args.user,
         presenter: &domain.id(&args.agent)?,
         audience: &audience,
         scopes: &args.scope.iter().cloned().collect(),
         ttl: Duration::from_secs(args.ttl_seconds),
     };
-    println!("{}", subject_token(&key, &claims, Clock::system().now())?.expose());
+    println!("{}", subject_token(&args.dir, &claims, Clock::system().now())?.expose());
     Ok(ExitCode::SUCCESS)
 }
 

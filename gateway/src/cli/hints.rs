@@ -1,13 +1,12 @@
 //! What `sallyport up` says and writes for whoever wants to try it.
 
-use crate::token_service::{SubjectClaims, subject_token, users_issuer};
+use crate::token_service::SubjectClaims;
 use crate::up::state::{Addresses, Dir, Workload};
-use crate::up::{TOKEN_TTL, UpError, starter};
+use crate::up::{TOKEN_TTL, UpError, embedded, starter};
 use certs::Clock;
 use certs::development::Domain;
 use std::fmt::Write;
 use std::net::SocketAddr;
-use tokens::SigningKey;
 
 /// Writes `agent.env`: all that a client needs, as shell variables. It holds a token, so only its owner may read it.
 ///
@@ -17,19 +16,18 @@ pub fn write_agent_env(
     dir: &Dir,
     domain: &Domain,
     addresses: &Addresses,
-    key: &SigningKey,
     clock: &Clock,
 ) -> Result<(), UpError> {
     let svid = dir.svid(Workload::DemoAgent);
     let claims = SubjectClaims {
-        issuer: &users_issuer(&addresses.origin),
+        issuer: &addresses.users_issuer(),
         subject: starter::USER,
         presenter: &domain.id(Workload::DemoAgent.path())?,
         audience: &addresses.url,
         scopes: &starter::USER_SCOPES.iter().map(|s| (*s).to_owned()).collect(),
         ttl: TOKEN_TTL,
     };
-    let token = subject_token(key, &claims, clock.now())?;
+    let token = embedded::subject_token(&dir.path(""), &claims, clock.now())?;
     let mut text = String::new();
     let mut line = |name: &str, value: &str| {
         let _ = writeln!(text, "export {name}='{}'", value.replace('\'', "'\\''")); // A String takes everything.
@@ -61,7 +59,7 @@ asyncio.run(main())
 END"#;
 
 /// The lines to try, once everything is up.
-pub fn to_try(dir: &Dir, url: &str, admin: Option<SocketAddr>) -> String {
+pub fn to_try(dir: &Dir, url: &str, sign_in: &str, admin: Option<SocketAddr>) -> String {
     let env = dir.path("agent.env").display().to_string();
     let call = |key: &str| {
         format!(
@@ -87,6 +85,8 @@ The same with one argument changed, refused:
 The same from Python (pip install mcp==2.3.0):
 {python}
 
+Sign-in:  {sign_in}, for this machine alone; any MCP client with OAuth finds it by itself.
+          User {user}, the password is in {token_service}
 Policies: {policies}  (edit them while it runs)
 SVIDs:    {workloads}  says who gets which from the SPIFFE Workload API
 Audit:    {audit}
@@ -97,6 +97,8 @@ Stop with Ctrl-C.
         allowed = call("public/hello.txt"),
         denied = call("private/salary.csv"),
         python = PYTHON,
+        user = starter::USER,
+        token_service = dir.path(embedded::FILE).display(),
         policies = dir.path("policies").display(),
         workloads = dir.path("workloads.yaml").display(),
         metrics = admin.map_or_else(|| "off".into(), |at| format!("http://{at}/metrics  (and /readyz)")),

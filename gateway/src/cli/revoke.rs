@@ -1,6 +1,9 @@
 //! `sallyport revoke`: writes the list of revocations that gateways follow.
 
+use crate::config::{self, Config, RevocationsFrom};
+use crate::federation;
 use crate::revocation::file::time;
+use crate::revocation::redis::Client;
 use crate::revocation::{Name, Revocations};
 use anyhow::{Context, bail};
 use certs::{Clock, files};
@@ -9,13 +12,17 @@ use std::fs::File;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::SystemTime;
 
 /// `revoke`.
 #[derive(Debug, Args)]
 pub struct Revoke {
-    /// The list; made if it isn't there.
+    /// The list, a file; made if it isn't there.
+    #[arg(long, required_unless_present = "config", conflicts_with = "config")]
+    pub file: Option<PathBuf>,
+    /// The configuration of a gateway, whose list is meant: its file, or that in Redis.
     #[arg(long)]
-    pub file: PathBuf,
+    pub config: Option<PathBuf>,
     #[command(flatten)]
     what: What,
     /// Until when, as 2026-11-21T10:00:00Z; else for good.
@@ -50,38 +57,101 @@ struct What {
 /// Entries that the command reads: those of any gateway.
 const ENTRIES_MAX: usize = 10_000_000;
 
+/// What is to become of the list.
+struct Change {
+    name: Name<'static>,
+    until: Option<SystemTime>,
+    undo: bool,
+    now: SystemTime,
+}
+
 /// Lists what is revoked, or changes it.
 ///
 /// # Errors
 /// What went wrong; the list is as it was.
 pub fn revoke(args: &Revoke) -> anyhow::Result<ExitCode> {
-    let path = args.file.as_path();
-    let Some(name) = args.what.name()? else {
-        print!("{}", read(path)?.text());
-        return Ok(ExitCode::SUCCESS);
+    let change = args.change()?;
+    let list = match (&args.file, &args.config) {
+        (Some(path), _) => in_file(path, change.as_ref())?,
+        (None, Some(path)) => {
+            let config = config::load(path).map_err(|problems| mistakes(path, &problems))?;
+            in_configured(config, change.as_ref())?
+        }
+        (None, None) => bail!("--file or --config is missing"),
     };
-    let now = Clock::system().now();
-    let until = args.until.as_deref().map(time).transpose()?;
-    if until.is_some_and(|until| until <= now) {
-        bail!("--until is over already");
+    match change {
+        None => print!("{}", list.text()),
+        Some(Change { name, undo, .. }) => {
+            let done = if undo { "no longer revoked" } else { "revoked" };
+            println!("{name}: {done}; {} on the list", list.len());
+        }
     }
+    Ok(ExitCode::SUCCESS)
+}
+
+impl Revoke {
+    fn change(&self) -> anyhow::Result<Option<Change>> {
+        let Some(name) = self.what.name()? else { return Ok(None) };
+        let now = Clock::system().now();
+        let until = self.until.as_deref().map(time).transpose()?;
+        if until.is_some_and(|until| until <= now) {
+            bail!("--until is over already");
+        }
+        Ok(Some(Change { name, until, undo: self.undo, now }))
+    }
+}
+
+impl Change {
+    fn make(&self, list: &mut Revocations) -> anyhow::Result<()> {
+        let was = list.remove(&self.name); // So that an end may also come earlier.
+        if !self.undo {
+            list.insert(self.name.clone(), self.until);
+        } else if !was {
+            bail!("{} is not on the list", self.name);
+        }
+        list.forget_ended(self.now);
+        Ok(())
+    }
+}
+
+fn mistakes(path: &Path, problems: &[config::Problem]) -> anyhow::Error {
+    let all: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    anyhow::anyhow!("{} has mistakes:\n{}", path.display(), all.join("\n"))
+}
+
+/// The list of a gateway, changed where something is to be changed.
+fn in_configured(config: Config, change: Option<&Change>) -> anyhow::Result<Revocations> {
+    match &config.revocations {
+        None => bail!("its `revocations` name no list"),
+        Some(RevocationsFrom::File(path, _)) => in_file(path, change),
+        Some(RevocationsFrom::Redis(_)) => {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            runtime.block_on(in_redis(config, change))
+        }
+    }
+}
+
+async fn in_redis(config: Config, change: Option<&Change>) -> anyhow::Result<Revocations> {
+    let Some(RevocationsFrom::Redis(list)) = config.revocations else { bail!("it names no Redis") };
+    let clock = Clock::system();
+    let identity = federation::identity(&config.identity, &config.trust_domains, &clock).await?;
+    let place = format!("the list in {}", list.url);
+    let mut redis = Client::new(list, &identity, &clock, config.limits.revocations_max)?;
+    match change {
+        None => redis.read().await.context(place),
+        Some(change) => redis.change(|list| change.make(list)).await.context(place),
+    }
+}
+
+fn in_file(path: &Path, change: Option<&Change>) -> anyhow::Result<Revocations> {
+    let Some(change) = change else { return read(path) };
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let lock = File::open(folder).with_context(|| format!("{} can't be opened", folder.display()))?;
     lock.lock().with_context(|| format!("{} can't be locked", folder.display()))?; // Two at once lose no entry.
     let mut list = if path.try_exists()? { read(path)? } else { Revocations::default() };
-    if args.undo {
-        if !list.remove(&name) {
-            bail!("{name} is not on the list");
-        }
-    } else {
-        list.remove(&name); // So that an end may also come earlier.
-        list.insert(name.clone(), until);
-    }
-    list.forget_ended(now);
+    change.make(&mut list)?;
     write(path, &list)?;
-    let done = if args.undo { "no longer revoked" } else { "revoked" };
-    println!("{name}: {done}; {} on the list", list.len());
-    Ok(ExitCode::SUCCESS)
+    Ok(list)
 }
 
 fn read(path: &Path) -> anyhow::Result<Revocations> {

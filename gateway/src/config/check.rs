@@ -2,11 +2,14 @@
 
 mod agents;
 mod cards;
+mod embedded;
 mod identity;
 mod issuers;
 mod revocations;
 mod sight;
 mod token_service;
+
+pub use embedded::load_embedded;
 
 use super::file::{ConfigFile, HttpsFile, JwksFile, LimitsFile, ServerFile, ServerRequestFile, SubjectFile};
 use super::{Config, HttpsServer, Jwks, Limits, Problem, Problems, Server};
@@ -14,6 +17,7 @@ use crate::session::KeyRing;
 use certs::SpiffeId;
 use protocol::mcp::ServerRequest;
 use rustls::pki_types::pem::PemObject;
+use serde::de::DeserializeOwned;
 use std::collections::BTreeSet;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -35,7 +39,7 @@ pub fn load(path: &Path) -> Result<Config, Vec<Problem>> {
         std::fs::read_to_string(path),
         "name a file that can be read",
     );
-    let file = text.and_then(|text| parse(&text, &mut problems));
+    let file: Option<ConfigFile> = text.and_then(|text| parse(&text, &mut problems));
     let base = path.parent().unwrap_or(Path::new(".")).to_path_buf();
     let config = file.and_then(|file| Checker { base, problems: &mut problems }.config(file));
     match config {
@@ -44,7 +48,7 @@ pub fn load(path: &Path) -> Result<Config, Vec<Problem>> {
     }
 }
 
-fn parse(text: &str, problems: &mut Problems) -> Option<ConfigFile> {
+fn parse<T: DeserializeOwned>(text: &str, problems: &mut Problems) -> Option<T> {
     match yaml_serde::from_str(text) {
         Ok(file) => Some(file),
         Err(error) => {
@@ -70,8 +74,8 @@ impl Checker<'_> {
         let url = self.https("url", &file.url);
         let identity = self.identity(&file.identity);
         let trust_domains = self.trust_domains(&file);
-        let issuers = self.issuers(&file.issuers);
-        let token_service = self.token_service(&file.token_service);
+        let issuers = self.issuers(&file.issuers, identity.as_ref());
+        let token_service = self.token_service(&file.token_service, identity.as_ref());
         let servers = file
             .servers
             .iter()
@@ -209,14 +213,14 @@ impl Checker<'_> {
                 );
             }
         }
-        let url = url?;
+        let (url, spiffe_id) = (url?, spiffe_id?);
         Some(Server {
             name: name.to_owned(),
-            origin: url[Position::BeforeScheme..Position::AfterPort].into(),
+            peer: format!("{} {spiffe_id}", &url[Position::BeforeScheme..Position::AfterPort]).into(),
             target: self.problems.parse(at, &url[Position::BeforePath..Position::AfterQuery], HTTPS)?,
             host: self.problems.parse(at, &url[Position::BeforeHost..Position::AfterPort], HTTPS)?,
             url,
-            spiffe_id: spiffe_id?,
+            spiffe_id,
             audiences: file.audiences.iter().cloned().chain([audience.clone()]).collect(),
             audience,
             subject_required: file.subject == SubjectFile::Required,

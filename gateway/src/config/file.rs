@@ -3,11 +3,20 @@
 
 mod agents;
 mod cards;
+mod embedded;
 mod issuers;
+mod revocations;
+mod token_service;
 
 pub use agents::{AgentFile, ContextsFile, InterfacesFile, PushFile, TasksFile};
 pub use cards::{CardFile, CardsFile};
+pub use embedded::{EmbeddedFile, EmbeddedLimitsFile, KeysFile, LifetimesFile, UserFile};
 pub use issuers::{ClaimPath, ClaimsFile, HttpsFile, IssuerFile, JwksFile, JwtSvidFile, PresenterFile};
+pub use revocations::{RedisFile, RevocationsFile, WhenAwayFile};
+pub use token_service::{
+    ActorFile, AssertionFile, BreakerFile, IdJagFile, ServiceClientFile, SubjectNameFile, SubjectTokenFile,
+    TargetFile, TokenServiceFile, WithoutSubjectFile,
+};
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -110,98 +119,6 @@ pub struct BundleEndpointFile {
     pub spiffe_id: String,
 }
 
-/// The token service (RFC 8693) that makes credentials for upstreams.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct TokenServiceFile {
-    /// Its `iss`, which the credentials carry.
-    pub issuer: String,
-    /// Its token endpoint (https).
-    pub token_endpoint: String,
-    /// Where its keys are: what it issues is checked before it is used.
-    pub jwks: JwksFile,
-    /// What its server must prove.
-    #[serde(default)]
-    pub server: HttpsFile,
-    /// PKCS #8 PEM or DER file of the P-256 key that signs the actor assertions; mode 0600.
-    pub actor_key: PathBuf,
-    /// How long an exchange may take, as `5s`. Default `5s`.
-    pub timeout: Option<String>,
-    /// Who the gateway is there, and how it proves that. Default: its SVID alone.
-    pub client: Option<ServiceClientFile>,
-    /// Whether what it issues must name the calling workload in `act`. Default `required`.
-    #[serde(default)]
-    pub actor: ActorFile,
-    /// What is asked for a call without a subject token. Default `exchange`.
-    #[serde(default)]
-    pub without_subject: WithoutSubjectFile,
-    /// The parameter that says whom a credential is for. Default `audience`.
-    #[serde(default)]
-    pub target: TargetFile,
-    /// How long a refusal is remembered, so that the same question is not asked again at once; `0s` forgets it. At most
-    /// `1m`. Default `5s`.
-    pub refusals_kept: Option<String>,
-    /// When it is asked no more for a while.
-    #[serde(default)]
-    pub breaker: BreakerFile,
-}
-
-/// The gateway as a client of the token service: with neither file it is known by its SVID (RFC 8705, `tls_client_auth`).
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct ServiceClientFile {
-    /// Its `client_id`.
-    pub id: String,
-    /// File with the client's secret on one line, sent as HTTP Basic (RFC 6749 §2.3.1); mode 0600.
-    pub secret_file: Option<PathBuf>,
-    /// PKCS #8 PEM or DER file of a P-256 key that signs an assertion for each request (`private_key_jwt`, RFC 7523 §2.2);
-    /// mode 0600.
-    pub key_file: Option<PathBuf>,
-}
-
-/// Whether a credential must name the calling workload in `act` (RFC 8693 §4.1).
-#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema, PartialEq, Eq)]
-#[serde(rename_all = "lowercase")]
-pub enum ActorFile {
-    /// One that doesn't is refused.
-    #[default]
-    Required,
-    /// It need not: who acted stands in the audit alone. An `act` that names another workload is refused all the same.
-    Recorded,
-}
-
-/// What is asked for a call without a subject token.
-#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema, PartialEq, Eq)]
-#[serde(rename_all = "snake_case")]
-pub enum WithoutSubjectFile {
-    /// An exchange of the gateway's assertion about the caller: the credential's subject is the caller.
-    #[default]
-    Exchange,
-    /// The gateway's own credential (RFC 6749 §4.4), which does not name the caller; needs `client` and `actor: recorded`.
-    ClientCredentials,
-}
-
-/// The parameter that says whom a credential is for.
-#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema, PartialEq, Eq)]
-#[serde(rename_all = "lowercase")]
-pub enum TargetFile {
-    /// `audience` (RFC 8693 §2.1).
-    #[default]
-    Audience,
-    /// `resource` (RFC 8707): the audience has to be a URI.
-    Resource,
-}
-
-/// When a token service that fails is asked no more for a while.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct BreakerFile {
-    /// Failures in a row after which it is left alone; refusals are no failures. Default 5.
-    pub failures_max: Option<u64>,
-    /// For how long, as `10s`; after that one call tries. Default `10s`.
-    pub open: Option<String>,
-}
-
 /// An MCP server behind the gateway.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -297,15 +214,6 @@ pub struct SessionsFile {
     /// seals, all of them open; the file is read again when it changes. Replicas need the same one. Default: a key that is
     /// made at the start and forgotten at the end, and every session with it.
     pub key_ring: Option<PathBuf>,
-}
-
-/// What is revoked before its time: workloads, subjects, tokens, sessions and tools.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct RevocationsFile {
-    /// The list, as `sallyport revoke --file` writes it. It is read again when it changes; one with a mistake in it never
-    /// replaces a good one. An empty file revokes nothing.
-    pub file: Option<PathBuf>,
 }
 
 /// The admin listener: plain HTTP without any authentication, for `/healthz`, `/readyz` and `/metrics`.

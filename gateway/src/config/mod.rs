@@ -7,9 +7,11 @@ pub mod file;
 pub mod problems;
 
 pub use agents::{Agent, TasksIn};
-pub use check::load;
+pub use check::{load, load_embedded};
 pub use file::{
-    ActorFile as ActorMode, AuditMode, TargetFile as Target, WithoutSubjectFile as WithoutSubject,
+    ActorFile as ActorMode, AssertionFile as Assertion, AuditMode, SubjectNameFile as SubjectName,
+    SubjectTokenFile as SubjectTokenKind, TargetFile as Target, WhenAwayFile as WhenAway,
+    WithoutSubjectFile as WithoutSubject,
 };
 pub use problems::{Problem, Problems};
 
@@ -60,8 +62,8 @@ pub struct Config {
     pub audit_file: PathBuf,
     /// The file with the keys of session ids, and what was in it.
     pub sessions: Option<(PathBuf, KeyRing)>,
-    /// The file of revocations, and what was in it.
-    pub revocations: Option<(PathBuf, Revocations)>,
+    /// Where it stands what is revoked; nowhere revokes nothing.
+    pub revocations: Option<RevocationsFrom>,
     /// What becomes of calls while records can't be written.
     pub audit_mode: AuditMode,
     /// The admin listener; none if it is off.
@@ -72,6 +74,36 @@ pub struct Config {
     pub limits: Limits,
     /// Accepted values of `Origin`.
     pub origins: BTreeSet<String>,
+}
+
+/// Where it stands what is revoked.
+#[derive(Debug)]
+pub enum RevocationsFrom {
+    /// In a file, and what was in it.
+    File(PathBuf, Revocations),
+    /// In a Redis.
+    Redis(RedisList),
+}
+
+/// A list of revocations in Redis.
+#[derive(Clone, Debug)]
+pub struct RedisList {
+    /// The server; host and port.
+    pub url: Url,
+    /// Which of its databases.
+    pub database: i64,
+    /// What it must prove; none for one on this machine without TLS.
+    pub server: Option<HttpsServer>,
+    /// Who the gateway is there.
+    pub username: Option<String>,
+    /// The file with the password, read for each connection.
+    pub password_file: Option<PathBuf>,
+    /// The hash that is the list.
+    pub key: String,
+    /// How old what is known may become before the server counts as away.
+    pub stale_after: Duration,
+    /// What becomes of calls then.
+    pub when_away: WhenAway,
 }
 
 /// Where an SVID comes from.
@@ -159,6 +191,13 @@ pub enum Jwks {
         /// Least time between two fetches.
         refresh: Duration,
     },
+    /// The JWT bundle of a trust domain, as the Workload API streams it.
+    WorkloadApi {
+        /// The Workload API.
+        endpoint: String,
+        /// Whose bundle.
+        trust_domain: TrustDomain,
+    },
 }
 
 /// What an HTTPS server must prove.
@@ -188,23 +227,30 @@ pub enum Presenter {
     Any,
 }
 
-/// A token service.
+/// Where tokens are asked for, and by whom.
 #[derive(Debug)]
-pub struct TokenService {
-    /// Its `iss`.
+pub struct TokenEndpoint {
+    /// The service's `iss`.
     pub issuer: String,
     /// Its token endpoint (https).
-    pub token_endpoint: Url,
+    pub url: Url,
     /// Its keys.
     pub jwks: Jwks,
     /// What its server must prove.
     pub server: HttpsServer,
-    /// Signs the actor assertions.
-    pub actor_key: SigningKey,
-    /// How long an exchange may take.
-    pub timeout: Duration,
     /// How the gateway proves who it is there.
     pub client: ServiceClient,
+}
+
+/// A token service.
+#[derive(Debug)]
+pub struct TokenService {
+    /// The service.
+    pub at: TokenEndpoint,
+    /// Signs the actor assertions.
+    pub actor_key: SigningKey,
+    /// How long an exchange may take, all of its steps together.
+    pub timeout: Duration,
     /// Whether what it issues must name the actor.
     pub actor: ActorMode,
     /// What is asked without a subject token.
@@ -215,6 +261,21 @@ pub struct TokenService {
     pub refusals_kept: Duration,
     /// When it is asked no more for a while.
     pub breaker: Breaker,
+    /// The identity provider whose assertions it takes, where it takes those.
+    pub id_jag: Option<IdJag>,
+}
+
+/// An identity provider that gives Identity Assertion JWT Authorization Grants.
+#[derive(Debug)]
+pub struct IdJag {
+    /// The provider.
+    pub at: TokenEndpoint,
+    /// What the callers' subject tokens are to it.
+    pub subject_token: SubjectTokenKind,
+    /// Whom a credential must be about.
+    pub subject: SubjectName,
+    /// The gateway's `client_id` at the token service.
+    pub client_id: String,
 }
 
 /// How the gateway proves to a token service who it is. On a server with a SPIFFE ID it shows its SVID besides.
@@ -239,6 +300,25 @@ pub enum ServiceClient {
         /// Signs it.
         key: Box<SigningKey>,
     },
+    /// By its JWT-SVID.
+    JwtSvid {
+        /// `client_id`.
+        id: String,
+        /// What the service calls that.
+        assertion: Assertion,
+        /// The Workload API.
+        endpoint: String,
+    },
+}
+
+impl ServiceClient {
+    /// `client_id`.
+    pub fn id(&self) -> Option<&str> {
+        match self {
+            Self::Svid { id } => id.as_deref(),
+            Self::Secret { id, .. } | Self::Key { id, .. } | Self::JwtSvid { id, .. } => Some(id),
+        }
+    }
 }
 
 /// When a server that fails is asked no more for a while.
@@ -257,8 +337,8 @@ pub struct Server {
     pub name: String,
     /// Its endpoint (https).
     pub url: Url,
-    /// Scheme, host and port of it: what a connection goes to.
-    pub origin: Arc<str>,
+    /// Scheme, host and port of it, and who it must be: connections to the same peer are exchangeable.
+    pub peer: Arc<str>,
     /// Path and query of it: what a request to it names.
     pub target: Uri,
     /// Host and port of it, as the header `Host` has them.

@@ -1,15 +1,13 @@
-//! The request to a token service: what is asked for, and how the gateway proves who asks.
+//! What a token service is asked for, and the gateway's word for who calls.
 
 use super::ExchangeError;
-use crate::config::{ServiceClient, Target, WithoutSubject};
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use http::HeaderValue;
+use super::id_jag::ID_JAG;
+use crate::config::Target;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokens::{Claims, Secret, SigningError, SigningKey};
-use url::form_urlencoded::{Serializer, byte_serialize};
+use url::form_urlencoded::Serializer;
 
 /// `grant_type` of a token exchange (RFC 8693 §2.1).
 pub const GRANT_TYPE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
@@ -17,10 +15,10 @@ pub const GRANT_TYPE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
 pub const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
 /// Token type of any JWT (RFC 8693 §3).
 pub const JWT: &str = "urn:ietf:params:oauth:token-type:jwt";
+/// Token type of an ID token (RFC 8693 §3).
+pub(super) const ID_TOKEN: &str = "urn:ietf:params:oauth:token-type:id_token";
 /// `typ` of the assertions about actors that the gateway signs.
 pub const ACTOR_TYPE: &str = "sallyport-actor+jwt";
-/// `client_assertion_type` of a JWT (RFC 7523 §2.2).
-const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 /// How long an assertion of ours lives.
 const ASSERTION_TTL: Duration = Duration::from_secs(60);
 
@@ -40,8 +38,8 @@ pub(super) struct Asked {
 #[derive(Debug)]
 pub(super) struct Presented {
     pub(super) token: Secret,
-    /// Its token type (RFC 8693 §3).
-    pub(super) kind: &'static str,
+    /// Whether it is a JWT-SVID, and no token of an authorization server.
+    pub(super) is_jwt_svid: bool,
     pub(super) claims: Claims,
     /// Its chain of actors, as far as its issuer is believed in that.
     pub(super) actors: Vec<String>,
@@ -52,91 +50,100 @@ pub(super) struct Presented {
 pub(super) struct Manner {
     /// Its name as it calls itself: the audience of our assertions.
     pub(super) issuer: String,
+    /// Signs who calls.
     pub(super) actor_key: SigningKey,
-    pub(super) client: ServiceClient,
-    pub(super) target: Target,
-    pub(super) without_subject: WithoutSubject,
+    /// Whether that is said where somebody else is the subject.
+    pub(super) names_actor: bool,
+    pub(super) wanted: Wanted,
 }
 
-/// The form of a request, and its `Authorization`.
-pub(super) struct Request {
-    pub(super) form: String,
-    pub(super) authorization: Option<HeaderValue>,
+/// What is wanted of it.
+#[derive(Debug)]
+pub(super) enum Wanted {
+    /// An access token for an upstream, which this parameter names.
+    AccessToken(Target),
+    /// An assertion for another token service, in exchange for subject tokens of this type.
+    IdJag { audience: String, subject_token: &'static str },
+}
+
+impl Asked {
+    /// The scopes as a request has them.
+    pub(super) fn scope(&self) -> String {
+        self.scopes.iter().map(String::as_str).collect::<Vec<_>>().join(" ")
+    }
 }
 
 impl Manner {
-    /// Whether it is asked for the gateway's own credential, which is no exchange.
-    pub(super) fn own(&self, asked: &Asked) -> bool {
-        asked.subject.is_none() && self.without_subject == WithoutSubject::ClientCredentials
+    /// The form that asks for the gateway's own credential (RFC 6749 §4.4.2).
+    pub(super) fn own(&self, asked: &Asked) -> String {
+        let mut form = Serializer::new(String::new());
+        form.append_pair("grant_type", "client_credentials");
+        self.target(&mut form, asked);
+        form.finish()
     }
 
-    /// Writes the request (RFC 8693 §2.1, or RFC 6749 §4.4.2).
-    pub(super) fn request(&self, asked: &Asked) -> Result<Request, ExchangeError> {
-        let mut form = Serializer::new(String::new());
-        if self.own(asked) {
-            form.append_pair("grant_type", "client_credentials");
-        } else {
-            let actor = self.actor_assertion(&asked.caller, asked.at)?;
-            let subject = asked.subject.as_ref().map_or((&actor, JWT), |s| (&s.token, s.kind));
-            form.append_pair("grant_type", GRANT_TYPE)
-                .append_pair("subject_token", subject.0.expose())
-                .append_pair("subject_token_type", subject.1)
-                .append_pair("actor_token", actor.expose())
-                .append_pair("actor_token_type", JWT)
-                .append_pair("requested_token_type", ACCESS_TOKEN);
-        }
-        let target = match self.target {
-            Target::Audience => "audience",
-            Target::Resource => "resource",
+    /// The form of an exchange (RFC 8693 §2.1).
+    pub(super) fn exchange(&self, asked: &Asked) -> Result<String, ExchangeError> {
+        let actor = self.actor_assertion(&asked.caller, asked.at)?;
+        let (wanted, presented) = match &self.wanted {
+            Wanted::AccessToken(_) => (ACCESS_TOKEN, ACCESS_TOKEN),
+            Wanted::IdJag { subject_token, .. } => (ID_JAG, *subject_token),
         };
-        form.append_pair(target, &asked.audience)
-            .append_pair("scope", &asked.scopes.iter().map(String::as_str).collect::<Vec<_>>().join(" "));
-        let mut authorization = None;
-        match &self.client {
-            ServiceClient::Svid { id } => {
-                if let Some(id) = id {
-                    form.append_pair("client_id", id); // RFC 8705 §2: the certificate alone doesn't say which client.
-                }
-            }
-            ServiceClient::Secret { id, secret } => authorization = Some(basic(id, secret)?),
-            ServiceClient::Key { id, key } => {
-                form.append_pair("client_assertion_type", JWT_BEARER)
-                    .append_pair("client_assertion", self.client_assertion(id, key, asked.at)?.expose());
-            }
+        let (subject, kind) = match &asked.subject {
+            Some(subject) if subject.is_jwt_svid => (&subject.token, JWT),
+            Some(subject) => (&subject.token, presented),
+            None => (&actor, JWT),
+        };
+        let mut form = Serializer::new(String::new());
+        form.append_pair("grant_type", GRANT_TYPE)
+            .append_pair("subject_token", subject.expose())
+            .append_pair("subject_token_type", kind);
+        if self.names_actor {
+            form.append_pair("actor_token", actor.expose()).append_pair("actor_token_type", JWT);
         }
-        Ok(Request { form: form.finish(), authorization })
+        form.append_pair("requested_token_type", wanted);
+        self.target(&mut form, asked);
+        Ok(form.finish())
+    }
+
+    fn target(&self, form: &mut Serializer<'_, String>, asked: &Asked) {
+        match &self.wanted {
+            Wanted::AccessToken(Target::Audience) => form.append_pair("audience", &asked.audience),
+            Wanted::AccessToken(Target::Resource) => form.append_pair("resource", &asked.audience),
+            Wanted::IdJag { audience, .. } => {
+                form.append_pair("audience", audience).append_pair("resource", &asked.audience)
+            }
+        };
+        form.append_pair("scope", &asked.scope());
     }
 
     /// Our word for who calls: `sub` the caller, for the token service alone, a minute at most.
     fn actor_assertion(&self, caller: &str, now: SystemTime) -> Result<Secret, SigningError> {
-        self.assertion(&self.actor_key, ACTOR_TYPE, &caller_issuer(&self.actor_key), caller, now)
+        let key = &self.actor_key;
+        assertion(key, ACTOR_TYPE, &caller_issuer(key), caller, &self.issuer, now)
     }
+}
 
-    /// Who we are (RFC 7523 §3): a new one for each request, since a service takes each only once.
-    fn client_assertion(&self, id: &str, key: &SigningKey, now: SystemTime) -> Result<Secret, SigningError> {
-        self.assertion(key, "JWT", id, id, now)
-    }
-
-    fn assertion(
-        &self,
-        key: &SigningKey,
-        typ: &str,
-        issuer: &str,
-        subject: &str,
-        now: SystemTime,
-    ) -> Result<Secret, SigningError> {
-        let at = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-        let claims = json!({
-            "iss": issuer,
-            "sub": subject,
-            "aud": self.issuer,
-            "iat": at,
-            "exp": at + ASSERTION_TTL.as_secs(),
-            "jti": tokens::sign::token_id()?,
-        });
-        let claims: Map<String, Value> = claims.as_object().cloned().unwrap_or_default();
-        key.sign(typ, &claims)
-    }
+/// A JWT of ours about a subject, for one audience, that nobody can use twice where that is looked at.
+pub(super) fn assertion(
+    key: &SigningKey,
+    typ: &str,
+    issuer: &str,
+    subject: &str,
+    audience: &str,
+    now: SystemTime,
+) -> Result<Secret, SigningError> {
+    let at = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    let claims = json!({
+        "iss": issuer,
+        "sub": subject,
+        "aud": audience,
+        "iat": at,
+        "exp": at + ASSERTION_TTL.as_secs(),
+        "jti": tokens::sign::token_id()?,
+    });
+    let claims: Map<String, Value> = claims.as_object().cloned().unwrap_or_default();
+    key.sign(typ, &claims)
 }
 
 /// The actor assertions' `iss`: the key's own name, since they are verified with that key and no other.
@@ -144,26 +151,15 @@ pub fn caller_issuer(key: &SigningKey) -> String {
     format!("urn:sallyport:actor:{}", key.kid())
 }
 
-/// HTTP Basic, with both parts encoded as a form's (RFC 6749 §2.3.1).
-fn basic(id: &str, secret: &Secret) -> Result<HeaderValue, ExchangeError> {
-    let encoded = |text: &str| byte_serialize(text.as_bytes()).collect::<String>();
-    let pair = format!("{}:{}", encoded(id), encoded(secret.expose()));
-    let mut header = HeaderValue::try_from(format!("Basic {}", STANDARD.encode(pair)))
-        .map_err(|_| ExchangeError::Header)?;
-    header.set_sensitive(true);
-    Ok(header)
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test ends by panicking")]
     use super::*;
     use std::collections::BTreeMap;
-    use tokens::{Expect, Keys};
 
-    fn manner(client: ServiceClient, without_subject: WithoutSubject, target: Target) -> Manner {
+    fn manner(wanted: Wanted) -> Manner {
         let actor_key = SigningKey::generate().unwrap();
-        Manner { issuer: "https://tokens.test".into(), actor_key, client, target, without_subject }
+        Manner { issuer: "https://tokens.test".into(), actor_key, names_actor: true, wanted }
     }
 
     fn asked(subject: Option<&str>) -> Asked {
@@ -171,7 +167,7 @@ mod tests {
             caller: "spiffe://bank.test/agent/clerk".into(),
             subject: subject.map(|token| Presented {
                 token: Secret::new(token),
-                kind: ACCESS_TOKEN,
+                is_jwt_svid: false,
                 claims: Claims::default(),
                 actors: vec![],
             }),
@@ -182,28 +178,30 @@ mod tests {
         }
     }
 
-    fn form(request: &Request) -> BTreeMap<String, String> {
-        url::form_urlencoded::parse(request.form.as_bytes()).into_owned().collect()
+    fn pairs(form: &str) -> BTreeMap<String, String> {
+        url::form_urlencoded::parse(form.as_bytes()).into_owned().collect()
     }
 
-    fn svid(id: Option<&str>) -> ServiceClient {
-        ServiceClient::Svid { id: id.map(ToOwned::to_owned) }
+    fn exchange(manner: &Manner, asked: &Asked) -> BTreeMap<String, String> {
+        pairs(&manner.exchange(asked).unwrap())
     }
 
     #[test]
     fn a_jwt_svid_is_exchanged_as_what_it_is() {
-        let manner = manner(svid(None), WithoutSubject::Exchange, Target::Audience);
         let mut asked = asked(Some("a workloads"));
-        asked.subject.as_mut().unwrap().kind = JWT;
-        assert_eq!(form(&manner.request(&asked).unwrap())["subject_token_type"], JWT);
+        asked.subject.as_mut().unwrap().is_jwt_svid = true;
+        let id_jag = Wanted::IdJag { audience: "https://resource.test".into(), subject_token: ID_TOKEN };
+        for wanted in [Wanted::AccessToken(Target::Audience), id_jag] {
+            assert_eq!(exchange(&manner(wanted), &asked)["subject_token_type"], JWT);
+        }
     }
 
     #[test]
     fn a_subject_token_is_exchanged_with_our_word_for_the_actor() {
-        let manner = manner(svid(None), WithoutSubject::ClientCredentials, Target::Audience);
-        let form = form(&manner.request(&asked(Some("alices"))).unwrap());
+        let form = exchange(&manner(Wanted::AccessToken(Target::Audience)), &asked(Some("alices")));
         assert_eq!((form["grant_type"].as_str(), form["subject_token"].as_str()), (GRANT_TYPE, "alices"));
         assert_eq!(form["subject_token_type"], ACCESS_TOKEN);
+        assert_eq!(form["requested_token_type"], ACCESS_TOKEN);
         assert_eq!(form["scope"], "a b");
         assert_eq!(form["audience"], "spiffe://bank.test/mcp/ledger");
         assert!(form.contains_key("actor_token"));
@@ -211,56 +209,39 @@ mod tests {
     }
 
     #[test]
+    fn an_id_jag_is_for_the_token_service_and_says_for_which_resource() {
+        let mut manner =
+            manner(Wanted::IdJag { audience: "https://resource.test".into(), subject_token: ID_TOKEN });
+        for named in [true, false] {
+            let form = exchange(&manner, &asked(Some("alices")));
+            assert_eq!(form["requested_token_type"], ID_JAG);
+            assert_eq!(form["subject_token_type"], ID_TOKEN);
+            assert_eq!(
+                (form["audience"].as_str(), form["resource"].as_str()),
+                ("https://resource.test", "spiffe://bank.test/mcp/ledger")
+            );
+            assert_eq!(form.contains_key("actor_token"), named);
+            manner.names_actor = false;
+        }
+        assert_eq!(
+            exchange(&manner, &asked(None))["subject_token_type"],
+            JWT,
+            "then the caller is the subject"
+        );
+    }
+
+    #[test]
     fn without_a_subject_the_caller_is_it_or_nobody_is() {
-        for (without, grant) in [
-            (WithoutSubject::Exchange, GRANT_TYPE),
-            (WithoutSubject::ClientCredentials, "client_credentials"),
-        ] {
-            let manner = manner(svid(Some("gw")), without, Target::Resource);
-            let form = form(&manner.request(&asked(None)).unwrap());
+        let manner = manner(Wanted::AccessToken(Target::Resource));
+        let asked = asked(None);
+        for (form, grant) in
+            [(exchange(&manner, &asked), GRANT_TYPE), (pairs(&manner.own(&asked)), "client_credentials")]
+        {
             assert_eq!(form["grant_type"], grant);
             assert_eq!(form.get("subject_token"), form.get("actor_token"));
             assert_eq!(form.contains_key("actor_token"), grant == GRANT_TYPE);
-            assert_eq!(
-                (form["resource"].as_str(), form["client_id"].as_str()),
-                ("spiffe://bank.test/mcp/ledger", "gw")
-            );
+            assert_eq!(form["resource"], "spiffe://bank.test/mcp/ledger");
             assert!(!form.contains_key("audience"));
         }
-    }
-
-    #[test]
-    fn a_secret_goes_into_the_header_encoded_and_nowhere_else() {
-        let client = ServiceClient::Secret { id: "g:w".into(), secret: Secret::new("s%: é") };
-        let manner = manner(client, WithoutSubject::Exchange, Target::Audience);
-        let request = manner.request(&asked(Some("alices"))).unwrap();
-        let header = request.authorization.clone().unwrap();
-        assert_eq!(header, format!("Basic {}", STANDARD.encode("g%3Aw:s%25%3A+%C3%A9")).as_str());
-        assert!(header.is_sensitive());
-        assert!(!format!("{manner:?}").contains("s%"), "nor does Debug print it");
-        assert!(!form(&request).contains_key("client_secret"));
-    }
-
-    #[test]
-    fn a_client_assertion_is_for_the_service_alone_and_never_the_same() {
-        let key = SigningKey::generate().unwrap();
-        let keys = Keys::from_jwks(SigningKey::jwks([&key]).to_string().as_bytes()).unwrap();
-        let client = ServiceClient::Key { id: "gw".into(), key: Box::new(key) };
-        let manner = manner(client, WithoutSubject::Exchange, Target::Audience);
-        let asked = asked(Some("alices"));
-        let claims = || {
-            let form = form(&manner.request(&asked).unwrap());
-            assert_eq!(form["client_assertion_type"], JWT_BEARER);
-            let expect = Expect {
-                issuer: "gw".into(),
-                audiences: vec!["https://tokens.test".into()],
-                types: vec![],
-                leeway: Duration::ZERO,
-            };
-            tokens::verify(&form["client_assertion"], &keys, &expect, asked.at).unwrap()
-        };
-        let (first, second) = (claims(), claims());
-        assert_eq!((first.sub.as_str(), first.exp), ("gw", 1060));
-        assert_ne!(first.jti, second.jti);
     }
 }

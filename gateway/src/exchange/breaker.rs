@@ -25,6 +25,11 @@ impl Breaker {
         Self { settings, state: Mutex::default() }
     }
 
+    /// Whether it is no use to ask now. Unlike [`Self::admits`] this lets nobody through.
+    pub fn is_open(&self, now: Instant) -> bool {
+        self.state.lock().until.is_some_and(|until| now < until)
+    }
+
     /// Whether the service may be asked now. When its time is over, one is let through to try; the others wait for another
     /// such time, which the one's success ends.
     pub fn admits(&self, now: Instant) -> bool {
@@ -93,6 +98,7 @@ mod tests {
             breaker.failed(now);
             let later = now + Duration::from_secs(10);
             assert!(!breaker.admits(later - Duration::from_millis(1)));
+            assert!(breaker.is_open(later - Duration::from_millis(1)) && !breaker.is_open(later));
             assert!(breaker.admits(later), "one tries");
             assert!(!breaker.admits(later), "and one alone");
             if answers {

@@ -1,10 +1,11 @@
 //! Credentials kept until shortly before they end, and refusals for a moment; one exchange at a time for each of them.
 
 use super::{Credential, ExchangeError, Scopes};
-use crate::digest::{self, Digest};
+use crate::digest::Digest;
 use arc_swap::ArcSwapOption;
+use hashbrown::{Equivalent, HashMap};
 use parking_lot::Mutex;
-use std::collections::HashMap;
+use std::hash::{Hash, Hasher, RandomState};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use tokio::sync::watch;
@@ -12,46 +13,119 @@ use tokio::sync::watch;
 /// What becomes of an exchange, for all who wait for it.
 pub type Outcome = Result<Arc<Credential>, Arc<ExchangeError>>;
 
-/// What makes a credential another one: digest (SHA-256) of the subject token, caller, audience, scopes, and the certificate it is bound to.
+/// What makes a credential another one: digest (SHA-256) of the subject token, caller, audience, scopes, and the certificate
+/// that it is bound to. All of it is compared, and nothing copied to find one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Key(Digest);
+pub struct Key<'a> {
+    subject: Option<&'a Digest>,
+    caller: &'a str,
+    audience: &'a str,
+    scopes: Words<'a>,
+    binding: &'a Digest,
+}
 
-impl Key {
-    /// Digests the parts, each with its length, so that no two lists of parts read the same.
+/// The scopes as they are asked for. Written in two ways, the same scopes are two keys: an exchange more, never one less.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Words<'a> {
+    Listed(&'a [String]),
+    Default(&'a str, &'a str),
+}
+
+/// The same, kept.
+#[derive(Debug)]
+struct Known {
+    subject: Option<Digest>,
+    caller: Box<str>,
+    audience: Box<str>,
+    scopes: KnownWords,
+    binding: Digest,
+}
+
+#[derive(Debug)]
+enum KnownWords {
+    Listed(Box<[String]>),
+    Default(Box<str>, Box<str>),
+}
+
+impl<'a> Key<'a> {
+    /// The parts, borrowed from whoever asks.
     pub fn new(
-        subject: Option<&Digest>,
-        caller: &str,
-        audience: &str,
-        scopes: &Scopes<'_>,
-        binding: &Digest,
+        subject: Option<&'a Digest>,
+        caller: &'a str,
+        audience: &'a str,
+        scopes: &Scopes<'a>,
+        binding: &'a Digest,
     ) -> Self {
-        let subject = subject.map(Digest::as_slice).unwrap_or_default();
-        let fixed = [subject, caller.as_bytes(), audience.as_bytes(), binding.as_slice()];
-        Self(match *scopes {
-            Scopes::Listed(scopes) => digest::of_parts(
-                fixed.into_iter().chain([&[0][..]]).chain(scopes.iter().map(String::as_bytes)),
-            ),
-            Scopes::Default { server, operation } => {
-                digest::of_parts(fixed.into_iter().chain([&[1][..], server.as_bytes(), operation.as_bytes()]))
-            }
-        })
+        let scopes = match *scopes {
+            Scopes::Listed(scopes) => Words::Listed(scopes),
+            Scopes::Default { server, operation } => Words::Default(server, operation),
+        };
+        Self { subject, caller, audience, scopes, binding }
+    }
+
+    fn known(&self) -> Known {
+        Known {
+            subject: self.subject.copied(),
+            caller: self.caller.into(),
+            audience: self.audience.into(),
+            scopes: match self.scopes {
+                Words::Listed(scopes) => KnownWords::Listed(scopes.into()),
+                Words::Default(server, operation) => KnownWords::Default(server.into(), operation.into()),
+            },
+            binding: *self.binding,
+        }
+    }
+}
+
+impl Hash for Known {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.key().hash(state);
+    }
+}
+
+impl PartialEq for Known {
+    fn eq(&self, other: &Self) -> bool {
+        self.key() == other.key()
+    }
+}
+
+impl Eq for Known {}
+
+impl Equivalent<Known> for Key<'_> {
+    fn equivalent(&self, known: &Known) -> bool {
+        *self == known.key()
+    }
+}
+
+impl Known {
+    fn key(&self) -> Key<'_> {
+        let scopes = match &self.scopes {
+            KnownWords::Listed(scopes) => Words::Listed(scopes),
+            KnownWords::Default(server, operation) => Words::Default(server, operation),
+        };
+        Key {
+            subject: self.subject.as_ref(),
+            caller: &self.caller,
+            audience: &self.audience,
+            scopes,
+            binding: &self.binding,
+        }
     }
 }
 
 /// A place for one credential.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Slot {
     kept: ArcSwapOption<Kept>,
     /// The exchange under way. It is a task of its own: a caller that hangs up doesn't take it along.
     flight: Mutex<Option<watch::Receiver<Option<Outcome>>>>,
-    refusals_kept: Duration,
 }
 
 /// What an exchange has left.
 #[derive(Debug)]
 enum Kept {
     Credential { credential: Arc<Credential>, renew_at: SystemTime },
-    Refusal { error: Arc<ExchangeError>, until: SystemTime },
+    Refusal { error: Arc<ExchangeError>, at: SystemTime },
 }
 
 /// What there is for a key.
@@ -70,7 +144,7 @@ pub enum Found {
 /// The cache.
 #[derive(Debug)]
 pub struct Cache {
-    slots: Mutex<HashMap<Key, Arc<Slot>>>,
+    slots: Mutex<HashMap<Known, Arc<Slot>, RandomState>>,
     max: usize,
     refusals_kept: Duration,
 }
@@ -87,8 +161,8 @@ impl Cache {
     }
 
     /// What there is for a key.
-    pub fn find(&self, key: Key, now: SystemTime) -> Found {
-        let slot = self.slot(key, now);
+    pub fn find(&self, key: Key<'_>, now: SystemTime) -> Found {
+        let slot = self.slot(&key, now);
         match slot.kept.load().as_deref() {
             Some(Kept::Credential { credential, renew_at }) if now + LAST < credential.expires_at => {
                 if now < *renew_at {
@@ -97,34 +171,48 @@ impl Cache {
                 let credential = Arc::clone(credential);
                 return Found::Aging(credential, Arc::clone(&slot));
             }
-            Some(Kept::Refusal { error, until }) if now < *until => return Found::Refused(Arc::clone(error)),
+            Some(Kept::Refusal { error, at }) if now < *at + self.refusals_kept => {
+                return Found::Refused(Arc::clone(error));
+            }
             _ => {}
         }
         Found::Nothing(slot)
     }
 
-    fn slot(&self, key: Key, now: SystemTime) -> Arc<Slot> {
+    fn slot(&self, key: &Key<'_>, now: SystemTime) -> Arc<Slot> {
         let mut slots = self.slots.lock();
-        if let Some(slot) = slots.get(&key) {
+        if let Some(slot) = slots.get(key) {
             return Arc::clone(slot);
         }
         if slots.len() >= self.max {
-            slots.retain(|_, slot| slot.is_of_use(now));
-            if slots.len() >= self.max {
-                slots.clear(); // Rather a burst of exchanges than a cache that grows.
-            }
+            slots.retain(|_, slot| slot.is_of_use(now, self.refusals_kept));
+            self.make_room(&mut slots);
         }
-        let refusals_kept = self.refusals_kept;
-        let slot = Slot { kept: ArcSwapOption::empty(), flight: Mutex::default(), refusals_kept };
-        Arc::clone(slots.entry(key).or_insert(Arc::new(slot)))
+        Arc::clone(slots.entry(key.known()).or_default())
+    }
+
+    /// Forgets some of a cache that is full of what is of use, an eighth at a time: which ones, chance says. What is being
+    /// asked for goes last.
+    fn make_room(&self, slots: &mut HashMap<Known, Arc<Slot>, RandomState>) {
+        if slots.len() < self.max {
+            return;
+        }
+        let mut excess = (slots.len() + 1 - self.max).max(self.max / 8);
+        for under_way in [false, true] {
+            slots.retain(|_, slot| {
+                let goes = excess > 0 && (under_way || slot.flight.lock().is_none());
+                excess -= usize::from(goes);
+                !goes
+            });
+        }
     }
 }
 
 impl Slot {
-    fn is_of_use(&self, now: SystemTime) -> bool {
+    fn is_of_use(&self, now: SystemTime, refusals_kept: Duration) -> bool {
         match self.kept.load().as_deref() {
             Some(Kept::Credential { credential, .. }) if now + LAST < credential.expires_at => true,
-            Some(Kept::Refusal { until, .. }) if now < *until => true,
+            Some(Kept::Refusal { at, .. }) if now < *at + refusals_kept => true,
             _ => self.flight.lock().is_some(),
         }
     }
@@ -180,7 +268,7 @@ impl Slot {
                 Kept::Credential { credential: Arc::clone(credential), renew_at: now + RENEW_PAUSE }
             }
             (Err(error), _) if matches!(**error, ExchangeError::Refused { .. }) => {
-                Kept::Refusal { error: Arc::clone(error), until: now + self.refusals_kept }
+                Kept::Refusal { error: Arc::clone(error), at: now }
             }
             (Err(_), _) => return,
         };
@@ -199,7 +287,7 @@ fn renew_at(credential: &Credential, now: SystemTime) -> SystemTime {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test ends by panicking")]
-    use super::super::Refused;
+    use super::super::{Party, Refused};
     use super::*;
     use std::collections::BTreeSet;
     use std::sync::atomic::{AtomicUsize, Ordering};
@@ -223,19 +311,12 @@ mod tests {
         UNIX_EPOCH + Duration::from_secs(seconds)
     }
 
-    fn key(subject: &str) -> Key {
-        let scopes = ["a".to_owned()];
-        Key::new(
-            Some(&digest::of(subject.as_bytes())),
-            "caller",
-            "audience",
-            &Scopes::Listed(&scopes),
-            &[0; 32],
-        )
+    fn key(subject: &str) -> Key<'_> {
+        Key::new(None, subject, "audience", &Scopes::Listed(&[]), &[0; 32])
     }
 
     fn refusal() -> ExchangeError {
-        ExchangeError::Refused { why: Refused::Grant, code: "invalid_grant".into() }
+        ExchangeError::Refused { by: Party::TokenService, why: Refused::Grant, code: "invalid_grant".into() }
     }
 
     /// A credential that lives for 300 seconds, or what a subject's name says.
@@ -377,9 +458,28 @@ mod tests {
         }
     }
 
+    #[tokio::test]
+    async fn what_is_kept_is_not_all_forgotten_for_one_more() {
+        let asking = asking(16);
+        let subjects = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l", "m", "n", "o", "p"];
+        for subject in subjects {
+            asking.get(subject, 0).await.unwrap();
+        }
+        asking.get("one more", 0).await.unwrap();
+        let kept = subjects.iter().filter(|subject| asking.cache.slots.lock().contains_key(&key(subject)));
+        assert_eq!(kept.count(), 14);
+    }
+
     #[test]
     fn parts_are_not_run_together() {
-        let key = |subject, caller, audience, scopes| Key::new(subject, caller, audience, &scopes, &[0; 32]);
+        fn key<'a>(
+            subject: Option<&'a Digest>,
+            caller: &'a str,
+            audience: &'a str,
+            scopes: Scopes<'a>,
+        ) -> Key<'a> {
+            Key::new(subject, caller, audience, &scopes, &[0; 32])
+        }
         let (one, two) = (["a b".to_owned()], ["a".to_owned(), "b".to_owned()]);
         let none = Scopes::Listed(&[]);
         assert_ne!(key(None, "ab", "c", none), key(None, "a", "bc", none));

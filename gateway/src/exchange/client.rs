@@ -1,31 +1,25 @@
-//! Asks a token service for credentials (RFC 8693), and checks what comes back before it is used.
+//! The credential for a call: from the cache, or from a token service, checked before it is used.
 
-use super::asking::{Asked, Manner, Presented};
-use super::breaker::Breaker;
+use super::asking::{Asked, Manner, Presented, Wanted};
 use super::cache::{Cache, Found, Key, Outcome};
-use super::issued::{Issued, Issuer};
-use super::{Credential, ExchangeError, Grant, Refused};
-use crate::config::{ServiceClient, TokenService};
-use crate::https::{Https, HttpsError};
-use crate::jwks::KeyStore;
+use super::id_jag::IdJag;
+use super::issued::Parties;
+use super::service::{Occasion, Service};
+use super::{Credential, ExchangeError, Grant, Party};
+use crate::config::{ActorMode, SubjectName, TokenService, WithoutSubject};
+use crate::https::HttpsError;
 use crate::metrics::{ExchangeOutcome, Metrics};
 use crate::token::SubjectToken;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use certs::{Clock, Identity, SharedSource};
-use serde::Deserialize;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
-use url::Url;
 
 pub use super::asking::{ACCESS_TOKEN, ACTOR_TYPE, GRANT_TYPE, JWT, caller_issuer};
 
 /// `typ` of a JWT access token (RFC 9068 §2.1).
 pub const ACCESS_TOKEN_TYPE: &str = "at+jwt";
-/// The longest answer that is read.
-const ANSWER_BYTES_MAX: usize = 64 * 1024;
-/// How long after a connection failed the second and last one is tried.
-const RETRY_AFTER: Duration = Duration::from_millis(50);
 
 /// A client of one token service.
 #[derive(Clone, Debug)]
@@ -33,20 +27,15 @@ pub struct Client(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    endpoint: Url,
-    https: Https,
-    timeout: Duration,
+    service: Service,
     manner: Manner,
-    issuer: Issuer,
-    breaker: Breaker,
+    without_subject: WithoutSubject,
+    /// Who has to be asked first, if anybody.
+    id_jag: Option<IdJag>,
+    timeout: Duration,
+    parties: Parties,
     cache: Cache,
     metrics: Arc<Metrics>,
-}
-
-/// RFC 6749 §5.2.
-#[derive(Deserialize)]
-struct Refusal {
-    error: String,
 }
 
 impl Client {
@@ -61,34 +50,30 @@ impl Client {
         credentials_max: usize,
         metrics: Arc<Metrics>,
     ) -> Result<Self, HttpsError> {
-        let (https, client) = match &service.client {
-            ServiceClient::Svid { id } => {
-                (Https::showing_our_svid(&service.server, source, clock)?, id.clone())
-            }
-            ServiceClient::Secret { id, .. } | ServiceClient::Key { id, .. } => {
-                (Https::new(&service.server, source, clock)?, Some(id.clone()))
-            }
-        };
-        let issuer = Issuer {
-            name: service.issuer.clone(),
-            keys: KeyStore::new(&service.jwks, source, clock)?,
-            actor: service.actor,
-            client,
-        };
         let manner = Manner {
-            issuer: service.issuer,
-            actor_key: service.actor_key,
-            client: service.client,
-            target: service.target,
-            without_subject: service.without_subject,
+            issuer: service.at.issuer.clone(),
+            actor_key: service.actor_key.clone(),
+            names_actor: true,
+            wanted: Wanted::AccessToken(service.target),
         };
+        let parties = Parties {
+            actor: service.actor,
+            subject: service.id_jag.as_ref().map_or(SubjectName::Same, |id_jag| id_jag.subject),
+            client: service.at.client.id().map(ToOwned::to_owned),
+        };
+        let id_jag = service.id_jag.map(|id_jag| {
+            let names_actor = service.actor == ActorMode::Required;
+            let (issuer, key) = (&service.at.issuer, service.actor_key);
+            IdJag::new(id_jag, issuer, key, names_actor, service.breaker, source, clock)
+        });
+        let id_jag = id_jag.transpose()?;
         Ok(Self(Arc::new(Inner {
-            https,
-            endpoint: service.token_endpoint,
-            timeout: service.timeout,
+            service: Service::new(Party::TokenService, service.at, service.breaker, source, clock)?,
             manner,
-            issuer,
-            breaker: Breaker::new(service.breaker),
+            without_subject: service.without_subject,
+            id_jag,
+            timeout: service.timeout,
+            parties,
             cache: Cache::new(credentials_max, service.refusals_kept),
             metrics,
         })))
@@ -136,7 +121,7 @@ fn asked(grant: &Grant<'_>, now: SystemTime) -> Asked {
         caller: grant.question.caller.spiffe_id().to_owned(),
         subject: grant.question.subject.map(|s| Presented {
             token: s.token().clone(),
-            kind: if s.is_jwt_svid() { JWT } else { ACCESS_TOKEN },
+            is_jwt_svid: s.is_jwt_svid(),
             claims: s.claims().clone(),
             actors: s.actors().to_vec(),
         }),
@@ -162,64 +147,15 @@ impl Inner {
     }
 
     async fn exchanged(&self, asked: &Asked, identity: &Arc<Identity>) -> Result<Credential, ExchangeError> {
-        if !self.breaker.admits(Instant::now()) {
-            return Err(ExchangeError::Open);
-        }
-        let answer = self.asked(asked, identity).await;
-        match &answer {
-            Ok(_) | Err(ExchangeError::Refused { .. }) => self.breaker.answered(),
-            Err(ExchangeError::Service(_) | ExchangeError::Answer(_)) => {
-                if self.breaker.failed(Instant::now()) {
-                    tracing::warn!("the token service failed too often: it is left alone for a while");
-                }
-            }
-            Err(_) => {} // It was not asked.
-        }
-        self.issuer.checked(answer?, asked, self.manner.own(asked)).await
-    }
-
-    async fn asked(&self, asked: &Asked, identity: &Arc<Identity>) -> Result<Issued, ExchangeError> {
-        let https = self.https.showing(identity); // What is issued is bound to the certificate that is shown.
-        let began = Instant::now();
-        let mut again = true;
-        loop {
-            let request = self.manner.request(asked)?;
-            let left = self.timeout.saturating_sub(began.elapsed());
-            let posted =
-                https.post_form(&self.endpoint, request.form, request.authorization, left, ANSWER_BYTES_MAX);
-            match posted.await {
-                Ok(answer) => return Issued::read(&answer),
-                // Nothing was sent. After anything else it may have been heard.
-                Err(HttpsError::Connect(_)) if again && began.elapsed() + RETRY_AFTER < self.timeout => {
-                    again = false;
-                    tokio::time::sleep(RETRY_AFTER).await;
-                }
-                Err(error) => return Err(refused(error)),
-            }
-        }
-    }
-}
-
-/// A refusal, where the answer is one (RFC 6749 §5.2): not that the service has too much to do, or has failed.
-fn refused(error: HttpsError) -> ExchangeError {
-    let HttpsError::Status { status, body } = &error else { return ExchangeError::Service(error) };
-    if !status.is_client_error() || status.as_u16() == 429 {
-        return ExchangeError::Service(error);
-    }
-    match serde_json::from_slice::<Refusal>(body).map(|refusal| refusal.error) {
-        Ok(code) if !["temporarily_unavailable", "server_error", "slow_down"].contains(&code.as_str()) => {
-            ExchangeError::Refused { why: Refused::of(&code), code: printable(&code) }
-        }
-        _ => ExchangeError::Service(error),
-    }
-}
-
-/// A code as it may stand in a record: the service chose it.
-fn printable(code: &str) -> String {
-    let known = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
-    if code.len() <= 64 && code.chars().all(known) {
-        code.to_owned()
-    } else {
-        "(a code of no known form)".into()
+        let on = Occasion { identity, at: asked.at, until: Instant::now() + self.timeout };
+        let own = asked.subject.is_none() && self.without_subject == WithoutSubject::ClientCredentials;
+        let form = match &self.id_jag {
+            _ if own => self.manner.own(asked),
+            Some(_) if self.service.is_left_alone() => return Err(ExchangeError::Open),
+            Some(id_jag) => id_jag.grant(asked, on).await?,
+            None => self.manner.exchange(asked)?,
+        };
+        let issued = self.service.asked(&form, on).await?;
+        self.parties.checked(&self.service, issued, asked, own).await
     }
 }

@@ -1,16 +1,14 @@
 //! What a token service issued, before it is used: for whom, for what, about whom, until when.
 
 use super::asking::{ACCESS_TOKEN, Asked, JWT};
+use super::id_jag::ID_JAG;
+use super::service::Service;
 use super::{Credential, ExchangeError};
-use crate::config::ActorMode;
+use crate::config::{ActorMode, SubjectName};
 use crate::delegation;
-use crate::jwks::KeyStore;
 use serde::Deserialize;
 use std::time::{Duration, UNIX_EPOCH};
-use tokens::{Claims, Expect, Secret};
-
-/// Clock difference to the token service that is put up with.
-const LEEWAY: Duration = Duration::from_secs(30);
+use tokens::{Claims, Secret};
 
 /// RFC 8693 §2.2.1, RFC 6749 §5.1. What it says of the token besides is checked where it is there.
 #[derive(Deserialize)]
@@ -22,12 +20,11 @@ pub(super) struct Issued {
     expires_in: Option<serde_json::Value>,
 }
 
-/// Who issued it, and whom it may name.
+/// Whom a credential may name.
 #[derive(Debug)]
-pub(super) struct Issuer {
-    pub(super) name: String,
-    pub(super) keys: KeyStore,
+pub(super) struct Parties {
     pub(super) actor: ActorMode,
+    pub(super) subject: SubjectName,
     /// The gateway's `client_id` there.
     pub(super) client: Option<String>,
 }
@@ -44,12 +41,22 @@ impl Issued {
         let borne = self.token_type.as_deref().is_none_or(|kind| kind.eq_ignore_ascii_case("bearer"));
         if issued && borne { Ok(()) } else { Err(ExchangeError::Kind) }
     }
+
+    /// An ID-JAG, which is no access token, so that nobody takes it for one (RFC 8693 §2.2.1).
+    pub(super) fn id_jag(self) -> Result<Secret, ExchangeError> {
+        let borne = self.token_type.is_none_or(|kind| !kind.eq_ignore_ascii_case("N_A"));
+        if borne || self.issued_token_type.as_deref() != Some(ID_JAG) {
+            return Err(ExchangeError::Kind);
+        }
+        Ok(Secret::new(self.access_token))
+    }
 }
 
-impl Issuer {
+impl Parties {
     /// The credential, if it is what was asked for. `own`: it was asked for as the gateway's own.
     pub(super) async fn checked(
         &self,
+        service: &Service,
         issued: Issued,
         asked: &Asked,
         own: bool,
@@ -57,17 +64,14 @@ impl Issuer {
         issued.kind()?;
         let expires_in = issued.expires_in.as_ref().and_then(serde_json::Value::as_u64);
         let token = Secret::new(issued.access_token);
-        let claims = self.verified(&token, asked).await?;
-        if claims.aud != [asked.audience.as_str()] {
-            return Err(tokens::TokenError::Audience.into()); // One audience: a second one could use it too.
-        }
+        let claims = service.verified(&token, &asked.audience, vec![], asked.at).await?;
         let subject = asked.subject.as_ref().map(|subject| &subject.claims);
         let wider = subject.is_some_and(|token| !delegation::narrowed(&claims, &asked.caller, token));
         if claims.scopes.is_empty() || !claims.scopes.is_subset(&asked.scopes) || wider {
             return Err(ExchangeError::Scopes);
         }
         let named = claims.actors.first() == Some(&asked.caller);
-        if !self.parties(&claims, asked, own) {
+        if !self.hold(&claims, asked, own) {
             return Err(ExchangeError::Parties);
         }
         if claims.x5t_s256.as_ref().is_some_and(|print| *print != asked.binding) {
@@ -86,25 +90,11 @@ impl Issuer {
         })
     }
 
-    async fn verified(&self, token: &Secret, asked: &Asked) -> Result<Claims, ExchangeError> {
-        let expect = Expect {
-            issuer: self.name.clone(),
-            audiences: vec![asked.audience.clone()],
-            types: vec![],
-            leeway: LEEWAY,
-        };
-        match tokens::verify(token.expose(), self.keys.current().await?.as_ref(), &expect, asked.at) {
-            Err(tokens::TokenError::UnknownKey { .. }) => {
-                Ok(tokens::verify(token.expose(), self.keys.refreshed().await?.as_ref(), &expect, asked.at)?)
-            }
-            verdict => Ok(verdict?),
-        }
-    }
-
     /// Whether it is about whom it was asked for, and by whose hands. Where `act` need not be there, a wrong one is still wrong.
-    fn parties(&self, claims: &Claims, asked: &Asked, own: bool) -> bool {
+    fn hold(&self, claims: &Claims, asked: &Asked, own: bool) -> bool {
         let unnamed = self.actor == ActorMode::Recorded && claims.actors.is_empty();
         match &asked.subject {
+            Some(_) if unnamed && self.subject == SubjectName::Mapped => self.is_ours(claims),
             Some(token) if unnamed => claims.sub == token.claims.sub,
             Some(token) => delegation::carried_on(claims, &asked.caller, &token.claims, &token.actors),
             None if own => claims.actors.is_empty() && self.is_ours(claims),

@@ -1,12 +1,12 @@
 //! A file of revocations: one JSON object a line, each with one name and perhaps an end. Empty lines and `#` comments are
 //! passed over. `sallyport revoke` writes it; a running gateway reads it again whenever it changes.
 
-use super::{Name, NotAName, Revocations};
+use super::{Name, NotAName, Revocations, source};
 use crate::state::Gateway;
+use crate::watched::Watched;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::io;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -43,7 +43,7 @@ struct SubjectLine {
     sub: String,
 }
 
-/// Why a file is no list of revocations.
+/// Why there is no list of revocations.
 #[derive(Debug, thiserror::Error)]
 pub enum RevocationsError {
     /// It can't be read.
@@ -52,6 +52,9 @@ pub enum RevocationsError {
     /// Longer than any that is read.
     #[error("it is longer than {BYTES_MAX} bytes")]
     TooLong,
+    /// Where it should be is nothing.
+    #[error("it is not there")]
+    NoList,
     /// More entries than may be.
     #[error("it has more than {max} entries (limits.revocations_max)")]
     TooMany {
@@ -127,6 +130,16 @@ impl Revocations {
         self.names.remove(name).is_some()
     }
 
+    /// Each name, and until when it is revoked.
+    pub(super) fn entries(&self) -> impl Iterator<Item = (&Name<'static>, Option<SystemTime>)> {
+        self.names.iter().map(|(name, until)| (name, *until))
+    }
+
+    /// Until when a name is revoked, if it is on the list.
+    pub(super) fn until(&self, name: &Name<'static>) -> Option<Option<SystemTime>> {
+        self.names.get(name).copied()
+    }
+
     /// Forgets what is over.
     pub fn forget_ended(&mut self, now: SystemTime) {
         self.names.retain(|_, until| until.is_none_or(|until| now < until));
@@ -163,7 +176,7 @@ pub fn time(text: &str) -> Result<SystemTime, LineError> {
     }
 }
 
-fn line(name: &Name<'_>, until: Option<SystemTime>) -> String {
+pub(super) fn line(name: &Name<'_>, until: Option<SystemTime>) -> String {
     let mut line = Line { spiffe_id: None, subject: None, jti: None, session: None, tool: None, until: None };
     match name {
         Name::SpiffeId(id) => line.spiffe_id = Some(id.to_string()),
@@ -178,51 +191,25 @@ fn line(name: &Name<'_>, until: Option<SystemTime>) -> String {
     serde_json::to_string(&line).unwrap_or_default() // Strings alone: it can't fail.
 }
 
-/// What of a file says that it is another one than before.
-type Seen = (SystemTime, i64, i64, u64, u64);
-
-fn seen(path: &Path) -> io::Result<Seen> {
-    let file = std::fs::metadata(path)?;
-    Ok((file.modified()?, file.ctime(), file.ctime_nsec(), file.len(), file.ino()))
-}
-
 /// Follows a file: a list that can be read is what the gateway holds to from then on, anything else leaves the last good
 /// one in place, loudly.
 pub async fn follow(gateway: Arc<Gateway>, path: PathBuf) {
     let max = gateway.limits.revocations_max;
-    let mut before = None;
+    let (mut watched, mut up) = (Watched::new(path.clone(), INTERVAL), true);
     loop {
-        let looked = path.clone();
-        let look = move || seen(&looked).map_err(|error| error.to_string());
-        let Ok(now) = tokio::task::spawn_blocking(look).await else { return };
-        if before.as_ref() != Some(&now) {
-            let file = path.clone();
-            let read = tokio::task::spawn_blocking(move || Revocations::read(&file, max)).await;
-            match read {
-                Ok(Ok(list)) => swap(&gateway, list),
-                Ok(Err(error)) => refuse(&gateway, &path, &error),
-                Err(_) => return, // The runtime stops.
-            }
-            before = Some(now);
+        watched.changed().await;
+        let file = path.clone();
+        let Ok(read) = tokio::task::spawn_blocking(move || Revocations::read(&file, max)).await else {
+            return; // The runtime stops.
+        };
+        let gone = match &read {
+            Err(RevocationsError::Read(error)) => Some(error.to_string()),
+            _ => None,
+        };
+        source::answers(&gateway, std::mem::replace(&mut up, gone.is_none()), gone.as_deref());
+        match read {
+            Ok(list) => source::swap(&gateway, list),
+            Err(error) => source::refuse(&gateway, &path.display().to_string(), &error),
         }
-        tokio::time::sleep(INTERVAL).await;
     }
-}
-
-fn swap(gateway: &Gateway, list: Revocations) {
-    if list.same(&gateway.state().revocations) {
-        return;
-    }
-    tracing::info!(count = list.len(), "revocations swapped");
-    gateway.audit.revocations_swapped(list.len(), gateway.clock.now());
-    gateway.metrics.reload("revocations", "swapped");
-    gateway.revoke(list);
-}
-
-fn refuse(gateway: &Gateway, path: &Path, error: &RevocationsError) {
-    let cause = crate::config::problems::chain(error);
-    tracing::error!(path = %path.display(), %cause, "revocations not swapped, the last good ones stay");
-    gateway.audit.event("revocations_refused", &cause, gateway.clock.now());
-    gateway.metrics.reload("revocations", "refused");
-    gateway.reloads.send_modify(|n| *n += 1);
 }

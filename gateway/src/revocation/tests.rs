@@ -49,7 +49,7 @@ fn what_is_on_the_list_is_revoked_and_what_differs_by_a_word_is_not() {
         (tool("ledgers", "post/entry"), false),
     ] {
         let asked = list.none_of([name.clone()], UNIX_EPOCH);
-        assert_eq!(asked, if revoked { Err(Revoked(name)) } else { Ok(()) });
+        assert_eq!(asked, if revoked { Err(Revoked::Listed(name)) } else { Ok(()) });
     }
 }
 

@@ -105,6 +105,11 @@ impl KeyRing {
         Ok(STANDARD_NO_PAD.encode(bytes))
     }
 
+    /// Whether it is the same keys in the same order.
+    pub(crate) fn same(&self, other: &Self) -> bool {
+        self.0.iter().map(|key| key.name).eq(other.0.iter().map(|key| key.name))
+    }
+
     /// Seals a session id; none if the upstream's is too long.
     pub(crate) fn seal(&self, sealed: &Sealed) -> Option<String> {
         let key = self.0.first()?;

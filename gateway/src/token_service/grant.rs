@@ -1,10 +1,11 @@
 //! The exchange itself (RFC 8693 §2): who asks, on whose behalf, for which audience, and what that opens.
 
-use super::{CREDENTIAL_TTL, TokenService, object, seconds};
+use super::grants::GivesNothing;
+use super::keys::KeyError;
+use super::{CREDENTIAL_TTL, TokenService, joined, object, seconds, thumbprint};
 use crate::exchange::client::{ACCESS_TOKEN, ACCESS_TOKEN_TYPE, ACTOR_TYPE, GRANT_TYPE, JWT};
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use certs::Peer;
+use http::StatusCode;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, SystemTime};
@@ -35,22 +36,60 @@ pub enum GrantError {
     /// The subject may not do what is asked, or nothing is asked.
     #[error("the scope is empty or more than the subject has")]
     Scope,
+    /// The subject token has ended before its time.
+    #[error("the subject token is revoked")]
+    Revoked,
+    /// Not a registered program, or one that thinks it has a secret.
+    #[error("the client is not registered here, or not as what it says")]
+    UnknownClient,
+    /// A workload that nothing is written for.
+    #[error("this workload gets no tokens for itself")]
+    Workload,
+    /// Not a resource that is served here, or not the one that was allowed (RFC 8707 §2).
+    #[error("the resource is missing, or not one that is served here")]
+    Resource,
+    /// The code or refresh token.
+    #[error(transparent)]
+    Nothing(GivesNothing),
+    /// A token that is not this client's to revoke.
+    #[error("the token is another client's")]
+    OthersToken,
+    /// What has ended could not be written to the gateway's list.
+    #[error("the list of revocations can't be written")]
+    Revocations(#[source] std::io::Error),
     /// Signing failed.
     #[error("the credential could not be signed")]
     Sign(#[from] SigningError),
+    /// The signing keys can't be used.
+    #[error("the signing keys can't be used")]
+    Keys(#[from] KeyError),
 }
 
 impl GrantError {
     /// The error code on the wire.
     pub fn code(&self) -> &'static str {
         match self {
-            Self::Client => "invalid_client",
+            Self::Client | Self::UnknownClient => "invalid_client",
             Self::Parameter(_) => "invalid_request",
             Self::Unsupported(_) => "unsupported_grant_type",
-            Self::Token(..) | Self::Presenter => "invalid_grant",
-            Self::Audience => "invalid_target",
+            Self::Nothing(GivesNothing::Full | GivesNothing::Random) | Self::Revocations(_) => {
+                "temporarily_unavailable"
+            }
+            Self::Token(..) | Self::Presenter | Self::Revoked | Self::Nothing(_) => "invalid_grant",
+            Self::Workload | Self::OthersToken => "unauthorized_client",
+            Self::Audience | Self::Resource => "invalid_target",
             Self::Scope => "invalid_scope",
-            Self::Sign(_) => "server_error",
+            Self::Sign(_) | Self::Keys(_) => "server_error",
+        }
+    }
+
+    /// The status that it goes with (RFC 6749 §5.2; 503 as in RFC 7009 §2.2.1).
+    pub fn status(&self) -> StatusCode {
+        match self.code() {
+            "invalid_client" => StatusCode::UNAUTHORIZED,
+            "temporarily_unavailable" => StatusCode::SERVICE_UNAVAILABLE,
+            "server_error" => StatusCode::INTERNAL_SERVER_ERROR,
+            _ => StatusCode::BAD_REQUEST,
         }
     }
 }
@@ -109,9 +148,18 @@ impl TokenService {
             types: vec![ACCESS_TOKEN_TYPE.into()],
             leeway: LEEWAY,
         };
-        let claims = tokens::verify(token, &self.user_keys, &expect, now)
+        let claims = tokens::verify(token, &self.user_keys.verifying(), &expect, now)
             .map_err(|e| GrantError::Token("subject", e))?;
-        if claims.client_id.as_deref() == Some(actor) { Ok(claims) } else { Err(GrantError::Presenter) }
+        if self
+            .people
+            .as_ref()
+            .is_some_and(|people| claims.jti.as_ref().is_some_and(|jti| people.withdrawn.has(jti)))
+        {
+            return Err(GrantError::Revoked);
+        }
+        // A person's program is the client; which workload may present its token stands in `azp`.
+        let presenter = claims.all.get("azp").map_or(claims.client_id.as_deref(), Value::as_str);
+        if presenter == Some(actor) { Ok(claims) } else { Err(GrantError::Presenter) }
     }
 
     /// A credential that was made here for the actor, which calls onward with it.
@@ -122,7 +170,7 @@ impl TokenService {
             types: vec![ACCESS_TOKEN_TYPE.into()],
             leeway: LEEWAY,
         };
-        let claims = tokens::verify(token, &self.credential_keys, &expect, now)
+        let claims = tokens::verify(token, &self.credential_keys.verifying(), &expect, now)
             .map_err(|e| GrantError::Token("subject", e))?;
         if claims.x5t_s256.is_none() { Ok(claims) } else { Err(GrantError::Presenter) } // Bound: a server's, to keep.
     }
@@ -148,7 +196,7 @@ impl TokenService {
         now: SystemTime,
     ) -> Result<Value, GrantError> {
         let at = seconds(now);
-        let scope = scopes.iter().map(String::as_str).collect::<Vec<_>>().join(" ");
+        let scope = joined(scopes);
         let ends = subject.map_or(u64::MAX, |s| s.exp).min(at + CREDENTIAL_TTL.as_secs());
         let mut claims = object(json!({
             "iss": self.issuer,
@@ -161,7 +209,7 @@ impl TokenService {
             "jti": tokens::sign::token_id()?,
         }));
         if !self.settings.agents.contains(audience) {
-            claims.insert("cnf".into(), json!({ "x5t#S256": URL_SAFE_NO_PAD.encode(client.thumbprint) }));
+            claims.insert("cnf".into(), thumbprint(client));
         }
         if let Some(subject) = subject {
             let mut act = json!({ "sub": actor });
@@ -170,7 +218,7 @@ impl TokenService {
             }
             claims.insert("act".into(), act);
         }
-        let token = self.credential_key.sign(ACCESS_TOKEN_TYPE, &claims)?;
+        let token = self.credential_keys.sign(ACCESS_TOKEN_TYPE, &claims, now)?;
         Ok(json!({
             "access_token": token.expose(),
             "issued_token_type": ACCESS_TOKEN,
@@ -182,20 +230,19 @@ impl TokenService {
 }
 
 /// A form's parameters, each once (RFC 6749 §3.2).
-struct Form(BTreeMap<String, String>);
+pub(super) struct Form(BTreeMap<String, String>);
 
 impl Form {
-    fn read(body: &[u8]) -> Result<Self, GrantError> {
-        let mut form = BTreeMap::new();
-        for (name, value) in url::form_urlencoded::parse(body) {
-            if form.insert(name.into_owned(), value.into_owned()).is_some() {
-                return Err(GrantError::Parameter("(one of them)"));
-            }
-        }
-        Ok(Self(form))
+    pub(super) fn read(body: &[u8]) -> Result<Self, GrantError> {
+        super::authorize::parameters(body).map(Self).ok_or(GrantError::Parameter("(one of them)"))
     }
 
-    fn get(&self, name: &'static str) -> Result<&str, GrantError> {
+    /// Whether a parameter is there; one without a value is not (RFC 6749 §3.2).
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.0.get(name).is_some_and(|value| !value.is_empty())
+    }
+
+    pub(super) fn get(&self, name: &'static str) -> Result<&str, GrantError> {
         self.0.get(name).map(String::as_str).filter(|v| !v.is_empty()).ok_or(GrantError::Parameter(name))
     }
 

@@ -1,7 +1,8 @@
 //! HTTP around the embedded token service: mutual TLS on a loopback address. Keys and metadata are for every workload of
-//! the trust domain, exchanges for the gateway alone.
+//! the trust domain, and tokens for itself where the configuration says so; exchanges are for the gateway alone.
 
 use super::TokenService;
+use super::grant::{Form, GrantError};
 use bytes::Bytes;
 use certs::peer::{Peer, peer};
 use certs::tls::{Accept, server_config};
@@ -22,6 +23,8 @@ use tokio_rustls::TlsAcceptor;
 
 /// Path of the token endpoint.
 pub const TOKEN: &str = "/oauth/token";
+/// Path of the revocation endpoint.
+pub const REVOKE: &str = "/oauth/revoke";
 /// Path of the keys that verify credentials.
 pub const JWKS: &str = "/oauth/jwks";
 /// Path of the keys that verify subject tokens.
@@ -36,6 +39,9 @@ pub enum ServiceError {
     /// Not a loopback address.
     #[error("{0} is not a loopback address, and the embedded token service listens on nothing else")]
     NotLoopback(SocketAddr),
+    /// Nobody is there to sign in.
+    #[error("the token service knows of no people")]
+    NoPeople,
     /// The socket can't be used.
     #[error("the token service's socket can't be used")]
     Socket(#[from] std::io::Error),
@@ -90,42 +96,74 @@ async fn connection(service: Arc<TokenService>, tls: TlsAcceptor, stream: TcpStr
     }
 }
 
-async fn answer(service: &TokenService, peer: &Peer, request: Request<Incoming>) -> Response<Full<Bytes>> {
+async fn answer(
+    service: &Arc<TokenService>,
+    peer: &Peer,
+    request: Request<Incoming>,
+) -> Response<Full<Bytes>> {
     let path = request.uri().path().to_owned();
     match (request.method(), path.as_str()) {
         (&Method::GET, JWKS) => json_response(StatusCode::OK, &service.credential_jwks()),
         (&Method::GET, USERS_JWKS) => json_response(StatusCode::OK, &service.user_jwks()),
         (&Method::GET, "/.well-known/oauth-authorization-server/oauth") => {
-            json_response(StatusCode::OK, &service.metadata(&service.issuer, JWKS))
+            json_response(StatusCode::OK, &service.metadata())
         }
         (&Method::GET, "/.well-known/oauth-authorization-server/oauth/users") => {
-            json_response(StatusCode::OK, &service.metadata(&service.users_issuer, USERS_JWKS))
+            json_response(StatusCode::OK, &service.users_metadata())
         }
-        (&Method::POST, TOKEN) => exchange(service, peer, request).await,
+        (&Method::POST, TOKEN | REVOKE) => {
+            let body = Limited::new(request.into_body(), FORM_BYTES_MAX).collect();
+            let Ok(Ok(form)) = tokio::time::timeout(TIMEOUT, body).await else {
+                return json_response(StatusCode::BAD_REQUEST, &json!({"error": "invalid_request"}));
+            };
+            let (service, peer, form) = (Arc::clone(service), peer.clone(), form.to_bytes());
+            // On a thread of its own: keys and lists are files, or farther away.
+            let asked = tokio::task::spawn_blocking(move || {
+                if path == TOKEN { service.token(&peer, &form) } else { service.revocation(&peer, &form) }
+            });
+            asked.await.unwrap_or_else(|_| {
+                json_response(StatusCode::INTERNAL_SERVER_ERROR, &json!({"error": "server_error"}))
+            })
+        }
         _ => json_response(StatusCode::NOT_FOUND, &json!({"error": "not_found"})),
     }
 }
 
-async fn exchange(service: &TokenService, peer: &Peer, request: Request<Incoming>) -> Response<Full<Bytes>> {
-    let body = Limited::new(request.into_body(), FORM_BYTES_MAX).collect();
-    let Ok(Ok(form)) = tokio::time::timeout(TIMEOUT, body).await else {
-        return json_response(StatusCode::BAD_REQUEST, &json!({"error": "invalid_request"}));
-    };
-    match service.exchange(peer, &form.to_bytes(), service.clock.now()) {
-        Ok(issued) => json_response(StatusCode::OK, &issued),
-        Err(error) => {
-            tracing::info!(client = %peer.id, cause = %crate::config::problems::chain(&error), "exchange refused");
-            let status = if error.code() == "invalid_client" {
-                StatusCode::UNAUTHORIZED
-            } else {
-                StatusCode::BAD_REQUEST
-            };
-            json_response(status, &json!({"error": error.code(), "error_description": error.to_string()}))
+impl TokenService {
+    /// What a workload gets: the gateway a credential for somebody else, any other one a token for itself.
+    fn token(&self, peer: &Peer, form: &[u8]) -> Response<Full<Bytes>> {
+        let now = self.clock.now();
+        let itself =
+            Form::read(form).is_ok_and(|form| form.get("grant_type").ok() == Some("client_credentials"));
+        let issued =
+            if itself { self.for_a_workload(peer, form, now) } else { self.exchange(peer, form, now) };
+        match issued {
+            Ok(issued) => json_response(StatusCode::OK, &issued),
+            Err(error) => refused(&peer.id.to_string(), &error),
+        }
+    }
+
+    fn revocation(&self, peer: &Peer, form: &[u8]) -> Response<Full<Bytes>> {
+        let id = peer.id.to_string();
+        let Some(people) = &self.people else {
+            return json_response(StatusCode::NOT_FOUND, &json!({"error": "not_found"}));
+        };
+        let ended =
+            Form::read(form).and_then(|form| self.revoke(people, &id, form.get("token")?, self.clock.now()));
+        match ended {
+            Ok(()) => json_response(StatusCode::OK, &json!({})),
+            Err(error) => refused(&id, &error),
         }
     }
 }
 
-fn json_response(status: StatusCode, document: &Value) -> Response<Full<Bytes>> {
+/// The answer of RFC 6749 §5.2.
+pub(super) fn refused(client: &str, error: &GrantError) -> Response<Full<Bytes>> {
+    tracing::info!(client, cause = %crate::config::problems::chain(error), "the token service refused");
+    json_response(error.status(), &json!({"error": error.code(), "error_description": error.to_string()}))
+}
+
+pub(super) fn json_response(status: StatusCode, document: &Value) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::new(Bytes::from(document.to_string())));
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));

@@ -47,6 +47,27 @@ pub fn workloads(domain: &Domain) -> String {
     )
 }
 
+/// The token service's file: the development user, with a password of its own.
+///
+/// # Errors
+/// [`UpError`] if there is no randomness to be had.
+pub fn token_service(domain: &Domain) -> Result<String, UpError> {
+    let (td, agent, password) = (domain.name(), Workload::DemoAgent.path(), tokens::sign::token_id()?);
+    let scopes = USER_SCOPES.join(", ");
+    Ok(format!(
+        "# The embedded token service: who may sign in, and what that gives. Read at each start of `sallyport up`.
+# It holds passwords: only its owner may read it. Everything that may stand here: docs/token-service.md
+users:
+  {USER}:
+    password: {password:?}
+    scopes: [{scopes:?}]                                  # what {USER} may give to a program
+    agents: [\"spiffe://{td}/{agent}\"]   # the workloads that may act for {USER}
+# workloads:                                            # tokens for workloads that act for themselves
+#   \"spiffe://{td}/{agent}\": [\"s3:read\"]
+"
+    ))
+}
+
 /// What a subject's scopes open at the S3 server: to read, and to hold a session while doing so.
 pub fn grants() -> BTreeMap<String, BTreeSet<String>> {
     let scopes = |all: &[&str]| all.iter().map(|s| (*s).to_owned()).collect::<BTreeSet<_>>();
@@ -63,7 +84,7 @@ pub fn grants() -> BTreeMap<String, BTreeSet<String>> {
 }
 
 /// The gateway's configuration.
-pub fn config(domain: &Domain, url: &str, origin: &str, s3: SocketAddr) -> String {
+pub fn config(domain: &Domain, url: &str, origin: &str, sign_in: &str, s3: SocketAddr) -> String {
     let td = domain.name();
     let (gateway, service, s3_id) =
         (Workload::Gateway.path(), Workload::TokenService.path(), Workload::McpS3.path());
@@ -77,10 +98,10 @@ identity:
   private_key: svids/{gateway}/key.pem
   trust_bundle: svids/{gateway}/bundle.pem
 issuers:
-  - issuer: {origin}/oauth/users
+  - issuer: {sign_in}/oauth/users
     types: [at+jwt]
     presenter:
-      claim: client_id
+      claim: azp
     jwks:
       url: {origin}/oauth/users/jwks
       server:
@@ -105,6 +126,8 @@ audit:
   file: audit.jsonl
 sessions:
   key_ring: sessions.keys
+revocations:
+  file: revoked.jsonl
 admin:
   listen: 127.0.0.1:0
 "

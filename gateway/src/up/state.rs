@@ -2,6 +2,7 @@
 
 use super::UpError;
 use crate::session::KeyRing;
+use crate::token_service::users_issuer;
 use certs::development::{Domain, paths_in};
 use certs::files::{self, Paths};
 use certs::{IdentityError, X509Svid};
@@ -35,8 +36,17 @@ pub enum Workload {
 pub struct Addresses {
     /// The gateway's URL.
     pub url: String,
-    /// The token service's.
+    /// The token service's, for workloads.
     pub origin: String,
+    /// The same for people; folders of before there were any don't have it.
+    pub sign_in: Option<String>,
+}
+
+impl Addresses {
+    /// Who issues subject tokens.
+    pub fn users_issuer(&self) -> String {
+        users_issuer(self.sign_in.as_ref().unwrap_or(&self.origin))
+    }
 }
 
 impl Workload {
@@ -97,6 +107,14 @@ impl Dir {
         let parent = path.parent().unwrap_or(&self.root).to_path_buf();
         std::fs::create_dir_all(&parent).map_err(|source| UpError::File { path: parent, source })?;
         self.write(name, bytes, 0o644)
+    }
+
+    /// The same for a file that only its owner may read.
+    ///
+    /// # Errors
+    /// [`UpError::Identity`], which names the file.
+    pub fn write_secret_once(&self, name: &str, text: &str) -> Result<(), UpError> {
+        if self.path(name).exists() { Ok(()) } else { self.write(name, text.as_bytes(), 0o600) }
     }
 
     /// A signing key, made if it isn't there; only its owner may read it.
@@ -161,6 +179,11 @@ impl Dir {
             Ok(svid) if now + half < svid.peer().not_after => Ok(()),
             _ => self.renew(domain, workload, now),
         }
+    }
+
+    /// Where everything listened the last time, if there was one.
+    pub fn addresses(&self) -> Option<Addresses> {
+        serde_json::from_slice(&files::read(&self.path("addresses.json")).ok()?).ok() // Written anew in any case.
     }
 
     /// Writes down where everything listens.

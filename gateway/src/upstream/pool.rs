@@ -6,7 +6,7 @@ use super::{UpstreamError, deadline};
 use crate::config::{Limits, Server};
 use crate::metrics::{Counted, Metrics};
 use bytes::Bytes;
-use certs::{Clock, Identity, OneGeneration, SharedSource, SpiffeId};
+use certs::{Clock, Identity, OneGeneration, SharedSource};
 use http::{Request, Response};
 use http_body_util::Full;
 use hyper::body::{Body, Frame, Incoming};
@@ -49,8 +49,8 @@ struct Shared {
 /// What makes two connections exchangeable.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Key {
-    origin: Arc<str>,
-    expected: SpiffeId,
+    /// [`Server::peer`].
+    peer: Arc<str>,
     generation: u64,
 }
 
@@ -103,11 +103,7 @@ impl Pool {
         identity: &Arc<Identity>,
         mut request: Request<Full<Bytes>>,
     ) -> Result<(Response<Incoming>, Lease), UpstreamError> {
-        let key = Key {
-            origin: Arc::clone(&server.origin),
-            expected: server.spiffe_id.clone(),
-            generation: identity.generation,
-        };
+        let key = Key { peer: Arc::clone(&server.peer), generation: identity.generation };
         loop {
             let (mut connection, fresh) = match self.idle(&key) {
                 Some(connection) => (connection, false),

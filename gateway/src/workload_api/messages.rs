@@ -1,6 +1,6 @@
 //! The messages of the SPIFFE Workload API, by their field numbers (`workload.proto` of the standard).
 
-use prost::Message;
+use prost::{Message, Oneof};
 use std::collections::HashMap;
 
 #[derive(Clone, PartialEq, Message)]
@@ -72,4 +72,79 @@ pub(super) struct JwtSvid {
     pub(super) svid: String,
     #[prost(string, tag = "3")]
     pub(super) hint: String,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct ValidateJwtSvidRequest {
+    #[prost(string, tag = "1")]
+    pub(super) audience: String,
+    #[prost(string, tag = "2")]
+    pub(super) svid: String,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct ValidateJwtSvidResponse {
+    #[prost(string, tag = "1")]
+    pub(super) spiffe_id: String,
+    #[prost(message, optional, tag = "2")]
+    pub(super) claims: Option<Struct>,
+}
+
+/// `google.protobuf.Struct`: a JSON object.
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct Struct {
+    #[prost(map = "string, message", tag = "1")]
+    pub(super) fields: HashMap<String, Value>,
+}
+
+/// `google.protobuf.Value`: any JSON.
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct Value {
+    #[prost(oneof = "Kind", tags = "1, 2, 3, 4, 5, 6")]
+    pub(super) kind: Option<Kind>,
+}
+
+#[derive(Clone, PartialEq, Oneof)]
+pub(super) enum Kind {
+    #[prost(int32, tag = "1")]
+    Null(i32),
+    #[prost(double, tag = "2")]
+    Number(f64),
+    #[prost(string, tag = "3")]
+    Text(String),
+    #[prost(bool, tag = "4")]
+    Bool(bool),
+    #[prost(message, tag = "5")]
+    Object(Struct),
+    #[prost(message, tag = "6")]
+    Array(List),
+}
+
+/// `google.protobuf.ListValue`.
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct List {
+    #[prost(message, repeated, tag = "1")]
+    pub(super) values: Vec<Value>,
+}
+
+impl Struct {
+    /// A JSON object; its numbers become floating-point numbers, as there are no others.
+    pub(super) fn of(object: &serde_json::Map<String, serde_json::Value>) -> Self {
+        Self { fields: object.iter().map(|(name, value)| (name.clone(), Value::of(value))).collect() }
+    }
+}
+
+impl Value {
+    fn of(json: &serde_json::Value) -> Self {
+        use serde_json::Value as Json;
+        let kind = match json {
+            Json::Null => Kind::Null(0),
+            Json::Bool(yes) => Kind::Bool(*yes),
+            Json::Number(number) => Kind::Number(number.as_f64().unwrap_or(f64::NAN)),
+            Json::String(text) => Kind::Text(text.clone()),
+            Json::Array(all) => Kind::Array(List { values: all.iter().map(Self::of).collect() }),
+            Json::Object(object) => Kind::Object(Struct::of(object)),
+        };
+        Self { kind: Some(kind) }
+    }
 }

@@ -2,8 +2,8 @@
 
 use super::entries::{Entry, Peer};
 use super::messages::{
-    Empty, JwtBundlesResponse, JwtSvid, JwtSvidRequest, JwtSvidResponse, X509BundlesResponse, X509Svid,
-    X509SvidResponse,
+    Empty, JwtBundlesResponse, JwtSvid, JwtSvidRequest, JwtSvidResponse, Struct, ValidateJwtSvidRequest,
+    ValidateJwtSvidResponse, X509BundlesResponse, X509Svid, X509SvidResponse,
 };
 use certs::development::Domain;
 use certs::{Clock, IdentityError, SpiffeId};
@@ -17,7 +17,7 @@ use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
-use tokens::SigningKey;
+use tokens::{Expect, Keys, SigningKey};
 use tokio::sync::watch;
 use tonic::body::Body;
 use tonic::server::Grpc;
@@ -72,15 +72,8 @@ impl Service {
             "FetchX509SVID" => self.streams(request, move |service| service.x509_svids(&peer)).await,
             "FetchX509Bundles" => self.streams(request, move |service| service.x509_bundles(&peer)).await,
             "FetchJWTBundles" => self.streams(request, move |service| service.jwt_bundles(&peer)).await,
-            "FetchJWTSVID" => {
-                let fetch = service_fn(move |request: Request<JwtSvidRequest>| {
-                    let answer = self.jwt_svids(&peer, &request.into_inner()).map(Response::new);
-                    async move { answer }
-                });
-                Grpc::new(ProstCodec::<JwtSvidResponse, JwtSvidRequest>::default())
-                    .unary(fetch, request)
-                    .await
-            }
+            "FetchJWTSVID" => unary(request, move |asked| self.jwt_svids(&peer, asked)).await,
+            "ValidateJWTSVID" => unary(request, move |asked| self.validated(&peer, asked)).await,
             _ => Status::new(Code::Unimplemented, "this call is not offered here").into_http(),
         })
     }
@@ -151,6 +144,33 @@ impl Service {
         Ok(JwtBundlesResponse { bundles: [(self.domain_id(), jwks.to_string().into_bytes())].into() })
     }
 
+    /// What a JWT-SVID of this domain says, if it holds for an audience (standard §6.2.4).
+    fn validated(
+        &self,
+        peer: &Peer,
+        request: &ValidateJwtSvidRequest,
+    ) -> Result<ValidateJwtSvidResponse, Status> {
+        self.identities(peer)?;
+        let invalid = |why: &dyn std::fmt::Display| Status::invalid_argument(why.to_string());
+        let iss = self.domain_id();
+        let keys = SigningKey::jwks([&self.key]).to_string();
+        let keys = Keys::from_jwks(keys.as_bytes()).map_err(internal)?;
+        let expect = Expect {
+            issuer: iss.clone(),
+            audiences: vec![request.audience.clone()],
+            types: vec![],
+            leeway: Duration::ZERO,
+        };
+        let token = tokens::authentic_svid(&request.svid, &keys, &iss).map_err(|error| invalid(&error))?;
+        token.judge(&expect, self.clock.now()).map_err(|error| invalid(&error))?;
+        let claims = token.claims();
+        let id = SpiffeId::new(&claims.sub).map_err(|error| invalid(&error))?;
+        if id.trust_domain_name() != self.domain.name().as_str() {
+            return Err(invalid(&"the JWT-SVID is of another trust domain"));
+        }
+        Ok(ValidateJwtSvidResponse { spiffe_id: id.to_string(), claims: Some(Struct::of(&claims.all)) })
+    }
+
     fn jwt_svids(&self, peer: &Peer, request: &JwtSvidRequest) -> Result<JwtSvidResponse, Status> {
         if request.audience.is_empty() || request.audience.len() > AUDIENCES_MAX {
             return Err(Status::invalid_argument("audience must be specified, and not too often"));
@@ -181,6 +201,22 @@ impl Service {
     fn domain_id(&self) -> String {
         format!("spiffe://{}", self.domain.name())
     }
+}
+
+/// One question, one answer.
+async fn unary<Q, A>(
+    request: http::Request<Body>,
+    mut answer: impl FnMut(&Q) -> Result<A, Status>,
+) -> http::Response<Body>
+where
+    Q: Message + Default + 'static,
+    A: Message + Default + 'static,
+{
+    let call = service_fn(move |request: Request<Q>| {
+        let answer = answer(&request.into_inner()).map(Response::new);
+        async move { answer }
+    });
+    Grpc::new(ProstCodec::<A, Q>::default()).unary(call, request).await
 }
 
 /// The cause is for the log; who asks can do nothing about it.

@@ -67,7 +67,8 @@ pub fn event(binding: Binding, version: Version, method: Method, bytes: &[u8]) -
             match (answer.result, answer.error) {
                 (Some(result), None) => read(result.get(), version, method, version == Version::V0_3),
                 (None, Some(_)) => Ok(Event { kind: EventKind::Error, ..Event::default() }),
-                _ => Err(EventError::Kind),
+                (None, None) => read("null", version, method, false), // Good for what is answered with nothing.
+                (Some(_), Some(_)) => Err(EventError::Kind),
             }
         }
         Binding::HttpJson => {

@@ -209,7 +209,7 @@ impl Route {
         if version == Version::V0_3
             && let Some(named) = members.remove("name")
             && let Some(task) = &self.task
-            && named != format!("tasks/{task}").as_str()
+            && !named.as_str().is_some_and(|named| is_below(named, task))
         {
             return Err(Fault::Disagree { name: "name" });
         }
@@ -235,6 +235,12 @@ pub(super) fn of_task(tenant: Option<&str>, id: &str, history_length: Option<i32
     };
     let query = history_length.map(|length| format!("historyLength={length}"));
     Target { method: Http::GET, path: route.path(Version::V1_0, false), query }
+}
+
+/// Whether a resource's name in 0.3 is a task's, or that of one of its push configurations.
+fn is_below(named: &str, task: &str) -> bool {
+    let rest = named.strip_prefix("tasks/").and_then(|named| named.strip_prefix(task));
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with("/pushNotificationConfigs/"))
 }
 
 /// What the query of an operation may have: what neither path nor body says.

@@ -6,10 +6,12 @@
 //
 // --sdk v2 is @modelcontextprotocol/client (both eras), v1 is @modelcontextprotocol/sdk (2025-11-25 only).
 // The default is v2 for 2026 and v1 for 2025. --http2 lets the connection become HTTP/2 by ALPN.
+// With SALLYPORT_WIDER_TOKEN in the environment, a challenge for more scopes is met: step_up.mjs.
 
 import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { Agent, Headers, fetch } from 'undici';
+import { authorizationServer, person } from './step_up.mjs';
 
 const VERSIONS = { 2026: '2026-07-28', 2025: '2025-11-25' };
 const IDENTITY = { name: 'sallyport-stories', version: '0' };
@@ -45,16 +47,21 @@ function dispatcher(environment, http2) {
   });
 }
 
-/** The client and transport of one SDK, for one era, not yet connected. A step's headers stand in `replaced`. */
-async function unconnected(sdk, era, url, agent, replaced) {
+/**
+ * The client and transport of one SDK, for one era, not yet connected. A step's headers stand in `replaced`. `asked` is the
+ * person who gives more scopes, if there is one.
+ */
+async function unconnected(sdk, era, url, agent, replaced, asked) {
   const token = process.env.SALLYPORT_TOKEN;
   const options = {
     fetch: (input, init) => {
+      if (new URL(input).origin !== url.origin) return authorizationServer(input, init, process.env.SALLYPORT_WIDER_TOKEN);
       const headers = new Headers(init?.headers);
       for (const [name, value] of replaced) headers.set(name, value);
       return fetch(input, { ...init, headers, dispatcher: agent });
     },
-    requestInit: { headers: token ? { Authorization: `Bearer ${token}` } : {} },
+    requestInit: { headers: token && !asked ? { Authorization: `Bearer ${token}` } : {} },
+    authProvider: asked,
   };
   if (sdk === 'v1') {
     const { Client } = await import('@modelcontextprotocol/sdk/client/index.js');
@@ -80,7 +87,9 @@ function carryOut(client, step) {
 async function run(url, { sdk, era, http2 }, steps) {
   const agent = dispatcher(process.env, http2);
   const replaced = new Map();
-  const [client, transport] = await unconnected(sdk, era, url, agent, replaced);
+  const { SALLYPORT_TOKEN: token, SALLYPORT_SCOPE: scope, SALLYPORT_WIDER_TOKEN: wider } = process.env;
+  const asked = wider ? person(token, scope) : undefined;
+  const [client, transport] = await unconnected(sdk, era, url, agent, replaced, asked);
   // SDK v1 tells the transport which version was agreed, and has no other way to ask.
   let spoken;
   const setVersion = transport.setProtocolVersion.bind(transport);
@@ -96,7 +105,13 @@ async function run(url, { sdk, era, http2 }, steps) {
     for (const step of steps) {
       for (const [name, value] of Object.entries(step.headers ?? {})) replaced.set(name, value);
       try {
-        say(step.do, { result: await carryOut(client, step) });
+        say(step.do, { result: await carryOut(client, step).catch(async failure => {
+          if (!asked?.asked) throw failure;
+          say('step-up', { result: Object.fromEntries(asked.asked.searchParams) });
+          await transport.finishAuth('yes'); // As the program does when the browser has come back.
+          asked.asked = undefined;
+          return carryOut(client, step);
+        }) });
       } catch (failure) {
         say(step.do, { error: told(failure) });
       }

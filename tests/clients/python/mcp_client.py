@@ -13,7 +13,8 @@ answer; 1 when the session could not be opened or was lost; 2 for wrong argument
 
 Where to go and who to be comes from the environment, as `sallyport up` writes it to DIR/agent.env:
 SALLYPORT_URL, SALLYPORT_CA, SALLYPORT_CERT, SALLYPORT_KEY, SALLYPORT_TOKEN. Each but the URL may be absent,
-so that a story can leave one out.
+so that a story can leave one out. With SALLYPORT_WIDER_TOKEN, a challenge for more scopes is met (step_up.py), and a line
+{"step": "step-up"} says what was asked for.
 """
 
 import argparse
@@ -26,6 +27,8 @@ import sys
 import httpx2
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
+
+from step_up import Person, authorization_server
 
 ERAS = {"2026": ("auto", "2026-07-28"), "2025": ("legacy", "2025-11-25")}
 STEPS_HELP = """
@@ -62,20 +65,28 @@ def told(failure):
     return error
 
 
-def http_client(environment, replaced):
-    """An HTTP client that presents the workload's certificate and the person's token, but for headers replaced."""
+def http_client(environment, url, replaced, asked):
+    """An HTTP client that presents the workload's certificate and the person's token, but for headers replaced.
+
+    `asked` is the person who gives more scopes, if there is one.
+    """
     tls = ssl.create_default_context(cafile=environment.get("SALLYPORT_CA"))
     if "SALLYPORT_CERT" in environment:
         tls.load_cert_chain(environment["SALLYPORT_CERT"], environment.get("SALLYPORT_KEY"))
-    headers = {}
-    if "SALLYPORT_TOKEN" in environment:
+    headers, more = {}, {}
+    if asked:
+        origin = url[: url.index("/mcp/")]
+        gateway = httpx2.AsyncHTTPTransport(verify=tls, trust_env=False)
+        server = authorization_server(environment["SALLYPORT_WIDER_TOKEN"])
+        more = {"auth": asked.provider(url), "mounts": {origin: gateway}, "transport": server}
+    elif "SALLYPORT_TOKEN" in environment:
         headers["Authorization"] = f"Bearer {environment['SALLYPORT_TOKEN']}"
 
     async def replace(request):
         request.headers.update(replaced)
 
     hooks = {"request": [replace]}
-    return httpx2.AsyncClient(verify=tls, headers=headers, timeout=30, trust_env=False, event_hooks=hooks)
+    return httpx2.AsyncClient(verify=tls, headers=headers, timeout=30, trust_env=False, event_hooks=hooks, **more)
 
 
 async def carry_out(client, step):
@@ -94,9 +105,11 @@ async def run(url, era, steps):
     """Opens the session and goes through the steps. Says whether the session held."""
     mode, version = ERAS[era]
     at = "connect"
-    replaced = {}
+    replaced, asked = {}, None
+    if "SALLYPORT_WIDER_TOKEN" in os.environ:
+        asked = Person(os.environ["SALLYPORT_TOKEN"], os.environ["SALLYPORT_SCOPE"])
     try:
-        async with http_client(os.environ, replaced) as http:
+        async with http_client(os.environ, url, replaced, asked) as http:
             async with Client(streamable_http_client(url, http_client=http), mode=mode) as client:
                 spoken = client.protocol_version
                 if spoken != version:  # A quiet fall-back would test the other era and look like a pass.
@@ -108,6 +121,9 @@ async def run(url, era, steps):
                     replaced.update(step.get("headers", {}))
                     try:
                         result = await carry_out(client, step)
+                        if asked and asked.asked:
+                            say("step-up", asked.asked)
+                            asked.asked = None
                         say(at, result.model_dump(mode="json", by_alias=True, exclude_none=True))
                     except Exception as failure:  # Whatever the program sees is the answer of this step.
                         say(at, error=told(failure))

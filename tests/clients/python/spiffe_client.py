@@ -4,6 +4,7 @@ import json
 import sys
 
 from spiffe import JwtSvid, WorkloadApiClient
+from spiffe.workloadapi.errors import ValidateJwtSvidError
 
 
 def main(audience: str) -> None:
@@ -19,6 +20,12 @@ def main(audience: str) -> None:
             refused = False
         except Exception:  # Whatever the library calls it.
             refused = True
+        validated = str(agent.validate_jwt_svid(token, audience).spiffe_id)
+        try:
+            agent.validate_jwt_svid(token, audience + "s")
+            otherwise = True
+        except ValidateJwtSvidError:
+            otherwise = False
     print(
         json.dumps(
             {
@@ -26,6 +33,8 @@ def main(audience: str) -> None:
                 "authorities": len(authorities),
                 "jwt": str(valid.spiffe_id),
                 "another_audience_is_refused": refused,
+                "validated": validated,
+                "validated_for_another_audience": otherwise,
             }
         )
     )

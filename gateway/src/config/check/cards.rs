@@ -7,6 +7,7 @@ use crate::config::{Jwks, Server};
 use crate::digest;
 use std::time::Duration;
 use tokens::SigningKey;
+use url::Position;
 
 /// Where a card is, where nothing else is said (A2A 1.0 §8.2).
 const WELL_KNOWN: &str = "/.well-known/agent-card.json";
@@ -16,20 +17,17 @@ impl Checker<'_> {
     pub(super) fn card(&mut self, name: &str, file: &AgentFile, interface: &Server) -> Option<CardAt> {
         let path = format!("agents.{name}.card");
         let card = &file.card;
-        let usual = format!("{}{WELL_KNOWN}", interface.origin);
+        let usual = format!("{}{WELL_KNOWN}", &interface.url[Position::BeforeScheme..Position::AfterPort]);
         let url = self.https(&format!("{path}.url"), card.url.as_deref().unwrap_or(&usual));
         let keys = card.keys.as_ref().map(|file| self.jwks(&format!("{path}.keys"), file));
         let mut jku = Vec::new();
         for (at, file) in card.jku.iter().enumerate() {
             let path = format!("{path}.jku[{at}]");
-            match self.jwks(&path, file)? {
-                found @ Jwks::Url { .. } => {
-                    let Jwks::Url { url, .. } = &found else { continue };
-                    jku.push((url.clone(), found));
-                }
-                Jwks::File { .. } | Jwks::Discovered { .. } => {
-                    self.problems.add(path, "names no URL", "write `url: https://…`");
-                }
+            let found = self.jwks(&path, file)?;
+            if let Jwks::Url { url, .. } = &found {
+                jku.push((url.clone(), found.clone()));
+            } else {
+                self.problems.add(path, "names no URL", "write `url: https://…`");
             }
         }
         if let Some(digest) = &card.digest

@@ -60,6 +60,21 @@ impl Checker<'_> {
         Some(IdentityFrom::WorkloadApi { endpoint, wait })
     }
 
+    /// The Workload API, for whoever else needs it. `identity` is none if that has a mistake of its own.
+    pub(super) fn workload_api(&mut self, path: &str, identity: Option<&IdentityFrom>) -> Option<String> {
+        match identity? {
+            IdentityFrom::WorkloadApi { endpoint, .. } => Some(endpoint.clone()),
+            IdentityFrom::Files(_) => {
+                self.problems.add(
+                    path,
+                    "needs the Workload API, and the gateway's own SVID comes from files",
+                    "write `identity: {workload_api: unix:/path/to/agent.sock}`",
+                );
+                None
+            }
+        }
+    }
+
     pub(super) fn trust_domains(&mut self, file: &ConfigFile) -> Option<BTreeMap<TrustDomain, BundleFrom>> {
         let all = file.trust_domains.iter().map(|(name, domain)| {
             let path = format!("trust_domains.{name}");

@@ -2,16 +2,23 @@
 
 use super::{Checker, HTTPS};
 use crate::config::file::{ClaimPath, ClaimsFile, IssuerFile, JwksFile, JwtSvidFile, PresenterFile};
-use crate::config::{Issuer, Jwks, Presenter};
+use crate::config::{IdentityFrom, Issuer, Jwks, Presenter};
 use certs::TrustDomain;
 use std::collections::BTreeSet;
 use std::time::Duration;
 use tokens::Mapping;
 
 impl Checker<'_> {
-    pub(super) fn issuers(&mut self, files: &[IssuerFile]) -> Option<Vec<Issuer>> {
-        let all: Vec<_> =
-            files.iter().enumerate().map(|(i, f)| self.issuer(&format!("issuers.{i}"), f)).collect();
+    pub(super) fn issuers(
+        &mut self,
+        files: &[IssuerFile],
+        identity: Option<&IdentityFrom>,
+    ) -> Option<Vec<Issuer>> {
+        let all: Vec<_> = files
+            .iter()
+            .enumerate()
+            .map(|(i, f)| self.issuer(&format!("issuers.{i}"), f, identity))
+            .collect();
         let mut names = BTreeSet::new();
         for (i, issuer) in all.iter().enumerate() {
             if issuer.as_ref().is_some_and(|issuer| !names.insert(issuer.issuer.as_str())) {
@@ -22,8 +29,8 @@ impl Checker<'_> {
         all.into_iter().collect()
     }
 
-    fn issuer(&mut self, path: &str, file: &IssuerFile) -> Option<Issuer> {
-        let named = self.named(path, file);
+    fn issuer(&mut self, path: &str, file: &IssuerFile, identity: Option<&IdentityFrom>) -> Option<Issuer> {
+        let named = self.named(path, file, identity);
         let presenter = self.presenter(&format!("{path}.presenter"), &file.presenter);
         let mapping = self.mapping(&format!("{path}.claims"), &file.claims);
         self.algorithms(&format!("{path}.algorithms"), &file.algorithms);
@@ -50,7 +57,12 @@ impl Checker<'_> {
     }
 
     /// Who it is, and where its keys are.
-    fn named(&mut self, path: &str, file: &IssuerFile) -> Option<(String, Option<TrustDomain>, Jwks)> {
+    fn named(
+        &mut self,
+        path: &str,
+        file: &IssuerFile,
+        identity: Option<&IdentityFrom>,
+    ) -> Option<(String, Option<TrustDomain>, Jwks)> {
         match (&file.issuer, &file.jwt_svid) {
             (Some(issuer), None) => {
                 let unwritten = JwksFile::default();
@@ -61,7 +73,7 @@ impl Checker<'_> {
                 Some((issuer.clone(), None, jwks?))
             }
             (None, Some(svids)) if file.jwks.is_none() && file.types.is_empty() => {
-                self.jwt_svids(path, svids)
+                self.jwt_svids(&format!("{path}.jwt_svid"), svids, identity)
             }
             _ => {
                 self.problems.add(
@@ -74,13 +86,32 @@ impl Checker<'_> {
         }
     }
 
-    fn jwt_svids(&mut self, path: &str, file: &JwtSvidFile) -> Option<(String, Option<TrustDomain>, Jwks)> {
+    fn jwt_svids(
+        &mut self,
+        path: &str,
+        file: &JwtSvidFile,
+        identity: Option<&IdentityFrom>,
+    ) -> Option<(String, Option<TrustDomain>, Jwks)> {
         let domain = self.problems.take(
-            &format!("{path}.jwt_svid.trust_domain"),
+            &format!("{path}.trust_domain"),
             TrustDomain::new(&file.trust_domain),
             "write a trust domain, as partner.example",
         );
-        let jwks = self.jwks(&format!("{path}.jwt_svid.jwks"), &file.jwks);
+        let jwks = match (&file.jwks, file.workload_api) {
+            (Some(jwks), false) => self.jwks(&format!("{path}.jwks"), jwks),
+            (None, true) => self
+                .workload_api(&format!("{path}.workload_api"), identity)
+                .zip(domain.clone())
+                .map(|(endpoint, trust_domain)| Jwks::WorkloadApi { endpoint, trust_domain }),
+            _ => {
+                self.problems.add(
+                    path,
+                    "names neither or both of `jwks` and `workload_api`",
+                    "write `jwks: {file: …}`, or `workload_api: true`",
+                );
+                None
+            }
+        };
         let domain = domain?;
         Some((format!("spiffe://{domain}"), Some(domain), jwks?))
     }
@@ -170,7 +201,8 @@ mod tests {
         let mut problems = Problems::default();
         let files: Vec<IssuerFile> = yaml_serde::from_str(list).unwrap();
         let base = std::env::temp_dir();
-        let issuers = Checker { base, problems: &mut problems }.issuers(&files);
+        let agent = IdentityFrom::WorkloadApi { endpoint: "unix:/agent.sock".into(), wait: Duration::ZERO };
+        let issuers = Checker { base, problems: &mut problems }.issuers(&files, Some(&agent));
         let paths: Vec<String> = problems.into_vec().into_iter().map(|problem| problem.path).collect();
         assert!(issuers.is_some() || !paths.is_empty(), "{list}");
         paths
@@ -216,6 +248,14 @@ mod tests {
             (
                 "jwt_svid: {trust_domain: partner.test, jwks: {}}, presenter: {claim: sub}",
                 Some("issuers.0.jwt_svid.jwks"),
+            ),
+            ("jwt_svid: {trust_domain: partner.test, workload_api: true}, presenter: {claim: sub}", None),
+            ("jwt_svid: {trust_domain: partner.test}, presenter: {claim: sub}", Some("issuers.0.jwt_svid")),
+            (
+                &format!(
+                    "jwt_svid: {{trust_domain: a.test, workload_api: true, {keys}}}, presenter: {{claim: sub}}"
+                ),
+                Some("issuers.0.jwt_svid"),
             ),
             (
                 &format!(

@@ -44,7 +44,10 @@ pub struct JwtSvidFile {
     /// The trust domain, as `partner.example`.
     pub trust_domain: String,
     /// Where its keys are: a JWK set, or the trust domain's SPIFFE bundle.
-    pub jwks: JwksFile,
+    pub jwks: Option<JwksFile>,
+    /// Its keys come from the Workload API, with the gateway's own SVID: `jwks` is left out then.
+    #[serde(default)]
+    pub workload_api: bool,
 }
 
 /// Which claims tell scopes, groups and tenant. One that is missing in a token is none; of the wrong type, it refuses the token.

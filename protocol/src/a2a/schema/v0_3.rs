@@ -99,6 +99,12 @@ pub(in crate::a2a) mod rest {
         field(0, "metadata", Kind::Struct),
     ]);
     pub(in crate::a2a) static CANCEL_TASK: Message = message(&[text(0, "name")]);
-    pub(in crate::a2a) static SET_PUSH: Message =
-        message(&[text(0, "parent"), or(text(0, "configId"), "config_id"), of(0, "config", &CONFIG)]);
+    /// Some clients send the configuration as the body, others the whole request.
+    pub(in crate::a2a) static SET_PUSH: Message = message(&[
+        text(0, "parent"),
+        or(text(0, "configId"), "config_id"),
+        one_of(of(0, "config", &CONFIG)),
+        text(0, "name"),
+        one_of(or(of(0, "pushNotificationConfig", &PUSH), "push_notification_config")),
+    ]);
 }

@@ -1,0 +1,145 @@
+//! What a world writes before it starts: the gateway's configuration, and the token service's settings.
+
+use crate::{DOMAIN, McpServer, Plan, Redis, redis, remote_s3, workload_api};
+use certs::development::Domain;
+use gateway::token_service::{Settings, users_issuer};
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::path::Path;
+
+pub(crate) fn settings(domain: &Domain, url: &str, origin: &str, agents: &[&str]) -> Settings {
+    let of =
+        |server: &str, all: &[&str]| all.iter().map(|s| format!("{server}:{s}")).collect::<BTreeSet<_>>();
+    let mut scopes = of("ledger", &["post_entry", "read_balance", "protocol", "resources", "prompts"]);
+    scopes.extend(of(
+        "s3",
+        &["protocol", "list_objects", "get_object", "head_object", "put_object", "delete_object"],
+    ));
+    scopes.extend(agents.iter().map(|agent| format!("{agent}:ask")));
+    scopes.extend(protocol::a2a::methods().iter().map(|row| format!("trainer:{}", row.name)));
+    let agents: BTreeSet<_> = agents
+        .iter()
+        .chain(&["trainer"])
+        .map(|agent| domain.id(&format!("agent/{agent}")).unwrap().to_string())
+        .collect();
+    let servers = ["mcp/ledger", "mcp/s3"].map(|path| domain.id(path).unwrap().to_string());
+    Settings {
+        origin: origin.into(),
+        gateway: domain.id("gateway").unwrap(),
+        resources: [url.to_owned(), format!("{url}/mcp/ledger"), format!("{url}/mcp/s3")].into(),
+        audiences: servers.into_iter().chain(agents.clone()).collect(),
+        agents,
+        grants: BTreeMap::from([("bookkeeping".to_owned(), scopes.clone())]),
+        workload_grants: BTreeMap::from([(domain.id("agent/robot").unwrap().to_string(), scopes)]),
+    }
+}
+
+/// Where the list of revocations is.
+pub(crate) fn revocations(plan: &Plan, redis: Option<&Redis>) -> String {
+    let (Some((_, options)), Some(redis)) = (&plan.redis, redis) else {
+        return "revocations: {file: revoked.jsonl}".into();
+    };
+    let (port, file, options) = (redis.port, redis::PASSWORD_FILE, options.trim());
+    let options = if options.is_empty() { String::new() } else { format!(", {options}") };
+    format!(
+        "revocations: {{redis: {{url: \"rediss://127.0.0.1:{port}\", server: {{spiffe_id: \"spiffe://{DOMAIN}/{}\"}}, password_file: {file}{options}}}}}",
+        redis::WORKLOAD
+    )
+}
+
+/// The servers beside the ledger.
+pub(crate) fn servers(s3: Option<&remote_s3::Server>, agents: &BTreeMap<&str, McpServer>) -> String {
+    let line = |name: &str, kind: &str, at: SocketAddr| {
+        format!("  {name}: {{url: \"https://{at}/mcp\", spiffe_id: \"spiffe://{DOMAIN}/{kind}/{name}\"}}\n")
+    };
+    let agents = agents.iter().map(|(name, agent)| line(name, "agent", agent.address));
+    s3.map(|s3| line("s3", "mcp", s3.address)).into_iter().chain(agents).collect()
+}
+
+pub(crate) fn config(
+    plan: &Plan,
+    dir: &Path,
+    (url, origin, sign_in): (&str, &str, Option<&str>),
+    (ledger, (json_rpc, http_json)): (SocketAddr, &(String, String)),
+    servers: &str,
+) -> String {
+    let agents = plan.trainer.map_or("{}".to_owned(), |more| {
+        format!(
+            "
+  trainer:
+    interfaces: {{jsonrpc: \"{json_rpc}\", http_json: \"{http_json}\"}}
+    spiffe_id: spiffe://{DOMAIN}/agent/trainer
+    {more}",
+            more = more.replace("LEDGER", &ledger.to_string())
+        )
+    });
+    let tasks = &plan.tasks;
+    let (users, presenter) =
+        sign_in.map_or((users_issuer(origin), "client_id"), |at| (users_issuer(at), "azp"));
+    let (subject, limits, presenters, audit, more_issuers) =
+        (plan.subject, plan.limits, plan.presenters, plan.audit, plan.more_issuers);
+    let server_requests = plan.server_requests;
+    let credentials = if plan.agents.is_empty() {
+        String::new()
+    } else {
+        format!(
+            "  - issuer: {origin}/oauth
+    types: [at+jwt]
+    leeway: 0s
+    presenter: {{audience: true}}
+    delegates: true
+    jwks: {{url: \"{origin}/oauth/jwks\", refresh: 1s, server: {{spiffe_id: \"spiffe://{DOMAIN}/token-service\"}}}}"
+        )
+    };
+    let (types, issuer_options) = (plan.types, plan.issuer_options);
+    let users_jwks =
+        if plan.discovery { String::new() } else { format!("url: \"{origin}/oauth/users/jwks\", ") };
+    let (admin, telemetry) = (plan.admin, &plan.telemetry);
+    let policy_options = plan.policy_options;
+    let identity = match &plan.workload_api {
+        Some(_) => format!("{{workload_api: \"unix:{}\"}}", dir.join(workload_api::SOCKET).display()),
+        None => {
+            "{certificate: gateway/cert.pem, private_key: gateway/key.pem, trust_bundle: gateway/bundle.pem}"
+                .into()
+        }
+    };
+    let trust_domains = &plan.trust_domains;
+    format!(
+        "listen: 127.0.0.1:0
+url: {url}
+identity: {identity}
+trust_domains: {trust_domains}
+issuers:
+  - issuer: {users}
+    types: [{types}]
+    leeway: 0s
+    presenter: {{claim: {presenter}, map: {{{presenters}}}}}
+    {issuer_options}
+    jwks: {{{users_jwks}refresh: 1s, server: {{spiffe_id: \"spiffe://{DOMAIN}/token-service\"}}}}
+{more_issuers}
+{credentials}
+token_service:
+  issuer: {origin}/oauth
+  token_endpoint: {origin}/oauth/token
+  server: {{spiffe_id: \"spiffe://{DOMAIN}/token-service\"}}
+  jwks: {{url: \"{origin}/oauth/jwks\", refresh: 1s, server: {{spiffe_id: \"spiffe://{DOMAIN}/token-service\"}}}}
+  actor_key: actor.key
+servers:
+  ledger:
+    url: https://{ledger}/mcp
+    spiffe_id: spiffe://{DOMAIN}/mcp/ledger
+    subject: {subject}
+    server_requests: [{server_requests}]
+{servers}
+agents: {agents}
+tasks: {tasks}
+policy: {{dir: policies{policy_options}}}
+audit: {{file: audit.jsonl, mode: {audit}}}
+sessions: {{key_ring: sessions.keys}}
+revocations: {{file: revoked.jsonl}}
+admin: {admin}
+telemetry: {telemetry}
+limits: {limits}
+"
+    )
+}
