@@ -14,6 +14,7 @@ mod decisions; //    policy that errs, loops, is missing or is changed
 mod inputs; //       policy sees what its reference says
 mod lists; //        listed if and only if callable
 mod sessions; //     whose a session is
+mod cards; //        what an agent says of itself, who vouches for it, and who sees it
 mod a2a; //          whose an agent's tasks are, and what may be said to it
 mod a2a_methods; //  every operation in every binding, for whom
 mod a2a_peers; //    the same through the official SDKs, on both sides

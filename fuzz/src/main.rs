@@ -26,6 +26,7 @@ static TARGET: LazyLock<fn(&[u8]) -> bool> = LazyLock::new(|| {
         "a2a_rest" => a2a::a2a_rest,
         "a2a_grpc" => a2a::a2a_grpc,
         "a2a_answer" => a2a::a2a_answer,
+        "card" => a2a::card,
         "token" => token,
         "peer" => peer,
         "bundle" => bundle,

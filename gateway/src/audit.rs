@@ -102,6 +102,12 @@ impl Audit {
         self.sink.append(facts.line("revocations_swapped", at), false);
     }
 
+    /// Notes what became of an agent's card.
+    pub fn card(&self, kind: &'static str, agent: &str, cause: String, at: SystemTime) {
+        let facts = Facts { server: Some(agent.to_owned()), cause: Some(cause), ..Facts::default() };
+        self.sink.append(facts.line(kind, at), false);
+    }
+
     /// Waits until every record handed over so far is stored, or storing it has failed.
     pub fn flush(&self) {
         self.sink.flush();

@@ -11,6 +11,7 @@ pub use lane::Lane;
 pub use list::{ListFilter, list_filter};
 pub use sight::{shows_agent, skills_shown};
 
+use crate::cards::CallRefused;
 use crate::config::{Limits, Server};
 use crate::decode::Call;
 use crate::identity::Caller;
@@ -82,6 +83,9 @@ pub enum AuthorizeError {
     /// The tool is revoked, or the server.
     #[error(transparent)]
     Revoked(#[from] Revoked),
+    /// Policy would have let it pass, but the agent's card forbids it.
+    #[error(transparent)]
+    Card(#[from] CallRefused),
 }
 
 /// One thing that is asked about.

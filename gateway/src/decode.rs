@@ -82,6 +82,9 @@ pub fn call(
     let body = let_in(arrival, origins)?;
     let json = protocol::json::Limits { depth_max: limits.json_depth_max };
     if let Some(agent) = server.agent() {
+        if agent.is_card() && arrival.method == http::Method::GET && arrival.uri.query().is_none() {
+            return Ok(Call::Card);
+        }
         return Ok(Call::A2a(Box::new(to_agent(arrival, &body, agent, json)?)));
     }
     let request = mcp::HttpRequest { method: &arrival.method, headers: &arrival.headers, body: &body };

@@ -4,7 +4,7 @@
 use crate::config::HttpsServer;
 use bytes::Bytes;
 use certs::{Clock, Identity, OneGeneration, SharedSource};
-use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
@@ -113,7 +113,23 @@ impl Https {
     /// # Errors
     /// [`HttpsError`]; every one may be tried again.
     pub async fn get(&self, url: &Url, timeout: Duration, bytes_max: usize) -> Result<Vec<u8>, HttpsError> {
-        self.call(request(Method::GET, url, None), url, timeout, bytes_max).await
+        self.get_with(url, None, timeout, bytes_max).await
+    }
+
+    /// The same with one header field more.
+    ///
+    /// # Errors
+    /// As [`Self::get`].
+    pub async fn get_with(
+        &self,
+        url: &Url,
+        field: Option<(HeaderName, HeaderValue)>,
+        timeout: Duration,
+        bytes_max: usize,
+    ) -> Result<Vec<u8>, HttpsError> {
+        let mut request = request(Method::GET, url, None);
+        request.headers_mut().extend(field);
+        self.call(request, url, timeout, bytes_max).await
     }
 
     /// POST of a form, with an `Authorization` if there is one, 200 expected.

@@ -9,6 +9,7 @@ pub use body::ResponseBody;
 
 use crate::audit::{AuditError, Record};
 use crate::authorize::AuthorizeError;
+use crate::cards::{CallRefused, NotShown};
 use crate::config::problems::chain;
 use crate::decode::{BodyError, DecodeError};
 use crate::exchange::{ExchangeError, Refused};
@@ -53,6 +54,9 @@ pub enum Refusal {
     /// Stage 5.
     #[error("not authorized")]
     Authorize(#[from] AuthorizeError),
+    /// Behind stage 5, in the place of all that follows: an agent's card; or behind stage 8, its extended one.
+    #[error("no card")]
+    Card(#[from] NotShown),
     /// Stage 6.
     #[error("no credential")]
     Exchange(#[from] std::sync::Arc<ExchangeError>),
@@ -140,6 +144,7 @@ fn refused(
             | AuthorizeError::Disagree
             | AuthorizeError::Budget
             | AuthorizeError::Busy(_)
+            | AuthorizeError::Card(_)
             | AuthorizeError::Revoked(_) => record.denied(None, None),
         }
     }
@@ -201,6 +206,7 @@ impl Refusal {
             Self::Authorize(AuthorizeError::Denied(denial)) if !denial.needs_scopes().is_empty() => {
                 scopes(denial.needs_scopes())
             }
+            Self::Authorize(AuthorizeError::Card(CallRefused::Undeclared(_))) => agent::undeclared(),
             Self::Authorize(error) => {
                 // The one shape that every official SDK turns into a typed error with its data is a plain JSON-RPC error.
                 let status = if id && !door { StatusCode::OK } else { StatusCode::FORBIDDEN };
@@ -209,9 +215,12 @@ impl Refusal {
                     AuthorizeError::NoServer | AuthorizeError::Revoked(_) => "not_allowed",
                     AuthorizeError::Audience | AuthorizeError::Disagree => "policy_error",
                     AuthorizeError::Budget | AuthorizeError::Busy(_) => "policy_budget",
+                    AuthorizeError::Card(CallRefused::Quarantined) => "agent_quarantined",
+                    AuthorizeError::Card(_) => "extension_unknown",
                 };
                 Told::new(status, DENIED, reason)
             }
+            Self::Card(error) => card(error),
             Self::Exchange(error) => exchange(error),
             Self::Audit(AuditError::Full | AuditError::Failing | AuditError::Timeout) => {
                 Told::new(StatusCode::SERVICE_UNAVAILABLE, UNAVAILABLE, "audit_unavailable")
@@ -227,7 +236,7 @@ impl Refusal {
             Self::Route(_) => Stage::Route,
             Self::Token(_) => Stage::Token,
             Self::Decode(_) | Self::Session(_) | Self::Task(_) => Stage::Decode,
-            Self::Authorize(_) => Stage::Authorize,
+            Self::Authorize(_) | Self::Card(_) => Stage::Authorize,
             Self::Exchange(_) => Stage::Exchange,
             Self::Audit(_) => Stage::Audit,
             Self::Upstream(_) => Stage::Upstream,
@@ -250,6 +259,7 @@ impl Refusal {
             | Self::Session(_)
             | Self::Task(_)
             | Self::Authorize(_)
+            | Self::Card(_)
             | Self::Exchange(_)
             | Self::Audit(_)
             | Self::Upstream(_) => false,
@@ -268,6 +278,7 @@ impl Refusal {
             | Self::Session(_)
             | Self::Task(_)
             | Self::Authorize(_)
+            | Self::Card(_)
             | Self::Exchange(_)
             | Self::Audit(_)
             | Self::Upstream(_) => None,
@@ -287,6 +298,7 @@ impl Refusal {
             | Self::Session(_)
             | Self::Task(_)
             | Self::Authorize(_)
+            | Self::Card(_)
             | Self::Exchange(_)
             | Self::Audit(_)
             | Self::Upstream(_) => chain(self),
@@ -357,6 +369,17 @@ fn session(error: &SessionError) -> Told {
         | SessionError::Revoked(_)
         | SessionError::NoSession => Told::new(StatusCode::NOT_FOUND, -32600, "session_not_found"),
         SessionError::TooMany { .. } => Told::new(StatusCode::TOO_MANY_REQUESTS, LIMIT, "too_many_sessions"),
+    }
+}
+
+/// A card that isn't shown is not there; an extended one that can't go on is the agent's failure.
+fn card(error: &NotShown) -> Told {
+    match error {
+        NotShown::NoAgent | NotShown::Hidden | NotShown::Standing(_) => {
+            Told::new(StatusCode::NOT_FOUND, -32601, "not_found")
+        }
+        NotShown::Extended(_) => Told::new(StatusCode::BAD_GATEWAY, UNAVAILABLE, "upstream_failed"),
+        NotShown::Upstream(error) => upstream(error),
     }
 }
 

@@ -1,7 +1,7 @@
 //! The whole path of a request, a line or two per stage. Read this first.
 
 use crate::audit::Record;
-use crate::decode::Body;
+use crate::decode::{Body, Call};
 use crate::listener::Handshake;
 use crate::observed::{Observed, Stage};
 use crate::reply::{Refusal, Response};
@@ -11,8 +11,8 @@ use crate::state::Gateway;
 use crate::tasks::Watcher;
 use crate::upstream::{Answer, Going};
 use crate::{
-    authorize, decode, delegation, exchange, identity, metadata, registry, reply, route, session, tasks,
-    token,
+    authorize, cards, decode, delegation, exchange, identity, metadata, registry, reply, route, session,
+    tasks, token,
 };
 use http::{HeaderMap, Uri};
 use protocol::a2a::Method;
@@ -62,6 +62,7 @@ async fn forward(
     state.revocations.caller(&caller, now).map_err(identity::IdentityError::from)?;
     observed.begins(Stage::Route);
     let server = match route::door(&state.servers, &state.agents, &gateway.url, arrival)? {
+        Door::CardKeys => return Ok(cards::keys(gateway)),
         Door::Metadata(resource) => {
             return Ok(Answer::json(metadata::protected_resource(&resource, &state.issuers).to_string()));
         }
@@ -83,11 +84,15 @@ async fn forward(
     observed.authorize(&call);
     let question =
         authorize::Question::new(arrival, &caller, subject.as_ref(), &server, &call, &state.revocations, now);
+    if let Call::Card = call {
+        return Ok(Box::pin(cards::public(gateway, &state, &question, arrival)).await?);
+    }
     let named = tasks::named(&question, &gateway.tasks).await?;
     let question = question.naming(named.as_ref(), &gateway.limits);
     let session = session::open(&question, arrival, &state.sessions, &gateway.sessions, &gateway.limits)?;
-    let (permit, server) = record
-        .permit(&call, authorize::permit(&state.policy, &gateway.lane, &question, &gateway.limits).await?);
+    let permitted = authorize::permit(&state.policy, &gateway.lane, &question, &gateway.limits).await?;
+    cards::admit(&state.cards, &question).map_err(authorize::AuthorizeError::from)?;
+    let (permit, server) = record.permit(&call, permitted);
     tasks::permitted(named.as_ref(), &question, &permit, &gateway.tasks).await?;
     observed.exchange(&permit);
     let grant =
@@ -109,7 +114,14 @@ async fn forward(
         (Some(call), Some(named)) => {
             let watcher =
                 Watcher::new(call, &question, named, &gateway.tasks, gateway.limits.tasks_per_owner_max);
-            upstream.send(permit, credential, Going::Agent(call, watcher), arrival, trace).await?
+            let answer =
+                upstream.send(permit, credential, Going::Agent(call, watcher), arrival, trace).await?;
+            match call.method {
+                Method::GetExtendedAgentCard => {
+                    Box::pin(cards::extended::shown(gateway, &state, &question, call, answer)).await?
+                }
+                _ => answer,
+            }
         }
         _ => {
             let filter = authorize::list_filter(

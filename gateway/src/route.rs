@@ -24,6 +24,8 @@ pub enum Door {
     Metadata(String),
     /// The list of agents.
     Agents,
+    /// The keys that agents' cards are signed with here.
+    CardKeys,
     /// `/mcp/<server>`, or `/a2a/<agent>` and what is below it.
     To(ServerRoute),
 }
@@ -60,6 +62,10 @@ pub enum RouteError {
 
 /// The list of agents.
 const AGENTS: &str = "/a2a";
+/// Where an agent's card is, below the agent's path (A2A 1.0 §8.2).
+const CARD: &str = "/.well-known/agent-card.json";
+/// The keys that the cards are signed with. It is the name of no agent.
+pub const CARD_KEYS: &str = "/a2a/jwks.json";
 
 /// Reads a path.
 ///
@@ -84,6 +90,9 @@ pub fn door(servers: &Servers, agents: &Agents, url: &str, arrival: &Arrival) ->
     if arrival.uri.query().is_some() {
         return Err(RouteError::NotFound); // Nothing else takes one, and an upstream must not see one that policy didn't.
     }
+    if path == CARD_KEYS && arrival.method == http::Method::GET {
+        return Ok(Door::CardKeys);
+    }
     if metadata::is_below(path) {
         let resource = metadata::resource(url, path).filter(|_| arrival.method == http::Method::GET);
         return resource.map(Door::Metadata).ok_or(RouteError::NotFound);
@@ -101,9 +110,14 @@ fn by_tenant(tenant: &str) -> (&str, Option<&str>) {
 fn to_agent(agents: &Agents, url: &str, name: &str, below: &str, tenant: Option<&str>) -> ServerRoute {
     let agent = agents.get(name).cloned();
     let binding = a2a::binding(below);
-    let server = agent.as_ref().and_then(|agent| agent.interface(binding)).cloned();
-    let agent =
-        Some(AgentRoute { agent, below: below.to_owned(), binding, tenant: tenant.map(str::to_owned) });
+    let tenant = tenant.map(str::to_owned);
+    let route = AgentRoute { agent, below: below.to_owned(), binding, tenant };
+    let interface = |agent: &Arc<Agent>| match route.is_card() {
+        true => agent.first_interface().cloned(), // No call goes there; it says whose name is revoked.
+        false => agent.interface(binding).cloned(),
+    };
+    let server = route.agent.as_ref().and_then(interface);
+    let agent = Some(route);
     ServerRoute { name: name.to_owned(), url: url.to_owned(), server, agent }
 }
 
@@ -140,11 +154,19 @@ pub fn token_audiences(url: &str, caller: &Caller) -> Vec<String> {
     vec![url.to_owned(), caller.spiffe_id().to_owned()]
 }
 
+impl AgentRoute {
+    /// Whether it is the agent's card that is asked for, and not the agent.
+    pub fn is_card(&self) -> bool {
+        self.below == CARD
+    }
+}
+
 impl ServerRoute {
     /// The way to an agent, as far as it matters who may see it.
     pub fn to_see(agent: &Arc<Agent>, url: &str) -> Self {
         let (server, binding) = (agent.first_interface().cloned(), Binding::HttpJson);
-        let route = AgentRoute { agent: Some(Arc::clone(agent)), below: String::new(), binding };
+        let route =
+            AgentRoute { agent: Some(Arc::clone(agent)), below: String::new(), binding, tenant: None };
         Self { name: agent.name.clone(), url: url.to_owned(), server, agent: Some(route) }
     }
 
@@ -169,8 +191,11 @@ impl ServerRoute {
         self.agent.as_ref()
     }
 
-    /// Whether a call needs a subject token; one to nobody does, like the default.
+    /// Whether a call needs a subject token; one to nobody does, like the default. A card is shown without one, too.
     pub fn subject_required(&self) -> bool {
+        if self.agent.as_ref().is_some_and(AgentRoute::is_card) {
+            return false;
+        }
         self.server.as_ref().is_none_or(|s| s.subject_required)
     }
 

@@ -3,6 +3,7 @@
 use crate::admin;
 use crate::audit::Audit;
 use crate::authorize::Lane;
+use crate::cards::{self, CardError, Desk};
 use crate::config::{Admin, Config};
 use crate::engine::{self, InFlight};
 use crate::exchange;
@@ -100,6 +101,9 @@ pub enum StartError {
     /// The store of tasks can't be used.
     #[error("whose tasks are can't be kept")]
     Tasks(#[from] StoreError),
+    /// The cards of agents can't be read, or not be signed.
+    #[error("agents' cards can't be served")]
+    Cards(#[from] CardError),
     /// Two metrics have one name.
     #[error("the metrics can't be set up")]
     Metrics(#[from] prometheus::Error),
@@ -159,6 +163,9 @@ pub async fn start(
         tokio::spawn(reload::follow_agents(Arc::clone(&gateway), written)),
         tokio::spawn(health::follow(Arc::clone(&gateway))),
     ];
+    for agent in gateway.state().agents.values() {
+        followers.push(tokio::spawn(cards::follow(Arc::clone(&gateway), Arc::clone(agent))));
+    }
     if let Some(path) = key_ring {
         followers.push(tokio::spawn(reload::follow_key_ring(Arc::clone(&gateway), path)));
     } else {
@@ -194,6 +201,7 @@ fn assemble(
     let revocations = Arc::new(revocations);
     let metrics = Arc::new(Metrics::new()?);
     let traces = config.traces.as_ref().map(|to| Traces::new(to, source, &clock, Arc::clone(&metrics)));
+    let cards = Desk::new(config.card_key, &config.url, config.agents.values(), source, &clock)?;
     let state = State {
         identity: source.current(),
         issuers: Arc::new(Issuers::new(issuers?, config.limits.tokens_max)),
@@ -204,6 +212,7 @@ fn assemble(
             config.servers.into_iter().map(|(name, server)| (name, Arc::new(server))).collect(),
         ),
         agents: Arc::new(config.agents),
+        cards: Arc::default(),
     };
     Ok(Gateway {
         state: ArcSwap::from_pointee(state),
@@ -221,6 +230,7 @@ fn assemble(
         sessions: Counts::default(),
         tasks: Store::open(&config.tasks)?,
         health: Health::default(),
+        cards,
         pool: Pool::new(clock.clone(), &config.limits, Arc::clone(&metrics)),
         limits: config.limits,
         metrics,
@@ -265,6 +275,11 @@ impl Running {
     /// The revision of the policy set that decides now.
     pub fn policy_revision(&self) -> String {
         self.gateway.state().policy.revision().to_owned()
+    }
+
+    /// What is known of an agent's card: the digest of one that is shown, `quarantined` or `refused`. None: it was not heard.
+    pub fn card(&self, agent: &str) -> Option<String> {
+        self.gateway.state().cards.get(agent).map(ToString::to_string)
     }
 
     /// Counts reloads, refused ones too, and changes with each.

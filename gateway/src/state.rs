@@ -2,6 +2,7 @@
 
 use crate::audit::Audit;
 use crate::authorize::Lane;
+use crate::cards::{Cards, Desk};
 use crate::config::Limits;
 use crate::exchange;
 use crate::metrics::Metrics;
@@ -36,6 +37,7 @@ pub struct Gateway {
     pub(crate) tasks: Store,
     /// Which agents answer.
     pub(crate) health: Health,
+    pub(crate) cards: Desk,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) traces: Option<Arc<Traces>>,
     pub(crate) reloads: watch::Sender<u64>,
@@ -64,6 +66,8 @@ pub struct State {
     pub servers: Arc<Servers>,
     /// The agents.
     pub agents: Arc<Agents>,
+    /// What is known of their cards.
+    pub cards: Arc<Cards>,
 }
 
 impl Gateway {

@@ -254,6 +254,14 @@ impl Answer {
         Self { body: self.body.held(hold), ..self }
     }
 
+    /// All of its body, which must be no longer than this.
+    ///
+    /// # Errors
+    /// [`UpstreamError`].
+    pub(crate) async fn whole(&mut self, bytes_max: usize) -> Result<Bytes, UpstreamError> {
+        filter::collected(self, bytes_max).await
+    }
+
     /// A document of the gateway's own.
     pub fn json(document: String) -> Self {
         let mut headers = HeaderMap::new();

@@ -99,6 +99,7 @@ impl Caller {
             "SendMessage" => (Method::POST, "/message:send".to_owned()),
             "SendStreamingMessage" => (Method::POST, "/message:stream".to_owned()),
             "GetTask" => (Method::GET, format!("/tasks/{}", text("id"))),
+            "GetExtendedAgentCard" => (Method::GET, "/extendedAgentCard".to_owned()),
             "CancelTask" => (Method::POST, format!("/tasks/{}:cancel", text("id"))),
             "SubscribeToTask" => (Method::POST, format!("/tasks/{}:subscribe", text("id"))),
             "ListTasks" => {
@@ -136,6 +137,7 @@ pub fn older(operation: &str, params: &Value) -> (&'static str, Value) {
             (if operation == "SendMessage" { "message/send" } else { "message/stream" }, params)
         }
         "GetTask" => ("tasks/get", params),
+        "GetExtendedAgentCard" => ("agent/getAuthenticatedExtendedCard", params),
         "CancelTask" => ("tasks/cancel", params),
         "SubscribeToTask" => ("tasks/resubscribe", params),
         "CreateTaskPushNotificationConfig" => {

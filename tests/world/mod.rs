@@ -8,6 +8,7 @@
 
 pub mod a2a;
 pub mod agent;
+pub mod peers;
 pub mod policies;
 pub mod reply;
 pub mod server;
@@ -87,6 +88,8 @@ pub struct Plan {
     pub sdk: Option<sdks::Sdk>,
     /// Where the gateway keeps whose tasks are.
     pub tasks: String,
+    /// The trainer is a program on an official SDK, and this is how it is started.
+    pub peer: Option<peers::Start>,
     /// The gateway's SVID comes from the Workload API and lives so long; else from files.
     pub workload_api: Option<Duration>,
     /// What stands under `trust_domains`.
@@ -121,6 +124,7 @@ impl Default for Plan {
             trainer: None,
             sdk: None,
             tasks: "{}".into(),
+            peer: None,
             workload_api: None,
             trust_domains: "{}".into(),
             redis: None,
@@ -151,6 +155,8 @@ pub struct World {
     /// What serves the embedded token service, and can be stopped.
     pub listener: JoinHandle<()>,
     dir: TempDir,
+    /// The trainer, where it is a program.
+    pub peer: Option<peers::Peer>,
     _s3: Option<remote_s3::Server>,
 }
 
@@ -193,6 +199,7 @@ impl World {
         trainer.answers(a2a::agent());
         let own = FileSource::open(paths_in(&dir.path().join("agent-trainer"))).unwrap();
         let over_grpc = grpc::serve(trainer.clone(), own, domain.id("gateway").unwrap(), clock.clone()).await;
+        let peer = plan.peer.as_ref().map(|start| start.run(&paths_in(&dir.path().join("agent-trainer"))));
 
         let keys = ServiceKeys {
             users: SigningKey::generate().unwrap(),
@@ -243,16 +250,12 @@ impl World {
         });
         let sdk_agent = plan.sdk.as_ref().map(|sdk| sdks::Peer::start(sdk, dir.path()));
         let fake = trainer.address;
-        let interfaces = sdk_agent.as_ref().map_or_else(
-            || {
-                [
-                    format!("https://{fake}/a2a"),
-                    format!("https://{fake}/rest"),
-                    format!("https://{over_grpc}"),
-                ]
-            },
-            |agent| agent.interfaces.clone(),
-        );
+        let (rpc, rest) = match &peer {
+            Some(peer) => peer.places.clone(),
+            None => (format!("https://{fake}/a2a"), format!("https://{fake}/rest")),
+        };
+        let fakes = [rpc, rest, format!("https://{over_grpc}")];
+        let interfaces = sdk_agent.as_ref().map_or(fakes, |agent| agent.interfaces.clone());
         let text = config(
             &plan,
             dir.path(),
@@ -285,6 +288,7 @@ impl World {
             token_service: service,
             listener,
             dir,
+            peer,
             _s3: s3,
         }
     }

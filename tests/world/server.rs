@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use tokio::net::TcpListener;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio_rustls::TlsAcceptor;
 
 /// A request as the server got it.
@@ -56,6 +56,8 @@ pub struct McpServer {
     script: Arc<Mutex<Script>>,
     accepting: Arc<tokio::task::JoinHandle<()>>,
     connections: Arc<AtomicUsize>,
+    card: Arc<Mutex<Option<Value>>>,
+    card_asked: Arc<watch::Sender<usize>>,
 }
 
 impl McpServer {
@@ -68,23 +70,38 @@ impl McpServer {
         let received: Arc<Mutex<Vec<Received>>> = Arc::default();
         let script: Arc<Mutex<Script>> = Arc::new(Mutex::new(Box::new(usual)));
         let (kept, said) = (Arc::clone(&received), Arc::clone(&script));
+        let card: Arc<Mutex<Option<Value>>> = Arc::default();
+        let card_asked = Arc::new(watch::Sender::new(0));
+        let (shown, asked) = (Arc::clone(&card), Arc::clone(&card_asked));
         let connections: Arc<AtomicUsize> = Arc::default();
         let counted = Arc::clone(&connections);
         let accepting = tokio::spawn(async move {
             while let Ok((stream, _)) = tcp.accept().await {
                 counted.fetch_add(1, Ordering::SeqCst);
                 let (tls, kept, said) = (tls.clone(), Arc::clone(&kept), Arc::clone(&said));
+                let (shown, asked) = (Arc::clone(&shown), Arc::clone(&asked));
                 tokio::spawn(async move {
                     let Ok(stream) = tls.accept(stream).await else { return };
-                    let answer =
-                        service_fn(move |request| respond(request, Arc::clone(&kept), Arc::clone(&said)));
+                    let answer = service_fn(move |request: Request<Incoming>| {
+                        let (kept, said) = (Arc::clone(&kept), Arc::clone(&said));
+                        let card = (request.uri().path() == CARD).then(|| {
+                            asked.send_modify(|times| *times += 1);
+                            card_answer(&request, shown.lock().unwrap().as_ref())
+                        });
+                        async move {
+                            match card {
+                                Some(card) => Ok(card),
+                                None => respond(request, kept, said).await,
+                            }
+                        }
+                    });
                     let _ = hyper::server::conn::http1::Builder::new()
                         .serve_connection(TokioIo::new(stream), answer)
                         .await;
                 });
             }
         });
-        Self { address, received, script, accepting: Arc::new(accepting), connections }
+        Self { address, received, script, accepting: Arc::new(accepting), connections, card, card_asked }
     }
 
     /// From now on the server answers like this.
@@ -117,6 +134,18 @@ impl McpServer {
         (self.script.lock().unwrap())(received)
     }
 
+    /// From now on this is its card; none: it has none. Who asks for it is not among what has come in.
+    pub fn shows(&self, card: Option<Value>) {
+        *self.card.lock().unwrap() = card;
+    }
+
+    /// Waits until somebody has read the present card, and asks for the next.
+    pub async fn card_was_read(&self) {
+        let mut asked = self.card_asked.subscribe();
+        let now = *asked.borrow();
+        asked.wait_for(|times| *times >= now + 2).await.unwrap();
+    }
+
     /// All that has come in.
     pub fn received(&self) -> Vec<Received> {
         self.received.lock().unwrap().clone()
@@ -131,6 +160,22 @@ impl McpServer {
     pub fn stop(&self) {
         self.accepting.abort();
     }
+}
+
+/// Where an agent's card is.
+const CARD: &str = "/.well-known/agent-card.json";
+
+fn card_answer(
+    request: &Request<Incoming>,
+    card: Option<&Value>,
+) -> Response<BoxBody<Bytes, std::io::Error>> {
+    let asks_for_1_0 = request.headers().get("a2a-version").is_some_and(|version| version == "1.0");
+    let (status, body) = match card.filter(|_| asks_for_1_0) {
+        Some(card) => (200, card.to_string()),
+        None => (404, String::new()),
+    };
+    let answer = Response::builder().status(status).header("content-type", "application/json");
+    answer.body(full(body)).unwrap()
 }
 
 async fn respond(

@@ -69,7 +69,8 @@ pub(crate) fn config(
   trainer:
     interfaces: {{jsonrpc: \"{rpc}\", http_json: \"{rest}\", grpc: \"{grpc}\"}}
     spiffe_id: spiffe://{DOMAIN}/agent/trainer
-    {more}"
+    {more}",
+            more = more.replace("LEDGER", &ledger.to_string())
         )
     });
     let tasks = &plan.tasks;

@@ -42,7 +42,15 @@ struct Parts<'a> {
 /// # Errors
 /// [`TokenError`] says which check failed; [`TokenError::UnknownKey`] is the one after which fetching the keys anew helps.
 pub fn signed(token: &str, keys: &Keys) -> Result<Signed, TokenError> {
-    let parts = parts(token)?;
+    signed_document(bounded(token)?, keys)
+}
+
+/// The same for a payload that is no token's claims, and that whoever calls has bounded.
+///
+/// # Errors
+/// As [`signed`].
+pub fn signed_document(compact: &str, keys: &Keys) -> Result<Signed, TokenError> {
+    let parts = parts(compact)?;
     if parts.header.contains_key("crit") || parts.header.contains_key("b64") {
         return Err(TokenError::Critical);
     }
@@ -64,7 +72,11 @@ pub fn signed(token: &str, keys: &Keys) -> Result<Signed, TokenError> {
 
 /// The payload of a token that nobody has vouched for.
 pub(crate) fn unverified(token: &str) -> Result<Map<String, Value>, TokenError> {
-    object(&base64url(parts(token)?.payload)?)
+    object(&base64url(parts(bounded(token)?)?.payload)?)
+}
+
+fn bounded(token: &str) -> Result<&str, TokenError> {
+    if token.len() > TOKEN_BYTES_MAX { Err(TokenError::TooLong) } else { Ok(token) }
 }
 
 /// A JSON object that every reader reads alike.
@@ -74,9 +86,6 @@ pub(crate) fn object(document: &[u8]) -> Result<Map<String, Value>, TokenError> 
 }
 
 fn parts(token: &str) -> Result<Parts<'_>, TokenError> {
-    if token.len() > TOKEN_BYTES_MAX {
-        return Err(TokenError::TooLong);
-    }
     let (message, signature) = token.rsplit_once('.').ok_or(TokenError::Malformed)?;
     let (header, payload) = message.split_once('.').ok_or(TokenError::Malformed)?;
     Ok(Parts { header: object(&base64url(header)?)?, message, payload, signature })

@@ -100,6 +100,20 @@ impl SigningKey {
         header.kid = Some(self.kid.clone());
         encode(&header, claims, &self.key).map(crate::Secret::new).map_err(SigningError::Sign)
     }
+
+    /// Signs a payload that goes beside its signature (RFC 7515 appendix F): the protected header, which names this key
+    /// and says where it is published (`jku`), and the signature, both base64url.
+    ///
+    /// # Errors
+    /// [`SigningError::Sign`] if the library refuses.
+    pub fn sign_detached(&self, jku: &str, payload: &[u8]) -> Result<(String, String), SigningError> {
+        let header = serde_json::json!({"alg": "ES256", "jku": jku, "kid": self.kid, "typ": "JOSE"});
+        let protected = URL_SAFE_NO_PAD.encode(header.to_string());
+        let message = format!("{protected}.{}", URL_SAFE_NO_PAD.encode(payload));
+        let signature = jsonwebtoken::crypto::sign(message.as_bytes(), &self.key, Algorithm::ES256)
+            .map_err(SigningError::Sign)?;
+        Ok((protected, signature))
+    }
 }
 
 impl fmt::Debug for SigningKey {

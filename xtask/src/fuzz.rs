@@ -10,7 +10,7 @@ use anyhow::{Context, bail};
 use crate::run;
 
 /// Every decoder of bytes from outside; `fuzz/src/main.rs` says what each one is.
-const TARGETS: [&str; 14] = [
+const TARGETS: [&str; 15] = [
     "json",
     "call",
     "headers",
@@ -21,6 +21,7 @@ const TARGETS: [&str; 14] = [
     "a2a_rest",
     "a2a_grpc",
     "a2a_answer",
+    "card",
     "token",
     "peer",
     "bundle",

@@ -3,7 +3,9 @@
 pub use super::file::{ContextsFile as Contexts, PushFile as Push};
 
 use super::Server;
+use super::cards::CardAt;
 use protocol::a2a::Binding;
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,6 +29,10 @@ pub struct Agent {
     pub push: Push,
     /// How it is looked whether it answers; none: it isn't.
     pub health: Option<Health>,
+    /// Its card.
+    pub card: CardAt,
+    /// The extensions that its card may require.
+    pub extensions: BTreeSet<String>,
 }
 
 /// How often it is looked whether an agent answers, and how long that may take.

@@ -1,6 +1,7 @@
 //! From the configuration as written to the configuration as run, with every mistake at once.
 
 mod agents;
+mod cards;
 mod embedded;
 mod identity;
 mod issuers;
@@ -88,6 +89,7 @@ impl Checker<'_> {
             .map(|(name, f)| Some((name.clone(), Arc::new(self.agent(name, f)?))))
             .collect::<Vec<_>>();
         let tasks = self.tasks(&file.tasks);
+        let card_key = self.card_key(&file.cards);
         let policy_dir = self.existing("policy.dir", &file.policy.dir);
         let budget = Duration::from_millis(1)..=Duration::from_secs(1);
         let policy_budget = self.problems.duration(
@@ -118,6 +120,7 @@ impl Checker<'_> {
             servers: servers.into_iter().collect::<Option<_>>()?,
             agents: agents.into_iter().collect::<Option<_>>()?,
             tasks,
+            card_key,
             policy_dir,
             policy_budget,
             policy_quick_budget,

@@ -2,12 +2,14 @@
 //! The doc comments are the manual: the JSON Schema in `deploy/config.schema.json` is generated from them.
 
 mod agents;
+mod cards;
 mod embedded;
 mod issuers;
 mod revocations;
 mod token_service;
 
 pub use agents::{AgentFile, ContextsFile, HealthFile, InterfacesFile, PushFile, TasksFile};
+pub use cards::{CardFile, CardsFile};
 pub use embedded::{EmbeddedFile, EmbeddedLimitsFile, KeysFile, LifetimesFile, UserFile};
 pub use issuers::{ClaimPath, ClaimsFile, HttpsFile, IssuerFile, JwksFile, JwtSvidFile, PresenterFile};
 pub use revocations::{RedisFile, RevocationsFile, WhenAwayFile};
@@ -46,6 +48,9 @@ pub struct ConfigFile {
     /// The A2A agents behind the gateway, by the name under `/a2a/`.
     #[serde(default)]
     pub agents: BTreeMap<String, AgentFile>,
+    /// The cards of agents that the gateway serves.
+    #[serde(default)]
+    pub cards: CardsFile,
     /// Where it is kept whose tasks and contexts are.
     #[serde(default)]
     pub tasks: TasksFile,

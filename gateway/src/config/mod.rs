@@ -1,6 +1,7 @@
 //! The configuration as it runs: parsed, bounded, nothing left to interpret.
 
 pub mod agents;
+pub mod cards;
 pub mod check;
 pub mod file;
 pub mod problems;
@@ -51,6 +52,8 @@ pub struct Config {
     pub agents: BTreeMap<String, Arc<Agent>>,
     /// Where it is kept whose tasks are.
     pub tasks: TasksIn,
+    /// Signs the cards that are served.
+    pub card_key: Option<SigningKey>,
     /// The policy set's folder.
     pub policy_dir: PathBuf,
     /// Wall time for one decision.

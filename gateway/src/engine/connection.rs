@@ -189,7 +189,7 @@ impl Connection {
         } else if answer.close {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
-        if is_head || answer.status == StatusCode::NO_CONTENT {
+        if is_head || matches!(answer.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
             answer.body.complete();
             return response;
         }

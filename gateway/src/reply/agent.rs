@@ -15,6 +15,7 @@ use serde_json::value::RawValue;
 /// The JSON-RPC codes of A2A that stand for themselves; all others are the gateway's.
 const TASK_NOT_FOUND: i32 = -32001;
 const INVALID_PARAMS: i32 = -32602;
+const EXTENSION_REQUIRED: i32 = -32008;
 
 /// Whose a task is, and whether it ever was, is told to nobody but its owner.
 pub(super) fn task(error: &TaskError) -> Told {
@@ -29,6 +30,11 @@ pub(super) fn task(error: &TaskError) -> Told {
         TaskError::PageSize | TaskError::Moment => params("invalid_params"),
         TaskError::Store(_) => Told::new(StatusCode::SERVICE_UNAVAILABLE, UNAVAILABLE, "tasks_unavailable"),
     }
+}
+
+/// A call that doesn't declare what the agent requires (A2A 1.0 §4.6).
+pub(super) fn undeclared() -> Told {
+    Told::new(StatusCode::BAD_REQUEST, EXTENSION_REQUIRED, "extension_required")
 }
 
 /// What isn't a call.
@@ -91,6 +97,7 @@ fn kind(refusal: &Refusal, told: &Told) -> ErrorKind {
     }
     match told.code {
         TASK_NOT_FOUND => ErrorKind::TaskNotFound,
+        EXTENSION_REQUIRED => ErrorKind::ExtensionSupportRequired,
         INVALID_PARAMS => ErrorKind::InvalidParams,
         DENIED => ErrorKind::Denied,
         UNAVAILABLE => ErrorKind::Unavailable,

@@ -54,7 +54,7 @@ impl AnswerBody {
     }
 
     /// The same body with trailers behind it.
-    pub(super) fn with_trailers(self, trailers: HeaderMap) -> Self {
+    pub(crate) fn with_trailers(self, trailers: HeaderMap) -> Self {
         Self { trailers: Some(trailers), ..self }
     }
 

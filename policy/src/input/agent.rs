@@ -15,11 +15,13 @@ pub struct A2aCallInput<'a> {
     pub version: &'a str,
     /// `JSONRPC`, `HTTP+JSON` or `GRPC`.
     pub binding: &'a str,
-    /// The operation, as 1.0 names it: `SendMessage`, `GetTask` and so on.
+    /// The operation, as 1.0 names it: `SendMessage`, `GetTask` and so on. `GetAgentCard` where `visible` is asked for
+    /// the agent's public card.
     pub method: &'a str,
     /// The agent's name in the gateway's configuration, whether or not there is such an agent.
     pub agent: &'a str,
-    /// The agent's skill, where the configuration says by which member of a message's metadata a caller names one.
+    /// The agent's skill, where the configuration says by which member of a message's metadata a caller names one; and
+    /// where `visible` is asked for each skill of an extended card.
     pub skill: Option<&'a str>,
     /// The tenant that the call names.
     pub tenant: Option<&'a str>,

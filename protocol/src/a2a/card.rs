@@ -5,12 +5,15 @@
 //! in another way than the signer would believe what was never signed. [`Card::read`] keeps what is known and refuses what
 //! two readers read in two ways. `protocol/tests/a2a/cards` has what the SDKs sign.
 
-mod schema;
+mod answer;
+pub mod older;
 mod signature;
 
+pub use answer::in_answer;
+pub use older::{Interface, interfaces};
 pub use signature::{CardSignature, HeaderError, ProtectedHeader};
 
-use schema::{CARD, Kind, Message};
+use super::schema::{CARD, Field, Kind, Message};
 use serde_json::{Map, Number, Value};
 
 /// Objects and arrays that may stand inside one another in a card. a2a-sdk reads no more than 100.
@@ -78,6 +81,25 @@ impl Card {
         &self.members
     }
 
+    /// A card of other members: one that is written anew. Its signatures are the writer's to make.
+    pub fn of(members: Map<String, Value>) -> Self {
+        Self { members, signatures: Vec::new() }
+    }
+
+    /// What a pin holds to: the signed form, less the URLs of the interfaces, which say where the agent is and not what it is.
+    ///
+    /// # Errors
+    /// As [`Self::canonical`].
+    pub fn promised(&self) -> Result<Vec<u8>, serde_json::Error> {
+        let mut members = self.members.clone();
+        if let Some(Value::Array(interfaces)) = members.get_mut("supportedInterfaces") {
+            for interface in interfaces.iter_mut().filter_map(Value::as_object_mut) {
+                interface.remove("url");
+            }
+        }
+        Self::of(members).canonical()
+    }
+
     /// Its signatures, in their order. One good one is enough (§8.4.3).
     pub fn signatures(&self) -> &[CardSignature] {
         &self.signatures
@@ -105,11 +127,11 @@ fn message(
     if depth > DEPTH_MAX {
         return Err(CardError::Depth);
     }
-    let mut members = Map::new();
+    let (mut members, mut chosen) = (Map::new(), 0_usize);
     for (name, value) in object {
         let below = || format!("{path}.{name}");
-        let Some(kind) = shape.kind(name) else {
-            if name.contains('_') && shape.kind(&camel_case(name)).is_some() {
+        let Some(field) = shape.named(name) else {
+            if name.contains('_') && shape.named(&camel_case(name)).is_some() {
                 return Err(CardError::OtherName { path: below() });
             }
             continue;
@@ -117,50 +139,54 @@ fn message(
         if value.is_null() {
             continue;
         }
-        if let Some(value) = read(kind, value, &below(), depth.saturating_add(1))? {
+        if let Some(value) = member(field, value, &below(), depth.saturating_add(1))? {
+            chosen = chosen.saturating_add(usize::from(field.one_of));
             members.insert(name.clone(), value);
         }
     }
-    if shape.choice && members.len() > 1 {
-        return Err(CardError::Choice { path: path.to_owned() });
-    }
-    Ok(members)
+    if chosen > 1 { Err(CardError::Choice { path: path.to_owned() }) } else { Ok(members) }
 }
 
 /// A member's value, or none where it has the default that counts as absent.
-fn read(kind: &Kind, value: &Value, path: &str, depth: usize) -> Result<Option<Value>, CardError> {
+fn member(field: &Field, value: &Value, path: &str, depth: usize) -> Result<Option<Value>, CardError> {
+    if !field.repeated {
+        let says_nothing = !field.optional && *value == Value::Bool(false);
+        return Ok(Some(read(&field.kind, value, path, depth)?).filter(|_| !says_nothing));
+    }
+    let Value::Array(values) = value else { return Err(CardError::Type { path: path.to_owned() }) };
     if depth > DEPTH_MAX {
         return Err(CardError::Depth);
     }
-    let wrong = || CardError::Type { path: path.to_owned() };
-    Ok(Some(match (kind, value) {
-        (Kind::Text, Value::String(_)) | (Kind::OptionalFlag, Value::Bool(_)) => value.clone(),
-        (Kind::Flag, Value::Bool(set)) => return Ok(set.then_some(Value::Bool(true))),
+    let below = depth.saturating_add(1);
+    let items: Result<_, _> = values.iter().map(|value| read(&field.kind, value, path, below)).collect();
+    items.map(|items| Some(Value::Array(items)))
+}
+
+/// One value.
+fn read(kind: &Kind, value: &Value, path: &str, depth: usize) -> Result<Value, CardError> {
+    if depth > DEPTH_MAX {
+        return Err(CardError::Depth);
+    }
+    Ok(match (kind, value) {
+        (Kind::Text, Value::String(_)) | (Kind::Bool, Value::Bool(_)) => value.clone(),
         (Kind::Message(shape), _) => Value::Object(message(shape, value, path, depth)?),
-        (Kind::Many(kind), Value::Array(values)) => {
-            let mut found = Vec::with_capacity(values.len());
-            for value in values {
-                found.extend(read(kind, value, path, depth.saturating_add(1))?);
-            }
-            Value::Array(found)
-        }
-        (Kind::Named(kind), Value::Object(values)) => {
+        (Kind::Map(kind), Value::Object(values)) => {
             let mut found = Map::new();
             for (name, value) in values {
                 if name == PROTOTYPE {
                     return Err(CardError::ReservedKey { path: path.to_owned() });
                 }
                 let value = read(kind, value, &format!("{path}.{name}"), depth.saturating_add(1))?;
-                found.extend(value.map(|value| (name.clone(), value)));
+                found.insert(name.clone(), value);
             }
             Value::Object(found)
         }
-        (Kind::Free, Value::Object(_)) => {
+        (Kind::Struct, Value::Object(_)) => {
             free(value, path, depth)?;
             value.clone()
         }
-        _ => return Err(wrong()),
-    }))
+        _ => return Err(CardError::Type { path: path.to_owned() }),
+    })
 }
 
 /// Whether free JSON is nested no deeper than a card may be, and has no key that one of the SDKs drops.

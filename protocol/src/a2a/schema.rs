@@ -1,5 +1,6 @@
 //! What A2A's messages hold, as tables. One table serves all bindings of a version: the protobuf reader ([`super::wire`])
-//! and the check of JSON ([`super::shape`]) both read it, so that a member which isn't here is refused in each of them.
+//! and the check of JSON ([`super::shape`]) both read it, so that a member which isn't here is refused in each of them;
+//! for a card, [`super::card`] does.
 //!
 //! Names are those of ProtoJSON, numbers those of `a2a.proto` (A2A 1.0.1, package `lf.a2a.v1`).
 
@@ -28,6 +29,8 @@ pub(super) struct Field {
     pub(super) repeated: bool,
     /// Of the fields of a message that are marked so, one may be there.
     pub(super) one_of: bool,
+    /// proto3's `optional`: its default says something too, where it is written.
+    pub(super) optional: bool,
 }
 
 /// What a field holds.
@@ -70,7 +73,7 @@ impl Message {
 }
 
 const fn field(number: u32, name: &'static str, kind: Kind) -> Field {
-    Field { number, name, alias: "", kind, repeated: false, one_of: false }
+    Field { number, name, alias: "", kind, repeated: false, one_of: false, optional: false }
 }
 
 const fn text(number: u32, name: &'static str) -> Field {
@@ -83,6 +86,10 @@ const fn list(field: Field) -> Field {
 
 const fn one_of(field: Field) -> Field {
     Field { one_of: true, ..field }
+}
+
+const fn optional(field: Field) -> Field {
+    Field { optional: true, ..field }
 }
 
 const fn or(field: Field, alias: &'static str) -> Field {

@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each fuzz target calls one of them")]
 
 use http::{HeaderMap, HeaderName, HeaderValue};
+use protocol::a2a::card::{self, Card};
 use protocol::a2a::{self, Binding, Call, HttpRequest, Limits, Method, Version};
 use serde_json::Value;
 
@@ -109,4 +110,32 @@ pub(crate) fn a2a_answer(bytes: &[u8]) -> bool {
         }
     }
     good
+}
+
+/// A card, and its signatures' headers: what is signed is a card itself, whose signed form it is, and so is what a pin
+/// holds to.
+pub(crate) fn card(bytes: &[u8]) -> bool {
+    let strict = protocol::json::Limits { depth_max: card::DEPTH_MAX };
+    if protocol::json::check(bytes, &strict).is_err() {
+        return false;
+    }
+    let Ok(value) = serde_json::from_slice::<Value>(bytes) else { return false };
+    assert!(card::interfaces(&value).iter().all(|one| one.version.as_str().len() == 3));
+    let Ok(read) = Card::read(&value) else { return false };
+    let again = |form: &[u8]| {
+        let value: Value = serde_json::from_slice(form).unwrap_or_else(|error| panic!("{error}"));
+        Card::read(&value).unwrap_or_else(|error| panic!("{error}")) // What was signed is a card.
+    };
+    let Ok(form) = read.canonical() else { panic!("a card that was read can be signed") };
+    assert_eq!(again(&form).canonical().ok().as_ref(), Some(&form));
+    assert!(again(&form).signatures().is_empty()); // No signature covers signatures.
+    let Ok(promised) = read.promised() else { panic!("a card that was read can be pinned") };
+    assert_eq!(again(&promised).promised().ok(), Some(promised));
+    for signature in read.signatures() {
+        if let Ok(header) = signature.header() {
+            assert!(!header.alg.is_empty() && !header.kid.is_empty());
+        }
+        assert!(signature.compact(&form).starts_with(&signature.protected));
+    }
+    true
 }

@@ -149,3 +149,8 @@ fn a_message_of_a2a_without_its_tenant_is_the_same_call() {
 fn an_agents_answer_is_read_or_refused() {
     holds("a2a_answer", a2a::a2a_answer);
 }
+
+#[test]
+fn what_a_card_is_signed_and_pinned_by_is_a_card_of_its_own() {
+    holds("card", a2a::card);
+}

@@ -42,15 +42,20 @@ impl Checker<'_> {
         let json_rpc = interface("jsonrpc", &file.interfaces.jsonrpc).ok();
         let http_json = interface("http_json", &file.interfaces.http_json).ok();
         let grpc = interface("grpc", &file.interfaces.grpc).ok();
+        let (json_rpc, http_json, grpc) = (json_rpc?, http_json?, grpc?);
+        let first = json_rpc.as_ref().or(http_json.as_ref()).or(grpc.as_ref())?;
+        let card = self.card(name, file, first);
         Some(Agent {
             name: name.to_owned(),
-            json_rpc: json_rpc?,
-            http_json: http_json?,
-            grpc: grpc?,
+            json_rpc,
+            http_json,
+            grpc,
             contexts: file.contexts,
             skill: file.skill.clone(),
             push: file.push,
             health: self.health(&format!("{path}.health"), &file.health),
+            card: card?,
+            extensions: file.extensions.iter().cloned().collect(),
         })
     }
 

@@ -1,6 +1,6 @@
 //! The agents' part of the configuration file.
 
-use super::SubjectFile;
+use super::{CardFile, SubjectFile};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -31,6 +31,12 @@ pub struct AgentFile {
     pub contexts: ContextsFile,
     /// The member of a message's metadata by which callers name a skill of the agent. Default: none, and policy sees no skill.
     pub skill: Option<String>,
+    /// Its card.
+    #[serde(default)]
+    pub card: CardFile,
+    /// URIs of the extensions that its card may require of callers. An agent whose card requires another is not called.
+    #[serde(default)]
+    pub extensions: Vec<String>,
     /// Where task events may be sent. Default `off`.
     #[serde(default)]
     pub push: PushFile,

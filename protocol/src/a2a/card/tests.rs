@@ -1,6 +1,8 @@
 #![allow(clippy::unwrap_used, reason = "a test ends by panicking")]
 
+use super::super::{Binding, Method, Version, result, unframed};
 use super::*;
+use crate::json::Limits;
 use serde_json::json;
 use std::path::Path;
 
@@ -116,4 +118,81 @@ fn an_integer_is_written_as_the_double_that_it_becomes() {
         canonical(&card).unwrap(),
         r#"{"capabilities":{"extensions":[{"params":{"n":9007199254740992}}]}}"#
     );
+}
+
+#[test]
+fn what_a_card_offers_is_read_in_the_words_of_both_versions_and_each_once() {
+    let one = |binding, version, tenant: &str| Interface { binding, version, tenant: tenant.to_owned() };
+    let place = |binding: &str, version: &str, tenant: &str| json!({"url": "https://a.test/", "protocolBinding": binding, "protocolVersion": version, "tenant": tenant});
+    let card = json!({
+        "supportedInterfaces": [
+            place("JSONRPC", "1.0", ""), place("JSONRPC", "1.0.1", ""), place("GRPC", "1.0", "t"),
+            place("SOAP", "1.0", ""), place("JSONRPC", "1.1", ""), place("JSONRPC", "10", ""), {},
+        ],
+        "url": "https://a.test/", "additionalInterfaces": [{"url": "https://b.test/", "transport": "HTTP+JSON"}, {"transport": "JSONRPC"}],
+    });
+    let found = interfaces(&card);
+    let (first, second) = (one(Binding::JsonRpc, Version::V1_0, ""), one(Binding::Grpc, Version::V1_0, "t"));
+    let (third, fourth) =
+        (one(Binding::JsonRpc, Version::V0_3, ""), one(Binding::HttpJson, Version::V0_3, ""));
+    assert_eq!(found, [first.clone(), second, third, fourth]);
+    let members = older::members(&found, "https://gateway.test/a2a/a", true);
+    assert_eq!(
+        Value::Object(members),
+        json!({
+            "url": "https://gateway.test/a2a/a", "preferredTransport": "JSONRPC", "protocolVersion": "0.3.0",
+            "additionalInterfaces": [{"url": "https://gateway.test/a2a/a", "transport": "HTTP+JSON"}],
+            "supportsAuthenticatedExtendedCard": true,
+        })
+    );
+    assert!(
+        older::members(&[first], "https://gateway.test/a2a/a", true).is_empty(),
+        "nothing of it is 0.3's"
+    );
+}
+
+#[test]
+fn a_0_3_card_that_an_sdk_signed_is_the_one_that_it_signed_in_todays_words() {
+    let (_, vector) = vectors().into_iter().find(|(name, _)| name == "served-js-0.3").unwrap();
+    let mut card = vector["card"].clone();
+    older::in_todays_words(&mut card);
+    assert_eq!(canonical(&card).unwrap(), vector["canonical"]);
+}
+
+#[test]
+fn an_answer_has_the_same_card_in_every_binding() {
+    for (name, vector) in vectors() {
+        let Ok(read) = Card::read(&vector["card"]) else { continue };
+        let members = read.members().clone();
+        for binding in [Binding::JsonRpc, Binding::HttpJson, Binding::Grpc] {
+            let bytes = result(binding, Method::GetExtendedAgentCard, None, &members);
+            let message = if binding == Binding::Grpc { unframed(&bytes).unwrap() } else { &bytes };
+            if binding != Binding::Grpc && crate::json::check(message, &Limits::default()).is_err() {
+                assert!(in_answer(binding, message).is_err(), "{name}: what two readers read in two ways");
+                continue;
+            }
+            let found = in_answer(binding, message).unwrap().unwrap();
+            let again = Card::read(&found).unwrap();
+            assert_eq!(again.canonical().unwrap(), read.canonical().unwrap(), "{name} {binding:?}");
+        }
+    }
+    let refusal = br#"{"jsonrpc": "2.0", "id": 1, "error": {"code": -32007, "message": "none"}}"#;
+    assert_eq!(in_answer(Binding::JsonRpc, refusal).unwrap(), None);
+    for neither in [
+        r#"{"jsonrpc": "2.0", "id": 1}"#,
+        r#"{"result": {}, "error": {}}"#,
+        r#"{"result": {}, "result": {}}"#,
+    ] {
+        assert!(in_answer(Binding::JsonRpc, neither.as_bytes()).is_err(), "{neither}");
+    }
+}
+
+#[test]
+fn a_pin_holds_to_what_an_agent_is_and_not_to_where_it_is() {
+    let at = |url: &str, skill: &str| {
+        let card = json!({"supportedInterfaces": [{"url": url, "protocolBinding": "JSONRPC"}], "skills": [{"id": skill}]});
+        Card::read(&card).unwrap().promised().unwrap()
+    };
+    assert_eq!(at("https://a.test/", "s"), at("https://b.test/", "s"));
+    assert_ne!(at("https://a.test/", "s"), at("https://a.test/", "t"));
 }

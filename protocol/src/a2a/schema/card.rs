@@ -1,6 +1,7 @@
-//! The agent card (A2A 1.0 §4.4), which travels as protobuf only as the answer of `GetExtendedAgentCard`.
+//! The agent card (A2A 1.0 §4.4), which travels as protobuf only as the answer of `GetExtendedAgentCard`. What its
+//! signatures cover is read by this table too: `optional` decides whether a false is signed.
 
-use super::{Field, Kind, Message, field, list, message, of, one_of, text};
+use super::{Field, Kind, Message, field, list, message, of, one_of, optional, text};
 
 const fn texts(number: u32, name: &'static str) -> Field {
     field(number, name, Kind::Map(&Kind::Text))
@@ -18,10 +19,10 @@ static EXTENSION: Message = message(&[
     field(4, "params", Kind::Struct),
 ]);
 static CAPABILITIES: Message = message(&[
-    field(1, "streaming", Kind::Bool),
-    field(2, "pushNotifications", Kind::Bool),
+    optional(field(1, "streaming", Kind::Bool)),
+    optional(field(2, "pushNotifications", Kind::Bool)),
     list(of(3, "extensions", &EXTENSION)),
-    field(4, "extendedAgentCard", Kind::Bool),
+    optional(field(4, "extendedAgentCard", Kind::Bool)),
 ]);
 static SKILL: Message = message(&[
     text(1, "id"),

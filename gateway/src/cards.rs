@@ -1,0 +1,212 @@
+//! Agents' cards. A card is read from the agent and verified, held to what is pinned, rewritten so that it leads here and
+//! nowhere else, signed with the gateway's key, and shown to those to whom policy shows the agent.
+//!
+//! A card is what an agent says of itself. It decides nothing here but to refuse: an agent whose card isn't the pinned one,
+//! or requires an extension that nobody has agreed to, is not called.
+
+pub mod extended;
+mod follow;
+mod served;
+mod verify;
+mod written;
+
+pub use follow::follow;
+pub use served::{keys, public};
+pub use verify::Verifier;
+pub use written::Signer;
+
+use crate::authorize::Question;
+use crate::config::agents::Agent;
+use crate::https::{Https, HttpsError};
+use crate::jwks::JwksError;
+use crate::upstream::UpstreamError;
+use bytes::Bytes;
+use certs::{Clock, SharedSource};
+use http::HeaderValue;
+use protocol::a2a::{self, Method, card};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::Arc;
+use tokens::{SigningError, SigningKey, TokenError};
+
+/// What is known of the agents' cards, by the agents' names.
+pub type Cards = BTreeMap<String, Standing>;
+
+/// What is known of an agent's card. An agent that is not among the [`Cards`] has not been heard yet.
+#[derive(Clone, Debug)]
+pub enum Standing {
+    /// It is shown.
+    Good(Arc<Shown>),
+    /// It is not what the pin says.
+    Quarantined,
+    /// It can't be read, or nobody vouches for it.
+    Refused,
+}
+
+/// A card as it is shown.
+#[derive(Debug)]
+pub struct Shown {
+    /// The rewritten card, signed by the gateway.
+    body: Bytes,
+    etag: HeaderValue,
+    cache_control: HeaderValue,
+    /// Of the agent's own card, as a pin has it.
+    digest: String,
+    /// The extensions that it requires of callers.
+    required: BTreeSet<String>,
+}
+
+/// What works on cards: it stays the same while they change.
+#[derive(Debug)]
+pub struct Desk {
+    signer: Signer,
+    clients: BTreeMap<String, Client>,
+}
+
+/// How one agent's card is read.
+#[derive(Debug)]
+struct Client {
+    https: Https,
+    verifier: Verifier,
+}
+
+/// Why a card is not what can be shown.
+#[derive(Debug, thiserror::Error)]
+pub enum CardError {
+    /// The agent doesn't give it.
+    #[error("the card could not be fetched")]
+    Fetch(#[from] HttpsError),
+    /// Not JSON, or JSON that two readers could read in two ways.
+    #[error("the card is not strict JSON")]
+    Json(#[from] protocol::json::JsonError),
+    /// Not JSON, or a number in it can't be written.
+    #[error("the card is not JSON that can be written again")]
+    Form(#[from] serde_json::Error),
+    /// Not a card.
+    #[error("the card can't be read")]
+    Card(#[from] card::CardError),
+    /// An answer that is none.
+    #[error("the agent's answer has no card")]
+    Answer(#[from] a2a::EventError),
+    /// Nobody vouches for it.
+    #[error("the card is not signed")]
+    Unsigned,
+    /// A signature of which nobody says how it was made.
+    #[error("the card's signature can't be read")]
+    Header(#[from] card::HeaderError),
+    /// It names no key that is known here, and a `jku` is followed only if the configuration has it.
+    #[error("the card's signature names neither a configured key nor an allowed jku")]
+    NoKeys,
+    /// The keys are not to be had.
+    #[error("the keys of the card's signature can't be had")]
+    Keys(#[from] JwksError),
+    /// The signature doesn't hold.
+    #[error("the card's signature does not hold")]
+    Signature(#[from] TokenError),
+    /// No interface of it leads through the gateway.
+    #[error("the card offers no interface that is configured here")]
+    Interfaces,
+    /// It could not be signed.
+    #[error("the card could not be signed")]
+    Sign(#[from] SigningError),
+}
+
+/// Why a card isn't shown. To its caller it is not there.
+#[derive(Debug, thiserror::Error)]
+pub enum NotShown {
+    /// No such agent.
+    #[error("there is no such agent")]
+    NoAgent,
+    /// Policy doesn't show the agent to this caller.
+    #[error("the policy does not show the agent to its caller")]
+    Hidden,
+    /// There is none that could be shown.
+    #[error("the agent's card is {0}")]
+    Standing(&'static str),
+    /// The extended card that the agent gave is not one to go on.
+    #[error("the agent's extended card can't go on")]
+    Extended(#[source] CardError),
+    /// The answer broke off.
+    #[error(transparent)]
+    Upstream(#[from] UpstreamError),
+}
+
+/// Why an agent isn't called, whatever policy says.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CallRefused {
+    /// Its card is not the pinned one, or was not to be had so far.
+    #[error("the agent's card is not the pinned one")]
+    Quarantined,
+    /// Its card requires an extension that the agent's configuration doesn't name.
+    #[error("the agent's card requires the extension {0}, which is not in its configuration")]
+    UnknownExtension(String),
+    /// The caller must declare an extension.
+    #[error("the call does not declare the extension {0}, which the agent's card requires")]
+    Undeclared(String),
+}
+
+impl Desk {
+    /// With a client for each agent. Without a key, one of the moment is made, and that is said.
+    ///
+    /// # Errors
+    /// [`CardError`] if authorities can't be read, or there is no randomness for a key.
+    pub fn new<'a>(
+        key: Option<SigningKey>,
+        url: &str,
+        agents: impl Iterator<Item = &'a Arc<Agent>>,
+        source: &SharedSource,
+        clock: &Clock,
+    ) -> Result<Self, CardError> {
+        let clients: Result<BTreeMap<_, _>, HttpsError> = agents
+            .map(|agent| {
+                let id = crate::config::HttpsServer::SpiffeId(agent.card.spiffe_id.clone());
+                let https = Https::new(&id, source, clock)?;
+                let verifier = Verifier::new(&agent.card, source, clock)?;
+                Ok((agent.name.clone(), Client { https, verifier }))
+            })
+            .collect();
+        let clients = clients?;
+        if key.is_none() && !clients.is_empty() {
+            tracing::warn!(
+                "cards.key is not set: agents' cards are signed with a key of the moment, which ends with this gateway and \
+                 which no other replica has"
+            );
+        }
+        let key = key.map_or_else(SigningKey::generate, Ok)?;
+        Ok(Self { signer: Signer::new(key, url), clients })
+    }
+}
+
+/// Whether an agent's card lets a permitted call go on.
+///
+/// # Errors
+/// [`CallRefused`]; nothing has gone upstream.
+pub fn admit(cards: &Cards, question: &Question<'_>) -> Result<(), CallRefused> {
+    let (Some(call), Some(route)) = (question.call.a2a(), question.server.agent()) else { return Ok(()) };
+    let Some(agent) = &route.agent else { return Ok(()) };
+    let shown = match cards.get(&agent.name) {
+        Some(Standing::Good(shown)) => shown,
+        _ if agent.card.pin.is_some() => return Err(CallRefused::Quarantined),
+        _ => return Ok(()),
+    };
+    if let Some(unknown) = shown.required.difference(&agent.extensions).next() {
+        return Err(CallRefused::UnknownExtension(unknown.clone()));
+    }
+    if call.method == Method::GetExtendedAgentCard {
+        return Ok(()); // It says what has to be declared.
+    }
+    match shown.required.iter().find(|uri| !call.extensions.contains(uri)) {
+        Some(undeclared) => Err(CallRefused::Undeclared(undeclared.clone())),
+        None => Ok(()),
+    }
+}
+
+impl fmt::Display for Standing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Good(shown) => f.write_str(&shown.digest),
+            Self::Quarantined => f.write_str("quarantined"),
+            Self::Refused => f.write_str("refused"),
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! Follows an agent's card: what it says becomes part of the next snapshot. An agent that is away for a while keeps the
+//! card that it had.
+
+use super::{CardError, Client, Shown, Standing};
+use crate::audit::chain::hex;
+use crate::config::agents::Agent;
+use crate::config::problems::chain;
+use crate::digest;
+use crate::state::Gateway;
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue};
+use protocol::a2a::card::{self, Card};
+use serde_json::Value;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How soon an agent is asked again that has not been heard yet; then after twice as long, up to its `refresh`.
+const FIRST: Duration = Duration::from_secs(1);
+
+/// A card that was read and vouched for.
+struct Read {
+    raw: Value,
+    card: Card,
+    digest: String,
+}
+
+/// Follows one agent's card as long as the gateway runs.
+pub async fn follow(gateway: Arc<Gateway>, agent: Arc<Agent>) {
+    let Some(client) = gateway.cards.clients.get(&agent.name) else { return };
+    let mut follower =
+        Follower { gateway: &gateway, agent: &agent, known: None, last: None, said: String::new() };
+    let mut pause = FIRST;
+    loop {
+        follower.look(client).await;
+        if gateway.state().cards.contains_key(&agent.name) {
+            pause = agent.card.refresh;
+        }
+        tokio::time::sleep(pause.min(agent.card.refresh)).await;
+        pause = pause.saturating_mul(2);
+    }
+}
+
+struct Follower<'g> {
+    gateway: &'g Gateway,
+    agent: &'g Agent,
+    /// The digest of the last card that was good.
+    known: Option<String>,
+    /// The digest of the bytes that the present standing comes from.
+    last: Option<digest::Digest>,
+    /// What was said last of a card that isn't one, so that it is said once.
+    said: String,
+}
+
+impl Follower<'_> {
+    async fn look(&mut self, client: &Client) {
+        let at = &self.agent.card;
+        let version = (HeaderName::from_static("a2a-version"), HeaderValue::from_static("1.0"));
+        let timeout = self.gateway.limits.response_timeout;
+        let bytes = match client.https.get_with(&at.url, Some(version), timeout, at.bytes_max).await {
+            Ok(bytes) => bytes,
+            Err(error) => return self.absent(&error.into()),
+        };
+        match read(&bytes, client).await {
+            Err(error) if error.is_absence() => self.absent(&error),
+            Err(error) => self.refused(&error),
+            Ok(_) if self.last == Some(digest::of(&bytes)) => self.said.clear(),
+            Ok(read) => {
+                self.last = Some(digest::of(&bytes));
+                self.judged(&read);
+            }
+        }
+    }
+
+    fn judged(&mut self, read: &Read) {
+        match &self.agent.card.pin {
+            Some(pin) if *pin != read.digest => {
+                tracing::error!(
+                    agent = self.agent.name,
+                    digest = read.digest,
+                    pin,
+                    "the card is not the pinned one"
+                );
+                self.record("card_quarantined", format!("{}, pinned is {pin}", read.digest));
+                self.stands(Standing::Quarantined, "quarantined");
+            }
+            _ => match self.shown(read) {
+                Err(error) => self.refused(&error),
+                Ok(shown) => {
+                    tracing::info!(agent = self.agent.name, digest = read.digest, "a card is in use");
+                    match self.known.replace(read.digest.clone()) {
+                        Some(known) if known != read.digest => {
+                            self.record("card_changed", format!("{known} to {}", read.digest));
+                        }
+                        _ => self.record("card_read", read.digest.clone()),
+                    }
+                    self.stands(Standing::Good(Arc::new(shown)), "swapped");
+                }
+            },
+        }
+    }
+
+    fn shown(&self, read: &Read) -> Result<Shown, CardError> {
+        let offered = card::interfaces(&read.raw);
+        let written = self.gateway.cards.signer.written(&read.card, &offered, self.agent, |_| true)?;
+        let body = serde_json::to_vec(&written)?;
+        let text = |text: String| HeaderValue::try_from(text).map_err(|_| CardError::Interfaces);
+        Ok(Shown {
+            etag: text(format!("\"{}\"", hex(&digest::of(&body))))?,
+            cache_control: text(format!("private, max-age={}", self.agent.card.refresh.as_secs()))?,
+            body: Bytes::from(body),
+            digest: read.digest.clone(),
+            required: required(&read.card),
+        })
+    }
+
+    /// A card that can't be had leaves the last one in place.
+    fn absent(&mut self, error: &CardError) {
+        let said = chain(error);
+        if self.said != said {
+            tracing::warn!(
+                agent = self.agent.name,
+                cause = said,
+                "the card can't be read, the last one stays"
+            );
+            self.said = said;
+        }
+    }
+
+    /// A card that can't be shown takes the last one's place: that one is not what the agent says any more.
+    fn refused(&mut self, error: &CardError) {
+        let said = chain(error);
+        if self.said == said {
+            return;
+        }
+        tracing::error!(agent = self.agent.name, cause = said, "the card is refused");
+        self.last = None;
+        self.record("card_refused", said.clone());
+        self.stands(Standing::Refused, "refused");
+        self.said = said;
+    }
+
+    fn stands(&mut self, standing: Standing, outcome: &'static str) {
+        self.said.clear();
+        self.gateway.metrics.reload("card", outcome);
+        self.gateway.swap(|state| {
+            let mut cards = super::Cards::clone(&state.cards);
+            cards.insert(self.agent.name.clone(), standing.clone());
+            state.cards = Arc::new(cards);
+        });
+    }
+
+    fn record(&self, kind: &'static str, cause: String) {
+        self.gateway.audit.card(kind, &self.agent.name, cause, self.gateway.clock.now());
+    }
+}
+
+async fn read(bytes: &[u8], client: &Client) -> Result<Read, CardError> {
+    protocol::json::check(bytes, &protocol::json::Limits { depth_max: card::DEPTH_MAX })?;
+    let mut raw: Value = serde_json::from_slice(bytes)?;
+    card::older::in_todays_words(&mut raw);
+    let card = Card::read(&raw)?;
+    client.verifier.verify(&card).await?;
+    let digest = digest::text(&digest::of(&card.promised()?));
+    Ok(Read { raw, card, digest })
+}
+
+/// The extensions that a card requires of callers.
+fn required(card: &Card) -> BTreeSet<String> {
+    let extensions = card.members().get("capabilities").and_then(|all| all.get("extensions"));
+    let extensions = extensions.and_then(Value::as_array).into_iter().flatten();
+    let required = extensions.filter(|one| one.get("required") == Some(&Value::Bool(true)));
+    required.map(|one| one.get("uri").and_then(Value::as_str).unwrap_or_default().to_owned()).collect()
+}
