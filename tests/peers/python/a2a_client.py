@@ -206,7 +206,10 @@ async def call(arguments):
         if arguments.binding == "grpc":
             parameters |= headers(arguments)
         context = ClientCallContext(service_parameters=parameters)
-        await carry_out(arguments, client, context)
+        try:
+            await carry_out(arguments, client, context)
+        finally:
+            await client.close()  # A channel of gRPC would keep a stream that nobody reads any more.
 
 
 async def carry_out(arguments, client, context):
