@@ -144,7 +144,8 @@ impl ServerRoute {
     /// The way to an agent, as far as it matters who may see it.
     pub fn to_see(agent: &Arc<Agent>, url: &str) -> Self {
         let (server, binding) = (agent.first_interface().cloned(), Binding::HttpJson);
-        let route = AgentRoute { agent: Some(Arc::clone(agent)), below: String::new(), binding };
+        let route =
+            AgentRoute { agent: Some(Arc::clone(agent)), below: String::new(), binding, tenant: None };
         Self { name: agent.name.clone(), url: url.to_owned(), server, agent: Some(route) }
     }
 
