@@ -16,6 +16,7 @@ use crate::revocation::Revoked;
 use crate::route::{self, ServerRoute};
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
+use issuers::Found;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokens::{Authentic, Claims, Expect, Secret};
@@ -80,11 +81,11 @@ pub async fn subject(
     issuers: &Issuers,
     now: SystemTime,
 ) -> Result<Option<SubjectToken>, TokenError> {
-    match bearer(headers)? {
-        Some(token) => accepted(token, caller, server.token_audiences(caller), issuers, now).await.map(Some),
-        None if server.subject_required() => Err(TokenError::Missing),
-        None => Ok(None),
-    }
+    let Some(token) = bearer(headers)? else {
+        return if server.subject_required() { Err(TokenError::Missing) } else { Ok(None) };
+    };
+    let found = issuers.authentic(&token, now).await?;
+    accepted(token, found, server.token_audiences(caller), caller, now).map(Some)
 }
 
 /// The same where no server is called and none is needed: for the gateway itself.
@@ -99,17 +100,17 @@ pub async fn optional(
     now: SystemTime,
 ) -> Result<Option<SubjectToken>, TokenError> {
     let Some(token) = bearer(headers)? else { return Ok(None) };
-    accepted(token, caller, route::token_audiences(url, caller), issuers, now).await.map(Some)
+    let found = issuers.authentic(&token, now).await?;
+    accepted(token, found, route::token_audiences(url, caller), caller, now).map(Some)
 }
 
-async fn accepted(
+fn accepted(
     token: Secret,
-    caller: &Caller,
+    found: Found,
     audiences: Vec<String>,
-    issuers: &Issuers,
+    caller: &Caller,
     now: SystemTime,
 ) -> Result<SubjectToken, TokenError> {
-    let found = issuers.authentic(&token, now).await?;
     let issuer = &found.issuer;
     let expect = Expect {
         issuer: issuer.issuer.clone(),
