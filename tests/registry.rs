@@ -94,6 +94,32 @@ async fn agents_are_searched_and_a_query_is_understood_or_refused() {
 }
 
 #[tokio::test]
+async fn an_agent_is_found_by_what_its_card_says() {
+    let world = World::with(plan()).await;
+    let skill = json!({"id": "fit", "name": "Fit", "description": "Fits a model.", "tags": ["ml"]});
+    world.trainer.shows(Some(json!({
+        "name": "trainer", "description": "Trains models.", "version": "1.0.0", "skills": [skill],
+        "supportedInterfaces": [
+            {"url": "https://trainer.internal/a2a", "protocolBinding": "JSONRPC", "protocolVersion": "1.0"},
+        ],
+        "capabilities": {}, "defaultInputModes": ["text/plain"], "defaultOutputModes": ["text/plain"],
+    })));
+    let mut changes = world.gateway.reloads();
+    changes.wait_for(|_| world.gateway.card("trainer").is_some()).await.unwrap();
+    for (query, found) in [
+        ("?tag=ml", true),
+        ("?tag=mlx", false),
+        ("?skill=fit", true),
+        ("?q=models", true),
+        ("?q=modelx", false),
+    ] {
+        assert_eq!(names(&list(&world.clerk(), query).await).len(), usize::from(found), "{query}");
+    }
+    let listed = list(&world.clerk(), "").await.json();
+    assert_eq!(listed["agents"][0]["skills"], json!([{"id": "fit", "name": "Fit", "tags": ["ml"]}]));
+}
+
+#[tokio::test]
 async fn an_agent_that_is_revoked_is_not_found_and_what_policy_hides_neither() {
     let world = World::with(plan()).await;
     assert_eq!(names(&list(&world.clerk(), "").await), ["trainer"]);

@@ -19,6 +19,7 @@ use crate::authorize::Question;
 use crate::config::agents::Agent;
 use crate::https::{Https, HttpsError};
 use crate::jwks::JwksError;
+use crate::registry::Said;
 use crate::upstream::UpstreamError;
 use bytes::Bytes;
 use certs::{Clock, SharedSource};
@@ -54,6 +55,18 @@ pub struct Shown {
     digest: String,
     /// The extensions that it requires of callers.
     required: BTreeSet<String>,
+    /// What of it the list of agents shows.
+    said: Said,
+}
+
+impl Standing {
+    /// What a card that is shown says of its agent.
+    pub fn said(&self) -> Option<&Said> {
+        match self {
+            Self::Good(shown) => Some(&shown.said),
+            Self::Quarantined | Self::Refused => None,
+        }
+    }
 }
 
 /// What works on cards: it stays the same while they change.

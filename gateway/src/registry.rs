@@ -8,6 +8,7 @@ pub use query::{Query, QueryError};
 
 use crate::audit::Record;
 use crate::authorize::{self, Question};
+use crate::cards::Standing;
 use crate::config::agents::Agent;
 use crate::decode::{self, Call, DecodeError};
 use crate::delegation;
@@ -20,9 +21,10 @@ use crate::state::{Gateway, State};
 use crate::token::{self, SubjectToken, TokenError};
 use crate::upstream::Answer;
 use http::header::{CACHE_CONTROL, HeaderValue, VARY};
+use protocol::a2a::card::Card;
 use protocol::a2a::{Binding, Version};
 use serde::Serialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::time::{Instant, SystemTime};
 
 /// What the list's own request is called in records and metrics.
@@ -85,6 +87,24 @@ pub struct Skill {
     pub tags: Vec<String>,
 }
 
+impl Said {
+    /// What of a card the list shows.
+    pub fn of(card: &Card) -> Self {
+        let text = |value: Option<&Value>| value.and_then(Value::as_str).unwrap_or_default().to_owned();
+        let all = |value: Option<&Value>| value.and_then(Value::as_array).cloned().unwrap_or_default();
+        let skill = |skill: Value| Skill {
+            id: text(skill.get("id")),
+            name: text(skill.get("name")),
+            tags: all(skill.get("tags")).iter().map(|tag| text(Some(tag))).collect(),
+        };
+        let members = card.members();
+        Self {
+            description: text(members.get("description")),
+            skills: all(members.get("skills")).into_iter().map(skill).collect(),
+        }
+    }
+}
+
 impl Asker<'_> {
     /// The list. Whoever may talk to nobody gets an empty one, and never hears who there is.
     ///
@@ -116,7 +136,8 @@ impl Asker<'_> {
         let (began, mut pace) = (Instant::now(), gateway.lane.pace());
         let mut shown = Vec::new();
         for agent in state.agents.values() {
-            let listed = Listed::new(agent, &gateway.url, gateway.health.of(&agent.name), None);
+            let said = state.cards.get(&agent.name).and_then(Standing::said);
+            let listed = Listed::new(agent, &gateway.url, gateway.health.of(&agent.name), said.cloned());
             if !query.asks_for(&listed) {
                 continue;
             }

@@ -6,6 +6,7 @@ use crate::audit::chain::hex;
 use crate::config::agents::Agent;
 use crate::config::problems::chain;
 use crate::digest;
+use crate::registry::Said;
 use crate::state::Gateway;
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue};
@@ -111,6 +112,7 @@ impl Follower<'_> {
             body: Bytes::from(body),
             digest: read.digest.clone(),
             required: required(&read.card),
+            said: Said::of(&read.card),
         })
     }
 
