@@ -1,7 +1,8 @@
 //! Published examples, and signatures whose padding was tampered with.
 //!
 //! `rfc.json`: the examples of RFC 7520 §4, RFC 7515 A and RFC 8037 A. `rsa_padding.txt`: signatures with the private key of
-//! RFC 7520 §4.1 over blocks that are no PKCS #1 v1.5 padding (RFC 8017 §9.2), except for the first.
+//! RFC 7520 §4.1 over blocks that are no PKCS #1 v1.5 padding (RFC 8017 §9.2), except for the first. `wycheproof.txt`: two
+//! groups of Project Wycheproof's signatures, of which one is good here: the other good one is made with a shared secret.
 
 use crate::keys;
 use base64::Engine;
@@ -74,4 +75,26 @@ fn a_changed_rsa_padding_is_refused() {
         let outcome = signed(&format!("{message}.{signature}"), &keys);
         assert_eq!(outcome.is_ok(), name == "as it must be", "{name}: {outcome:?}");
     }
+}
+
+#[test]
+fn of_wycheproofs_signatures_the_good_one_with_a_public_key_verifies_and_no_other() {
+    let ec = json!({
+        "kty": "EC", "crv": "P-256", "alg": "ES256", "use": "sig", "kid": "kid-ec-sign",
+        "x": "04N0xi21hshyvBp7I167sbE_bXqyqkAPfefdklMO7wY", "y": "UI8exy-C06a7DUnjIdENkxeFtHM4-l_41LqEw9nVgmw",
+    });
+    let shared = json!({
+        "kty": "oct", "alg": "HS256", "use": "sig", "kid": "kid-aes-sign",
+        "k": "-ebuDNsVZ2iJtoZ-akfXTSCt4UO2cruLCsbWlBinggE",
+    });
+    let (mut good, mut refused) = (Vec::new(), 0);
+    for row in include_str!("wycheproof.txt").lines().skip(1) {
+        let [id, comment, jws] = row.split('\t').collect::<Vec<_>>()[..] else { panic!("{row}") };
+        let id: u32 = id.parse().unwrap();
+        match signed(jws, &keys(if id < 18 { &shared } else { &ec })) {
+            Ok(_) => good.push((id, comment)),
+            Err(_) => refused += 1,
+        }
+    }
+    assert_eq!((good, refused), (vec![(18, "acceptsValid")], 31));
 }
