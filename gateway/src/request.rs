@@ -87,13 +87,13 @@ async fn forward(
     if let Call::Card = call {
         return Ok(Box::pin(cards::public(gateway, &state, &question, arrival)).await?);
     }
-    let named = tasks::named(&question, &gateway.tasks).await?;
-    let question = question.naming(named.as_ref(), &gateway.limits);
+    let named = Box::pin(tasks::named(&question, &gateway.tasks)).await?;
+    let question = question.naming(named.as_deref(), &gateway.limits);
     let session = session::open(&question, arrival, &state.sessions, &gateway.sessions, &gateway.limits)?;
     let permitted = authorize::permit(&state.policy, &gateway.lane, &question, &gateway.limits).await?;
     cards::admit(&state.cards, &question).map_err(authorize::AuthorizeError::from)?;
     let (permit, server) = record.permit(&call, permitted);
-    tasks::permitted(named.as_ref(), &question, &permit, &gateway.tasks).await?;
+    tasks::permitted(named.as_deref(), &question, &permit, &gateway.tasks).await?;
     observed.exchange(&permit);
     let grant =
         exchange::Grant { permit: &permit, server: &server, question: &question, identity: &state.identity };
@@ -107,15 +107,15 @@ async fn forward(
     let answer = match (question.call.a2a(), &named) {
         (Some(call), Some(named)) if call.method == Method::ListTasks => {
             let (store, question, permit, credential) = (&gateway.tasks, &question, &permit, &credential);
-            tasks::list::Lister { call, named, question, store, upstream, permit, credential }
-                .answer()
-                .await?
+            let lister = tasks::list::Lister { call, named, question, store, upstream, permit, credential };
+            Box::pin(lister.answer()).await?
         }
         (Some(call), Some(named)) => {
             let watcher =
                 Watcher::new(call, &question, named, &gateway.tasks, gateway.limits.tasks_per_owner_max);
             let answer =
-                upstream.send(permit, credential, Going::Agent(call, watcher), arrival, trace).await?;
+                Box::pin(upstream.send(permit, credential, Going::Agent(call, watcher), arrival, trace))
+                    .await?;
             match call.method {
                 Method::GetExtendedAgentCard => {
                     Box::pin(cards::extended::shown(gateway, &state, &question, call, answer)).await?

@@ -103,17 +103,17 @@ impl Owner {
 ///
 /// # Errors
 /// [`TaskError::Store`]; nothing has gone upstream.
-pub async fn named(question: &Question<'_>, store: &Store) -> Result<Option<Named>, TaskError> {
+pub async fn named(question: &Question<'_>, store: &Store) -> Result<Option<Box<Named>>, TaskError> {
     let (Some(call), Some(route)) = (question.call.a2a(), question.server.agent()) else { return Ok(None) };
     let owner = Owner::new(question.caller, question.subject);
-    let mut named = Named {
+    let mut named = Box::new(Named {
         owner_of_answer: owner.clone(),
         owner,
         task: None,
         shared: false,
         claims: None,
         missing: None,
-    };
+    });
     let Some(agent) = &route.agent else { return Ok(Some(named)) };
     match named.look_up(call, agent, store).await {
         Ok(()) => {}

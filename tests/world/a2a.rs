@@ -74,7 +74,11 @@ impl Caller {
     }
 
     pub async fn call(&self, operation: &str, params: &Value) -> Reply {
-        let request = self.request(operation, params);
+        self.hears(operation, self.request(operation, params)).await
+    }
+
+    /// What comes of a request of this caller.
+    pub async fn hears(&self, operation: &str, request: RequestBuilder) -> Reply {
         if self.wire != Wire::Grpc {
             return send(request).await;
         }

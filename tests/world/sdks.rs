@@ -103,10 +103,11 @@ impl Peer {
         line(&mut self.lines)["gone"].as_str().unwrap().to_owned()
     }
 
-    /// The requests that it got, those included that it refused.
+    /// The calls that it got, those included that it refused; the gateway's looks at its card are none.
     pub fn received(&self) -> Vec<Value> {
         let text = std::fs::read_to_string(&self.record).unwrap_or_default();
-        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+        let all = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        all.filter(|call| !call["path"].as_str().is_some_and(|path| path.contains("/.well-known/"))).collect()
     }
 
     /// Ends it in the middle of whatever it does.
