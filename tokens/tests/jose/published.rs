@@ -91,6 +91,7 @@ fn of_wycheproofs_signatures_the_good_one_with_a_public_key_verifies_and_no_othe
     for row in include_str!("wycheproof.txt").lines().skip(1) {
         let [id, comment, jws] = row.split('\t').collect::<Vec<_>>()[..] else { panic!("{row}") };
         let id: u32 = id.parse().unwrap();
+        let jws = if jws == "(empty)" { "" } else { jws };
         match signed(jws, &keys(if id < 18 { &shared } else { &ec })) {
             Ok(_) => good.push((id, comment)),
             Err(_) => refused += 1,
