@@ -274,6 +274,11 @@ async fn a_stream_goes_by_event_by_event_and_ends_where_it_shows_another_ones_ta
         let media_type = if wire == Wire::Grpc { "application/grpc" } else { "text/event-stream" };
         assert_eq!((stream.status, stream.header("content-type")), (200, Some(media_type)));
         assert_eq!(stream.text.matches("data: ").count(), 2, "{stream:?}");
+        let shown = world.records("request").pop().unwrap()["answer"].clone();
+        let artifacts = json!([{"artifactId": "a", "parts": [{"text": "x"}]}]).to_string().len();
+        assert_eq!((&shown["events"], &shown["artifact_bytes"]), (&json!(2), &json!(artifacts)), "{shown}");
+        assert_eq!(shown["state"], "TASK_STATE_WORKING");
+        assert!(stream.text.contains(&format!("\"{}\"", shown["task"].as_str().unwrap())), "{shown}");
     }
     let bobs = task_in(&world.caller("agent/clerk", "bob", Wire::Rpc).send("train", &json!({})).await);
     let shown = json!({"jsonrpc": "2.0", "id": 7, "result": {"statusUpdate": {"taskId": bobs, "contextId": "c", "status": {"state": "TASK_STATE_WORKING"}}}});
@@ -285,6 +290,7 @@ async fn a_stream_goes_by_event_by_event_and_ends_where_it_shows_another_ones_ta
     let record = world.records("request").pop().unwrap();
     assert_eq!(record["outcome"], "answer_broken");
     assert!(record["cause"].as_str().unwrap().contains("another principal"), "{record}");
+    assert_eq!(record["answer"], Value::Null, "what was not shown is not told");
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@ use rustls::pki_types::pem::PemObject;
 use serde_json::{Value, json};
 use std::time::UNIX_EPOCH;
 use tempfile::TempDir;
+use world::a2a::{Caller, Wire, message};
 use world::agent::send;
 use world::{Agent, Idp, Plan, Reply, World, policies};
 
@@ -221,6 +222,44 @@ allow if {
     let reply = post(&world, &usual(&world, "at+jwt", &all)).await;
     assert_eq!(reply.refused_because(), "not_allowed", "nobody said which claims these are");
     assert!(world.ledger.received().is_empty());
+}
+
+#[tokio::test]
+async fn a_call_to_an_agent_names_no_other_tenant_than_its_token() {
+    let plan = |trainer| Plan {
+        policy: policies::trainer(),
+        trainer: Some(trainer),
+        issuer_options: "claims: {tenant: tid}",
+        ..Plan::default()
+    };
+    let (world, loose) = (World::with(plan("")).await, World::with(plan("tenants: any")).await);
+    let caller = |world: &World, tid: &Value, wire| {
+        let token = usual(world, "at+jwt", &json!({ "tid": tid }));
+        Caller { agent: world.agent("agent/clerk").with_token(&token), wire }
+    };
+    let says = |tenant: &str| json!({"tenant": tenant, "message": message("train")});
+    let (acme, none) = (json!("acme"), Value::Null);
+    for wire in [Wire::Rpc, Wire::Rest] {
+        for (tid, tenant) in [(&acme, "acme"), (&acme, ""), (&none, "acme2")] {
+            let reply = caller(&world, tid, wire).call("SendMessage", &says(tenant)).await;
+            assert!(reply.text.contains("task-"), "{tid} {tenant}: {reply:?}");
+        }
+        let reply = caller(&loose, &acme, wire).call("SendMessage", &says("acme2")).await;
+        assert!(reply.text.contains("task-"), "{reply:?}");
+    }
+    let heard = world.trainer.received().len();
+    let in_path =
+        caller(&world, &acme, Wire::Rest).agent.post("/a2a/trainer/acme2/message:send", says("").to_string());
+    for reply in [
+        caller(&world, &acme, Wire::Rpc).call("SendMessage", &says("acme2")).await,
+        caller(&world, &acme, Wire::Rest).call("SendMessage", &says("acme2")).await,
+        send(in_path.header("a2a-version", "1.0")).await,
+    ] {
+        assert_eq!(reply.refused_because(), "tenant_mismatch", "{reply:?}");
+        let record = world.records("request").pop().unwrap();
+        assert_eq!((&record["decision"], &record["reason"]), (&json!("permit"), &json!("tenant_mismatch")));
+    }
+    assert_eq!(world.trainer.received().len(), heard);
 }
 
 /// A world that takes the JWT-SVIDs of partner.test, presented by the clerk for one job.

@@ -7,10 +7,12 @@ pub mod verify;
 mod canonical;
 mod digest;
 mod facts;
+mod shown;
 mod sink;
 mod trail;
 
 pub use facts::Outcome;
+pub use shown::Shown;
 pub use sink::AuditError;
 pub use trail::{Tip, tip_of};
 
@@ -198,6 +200,11 @@ impl Record {
         if let Some(id) = opened.and_then(|id| id.to_str().ok()) {
             self.facts.session = Some(revocation::session(id));
         }
+    }
+
+    /// What an agent's answer shows will stand in the record: whoever watches the answer adds it up.
+    pub fn shown(&mut self) -> Shown {
+        self.facts.answer.get_or_insert_default().clone()
     }
 
     /// The session's digest, where there is one.

@@ -111,8 +111,8 @@ async fn forward(
             Box::pin(lister.answer()).await?
         }
         (Some(call), Some(named)) => {
-            let watcher =
-                Watcher::new(call, &question, named, &gateway.tasks, gateway.limits.tasks_per_owner_max);
+            let (store, tasks_max) = (&gateway.tasks, gateway.limits.tasks_per_owner_max);
+            let watcher = Watcher::new(call, &question, named, store, record.shown(), tasks_max);
             let answer =
                 Box::pin(upstream.send(permit, credential, Going::Agent(call, watcher), arrival, trace))
                     .await?;

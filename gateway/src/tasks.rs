@@ -11,7 +11,7 @@ pub use store::{Store, StoreError};
 pub use watch::Watcher;
 
 use crate::authorize::Question;
-use crate::config::agents::{Agent, Contexts, Push};
+use crate::config::agents::{Agent, Contexts, Push, Tenants};
 use crate::identity::Caller;
 use crate::token::SubjectToken;
 use policy::{Permit, TaskOwners};
@@ -67,6 +67,9 @@ pub enum TaskError {
     /// It would have its events sent somewhere, and the agent's configuration doesn't allow that.
     #[error("push notifications are off for this agent")]
     PushOff,
+    /// It names a tenant, and the subject's token another one.
+    #[error("the subject is of another tenant than the one that the call names")]
+    Tenant,
     /// A page token that no page gave.
     #[error("the page token is none of ours")]
     PageToken,
@@ -115,12 +118,22 @@ pub async fn named(question: &Question<'_>, store: &Store) -> Result<Option<Box<
         missing: None,
     });
     let Some(agent) = &route.agent else { return Ok(Some(named)) };
+    if agent.tenants == Tenants::Subject && is_foreign(call.tenant.as_deref(), question.subject) {
+        named.missing = Some(TaskError::Tenant);
+        return Ok(Some(named));
+    }
     match named.look_up(call, agent, store).await {
         Ok(()) => {}
         Err(TaskError::Store(error)) => return Err(error.into()),
         Err(missing) => named.missing = Some(missing),
     }
     Ok(Some(named))
+}
+
+/// Whether a call names another tenant than the token of its subject. Where either names none, there is nothing to compare.
+fn is_foreign(named: Option<&str>, subject: Option<&SubjectToken>) -> bool {
+    let own = subject.and_then(|token| token.claims().tenant.as_deref());
+    named.zip(own).is_some_and(|(named, own)| named != own)
 }
 
 /// What a permit makes of it: it may share what another workload of the same person began, and a context that nobody has

@@ -2,6 +2,7 @@
 
 use super::canonical::{integer, ip, name, string, string_or_null, strings, time};
 use super::chain::Line;
+use super::shown::Shown;
 use http::{Method, Uri};
 use protocol::mcp::Target;
 use std::collections::BTreeSet;
@@ -17,6 +18,7 @@ pub(super) struct Facts {
     pub(super) caller: Option<String>,
     pub(super) subject: Option<Subject>,
     pub(super) actors: Vec<String>,
+    pub(super) answer: Option<Shown>,
     pub(super) protocol: Option<&'static str>,
     pub(super) version: Option<&'static str>,
     pub(super) server: Option<String>,
@@ -104,6 +106,9 @@ impl Facts {
         if !self.actors.is_empty() {
             member(o, "actors", |o| strings(o, &self.actors));
         }
+        if let Some(shown) = &self.answer {
+            shown.write(o);
+        }
         text(o, "arguments", self.arguments.as_deref());
         number(o, "bytes", self.bytes);
         text(o, "caller", self.caller.as_deref());
@@ -188,26 +193,26 @@ impl Minted {
     }
 }
 
-fn member(out: &mut Vec<u8>, key: &str, value: impl FnOnce(&mut Vec<u8>)) {
+pub(super) fn member(out: &mut Vec<u8>, key: &str, value: impl FnOnce(&mut Vec<u8>)) {
     name(out, key);
     value(out);
     out.push(b',');
 }
 
-fn text(out: &mut Vec<u8>, key: &str, value: Option<&str>) {
+pub(super) fn text(out: &mut Vec<u8>, key: &str, value: Option<&str>) {
     if let Some(value) = value {
         member(out, key, |out| string(out, value));
     }
 }
 
-fn number(out: &mut Vec<u8>, key: &str, value: Option<u64>) {
+pub(super) fn number(out: &mut Vec<u8>, key: &str, value: Option<u64>) {
     if let Some(value) = value {
         member(out, key, |out| integer(out, value));
     }
 }
 
 /// An object of members that each have a comma behind them.
-fn object(out: &mut Vec<u8>, members: impl FnOnce(&mut Vec<u8>)) {
+pub(super) fn object(out: &mut Vec<u8>, members: impl FnOnce(&mut Vec<u8>)) {
     out.push(b'{');
     members(out);
     out.pop();
@@ -222,7 +227,8 @@ fn only(out: &mut Vec<u8>, key: &str, value: impl FnOnce(&mut Vec<u8>)) {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test ends by panicking")]
     use super::*;
-    use serde_json::{Map, Value};
+    use protocol::a2a::Event;
+    use serde_json::{Map, Value, json};
 
     /// A line that is the first of its chain, as text and as what it says.
     fn sealed(facts: &Facts) -> (Vec<u8>, Map<String, Value>) {
@@ -230,6 +236,20 @@ mod tests {
         facts.line("request", std::time::UNIX_EPOCH).seal(7, &mut [3; 32], &mut out);
         let read = serde_json::from_slice(&out).unwrap();
         (out, read)
+    }
+
+    fn shown(odd: &str) -> Shown {
+        let shown = Shown::default();
+        let event = |task: Option<&str>, artifact_bytes| Event {
+            task: task.map(Into::into),
+            context: Some(odd.into()),
+            state: task.map(|state| state.to_owned().into()),
+            artifact_bytes,
+            ..Event::default()
+        };
+        shown.event(&event(Some(odd), 2));
+        shown.event(&event(None, 3));
+        shown
     }
 
     fn full(odd: &str) -> Facts {
@@ -241,6 +261,7 @@ mod tests {
             caller: text(),
             subject: Some(Subject { iss: odd.into(), sub: odd.into(), jti: None }),
             actors: vec![odd.into(), odd.into()],
+            answer: Some(shown(odd)),
             protocol: Some("mcp"),
             version: Some("2026-07-28"),
             server: text(),
@@ -279,8 +300,10 @@ mod tests {
         ] {
             let (line, read) = sealed(&full(odd));
             assert_eq!(line, [serde_json_canonicalizer::to_vec(&read).unwrap(), b"\n".to_vec()].concat());
-            assert_eq!(read.len(), 30, "a new fact belongs into this test: {read:?}");
+            assert_eq!(read.len(), 31, "a new fact belongs into this test: {read:?}");
             assert_eq!(read["path"], "/mcp/ledger", "the query of a URL stays out");
+            let answer = json!({"artifact_bytes": 5, "context": odd, "events": 2, "state": odd, "task": odd});
+            assert_eq!(read["answer"], answer, "what the last event left out, an earlier one said");
         }
     }
 
@@ -305,7 +328,7 @@ mod tests {
 
     #[test]
     fn what_is_not_known_is_left_out() {
-        let (line, read) = sealed(&Facts::default());
+        let (line, read) = sealed(&Facts { answer: Some(Shown::default()), ..Facts::default() });
         let names: Vec<&str> = read.keys().map(String::as_str).collect();
         assert_eq!(names, ["hash", "kind", "prev", "seq", "time"]);
         assert_eq!(line, [serde_json_canonicalizer::to_vec(&read).unwrap(), b"\n".to_vec()].concat());

@@ -1,6 +1,6 @@
 //! Agents, as they run.
 
-pub use super::file::{ContextsFile as Contexts, PushFile as Push};
+pub use super::file::{ContextsFile as Contexts, PushFile as Push, TenantsFile as Tenants};
 
 use super::Server;
 use super::cards::CardAt;
@@ -23,6 +23,8 @@ pub struct Agent {
     pub grpc: Option<Arc<Server>>,
     /// Who makes contexts.
     pub contexts: Contexts,
+    /// Which tenants a call may name.
+    pub tenants: Tenants,
     /// The member of a message's metadata that names a skill.
     pub skill: Option<String>,
     /// Where it may send events.

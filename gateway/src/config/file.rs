@@ -8,7 +8,7 @@ mod issuers;
 mod revocations;
 mod token_service;
 
-pub use agents::{AgentFile, ContextsFile, HealthFile, InterfacesFile, PushFile, TasksFile};
+pub use agents::{AgentFile, ContextsFile, HealthFile, InterfacesFile, PushFile, TasksFile, TenantsFile};
 pub use cards::{CardFile, CardsFile};
 pub use embedded::{EmbeddedFile, EmbeddedLimitsFile, KeysFile, LifetimesFile, UserFile};
 pub use issuers::{ClaimPath, ClaimsFile, HttpsFile, IssuerFile, JwksFile, JwtSvidFile, PresenterFile};

@@ -26,6 +26,7 @@ pub(super) fn task(error: &TaskError) -> Told {
         }
         TaskError::Context | TaskError::Apart => params("context_not_found"),
         TaskError::PushOff => params("push_not_allowed"),
+        TaskError::Tenant => Told::new(StatusCode::FORBIDDEN, DENIED, "tenant_mismatch"),
         TaskError::PageToken => params("invalid_page_token"),
         TaskError::PageSize | TaskError::Moment => params("invalid_params"),
         TaskError::Store(_) => Told::new(StatusCode::SERVICE_UNAVAILABLE, UNAVAILABLE, "tasks_unavailable"),

@@ -3,6 +3,7 @@
 
 use super::store::{Claim, Seen};
 use super::{Named, Owner, Store, StoreError};
+use crate::audit::Shown;
 use crate::authorize::Question;
 use protocol::a2a::{self, Binding, Call, Event, EventError, EventKind, Method, Version};
 use std::time::SystemTime;
@@ -20,6 +21,7 @@ pub struct Watcher {
     task: Option<String>,
     now: SystemTime,
     tasks_max: usize,
+    shown: Shown,
     /// What was noted last, so that most events of a stream cost nothing.
     noted: Option<Seen>,
 }
@@ -52,7 +54,14 @@ pub enum WatchError {
 
 impl Watcher {
     /// For the answer to a call.
-    pub fn new(call: &Call, question: &Question<'_>, named: &Named, store: &Store, tasks_max: usize) -> Self {
+    pub fn new(
+        call: &Call,
+        question: &Question<'_>,
+        named: &Named,
+        store: &Store,
+        shown: Shown,
+        tasks_max: usize,
+    ) -> Self {
         Self {
             store: store.clone(),
             agent: question.server.name().to_owned(),
@@ -63,6 +72,7 @@ impl Watcher {
             task: call.task.clone(),
             now: question.now,
             tasks_max,
+            shown,
             noted: None,
         }
     }
@@ -89,32 +99,39 @@ impl Watcher {
         if self.task.is_some() && event.task.is_some() && self.task != event.task {
             return Err(WatchError::Other);
         }
-        let seen = self.seen(event);
-        let (task, context) = (&seen.task, &seen.context);
-        let same = |noted: &Seen| (&noted.task, &noted.context) == (task, context);
-        let moved = |noted: &Seen| seen.state.is_some() && noted.state != seen.state;
-        if (task.is_none() && context.is_none()) || self.noted.as_ref().is_some_and(|n| same(n) && !moved(n))
-        {
-            return Ok(());
+        if !self.knows(&event) {
+            self.claim(&event).await?;
         }
-        let claim = self.store.saw(&self.agent, &self.owner, seen.clone(), self.tasks_max).await?;
-        match claim {
+        self.shown.event(&event);
+        Ok(())
+    }
+
+    /// Whether the event says nothing that was not noted already.
+    fn knows(&self, event: &Event) -> bool {
+        let nameless = event.task.is_none() && event.context.is_none();
+        nameless
+            || self.noted.as_ref().is_some_and(|noted| {
+                let moved = event.state.is_some() && event.state.as_deref() != noted.state.as_deref();
+                noted.task == event.task && noted.context == event.context && !moved
+            })
+    }
+
+    /// Makes what it shows its owner's, or finds that it is.
+    async fn claim(&mut self, event: &Event) -> Result<(), WatchError> {
+        let since_ms = event.since.as_deref().and_then(super::list::milliseconds);
+        let seen = Seen {
+            task: event.task.clone(),
+            context: event.context.clone(),
+            state: event.state.as_deref().map(str::to_owned),
+            since_ms: since_ms.unwrap_or_else(|| super::list::since_1970(self.now)),
+        };
+        match self.store.saw(&self.agent, &self.owner, seen.clone(), self.tasks_max).await? {
             Claim::Owned => {
                 self.noted = Some(seen);
                 Ok(())
             }
             Claim::Foreign => Err(WatchError::Foreign),
             Claim::TooMany => Err(WatchError::TooMany { max: self.tasks_max }),
-        }
-    }
-
-    fn seen(&self, event: Event) -> Seen {
-        let since_ms = event.since.as_deref().and_then(super::list::milliseconds);
-        Seen {
-            task: event.task,
-            context: event.context,
-            state: event.state.map(std::borrow::Cow::into_owned),
-            since_ms: since_ms.unwrap_or_else(|| super::list::since_1970(self.now)),
         }
     }
 }

@@ -51,6 +51,7 @@ impl Checker<'_> {
             http_json,
             grpc,
             contexts: file.contexts,
+            tenants: file.tenants,
             skill: file.skill.clone(),
             push: file.push,
             health: self.health(&format!("{path}.health"), &file.health),

@@ -29,6 +29,9 @@ pub struct AgentFile {
     /// Who makes contexts. Default `agent`.
     #[serde(default)]
     pub contexts: ContextsFile,
+    /// Which tenants a call may name. Default `subject`.
+    #[serde(default)]
+    pub tenants: TenantsFile,
     /// The member of a message's metadata by which callers name a skill of the agent. Default: none, and policy sees no skill.
     pub skill: Option<String>,
     /// Its card.
@@ -77,6 +80,17 @@ pub enum ContextsFile {
     Agent,
     /// A caller may make one up, and owns it from then on.
     Claim,
+}
+
+/// Which of an agent's tenants a call may name.
+#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub enum TenantsFile {
+    /// None but the subject's, where its token names one (an issuer's `claims.tenant`).
+    #[default]
+    Subject,
+    /// Any that policy allows: the agent's tenants are not the token's.
+    Any,
 }
 
 /// Where an agent may send a task's events.
