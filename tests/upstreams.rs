@@ -3,8 +3,9 @@
 use http::{Method, Response};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
+use world::a2a::{Wire, message};
 use world::agent::{read, send};
-use world::{Answer, Plan, World};
+use world::{Answer, Plan, World, policies};
 
 fn raw(status: u16, headers: &[(&str, &str)], body: &str) -> Answer {
     let mut response = Response::builder().status(status);
@@ -235,6 +236,60 @@ async fn a_gateway_that_stops_ends_standing_streams_in_good_order_and_lets_calls
     assert_eq!(requests.iter().map(|r| &r["outcome"]).collect::<Vec<_>>(), ["complete", "complete"]);
     assert_eq!(requests[0]["cause"], "the gateway was told to stop");
     assert_eq!(records.last().unwrap()["kind"], "stopped", "no record is lost");
+}
+
+/// What an agent's fake says: one event of a stream.
+fn event(wire: Wire, thing: &str) -> &'static str {
+    let named = match thing {
+        "task" => json!({"id": "t", "contextId": "c", "status": {"state": "TASK_STATE_WORKING"}}),
+        _ => json!({"messageId": "m", "contextId": "c", "role": "ROLE_AGENT", "parts": [{"text": "done"}]}),
+    };
+    let mut result = json!({ thing: named });
+    if wire == Wire::Older {
+        result = named;
+        result["kind"] = thing.into();
+    }
+    let whole = json!({"jsonrpc": "2.0", "id": 7, "result": result});
+    let event = if wire == Wire::Rest { &whole["result"] } else { &whole };
+    Box::leak(format!("data: {event}\n\n").into_boxed_str())
+}
+
+#[tokio::test]
+async fn a_gateway_that_stops_ends_the_streams_of_tasks_that_their_callers_know_and_lets_others_end() {
+    for wire in Wire::ALL {
+        let plan = Plan { policy: policies::trainer(), trainer: Some("push: direct"), ..Plan::default() };
+        let world = World::with(plan).await;
+        let (caller, audit) = (world.caller("agent/clerk", "alice", wire), world.path("audit.jsonl"));
+        let send = || caller.request("SendStreamingMessage", &json!({"message": message("train")})).send();
+        let working = world.trainer.streams();
+        let mut known = send().await.unwrap();
+        working.send(Ok(event(wire, "task"))).await.unwrap();
+        assert!(!known.chunk().await.unwrap().unwrap().is_empty());
+        let _quiet = world.trainer.streams();
+        let again = caller.request("SubscribeToTask", &json!({"id": "t"})).send().await.unwrap();
+        let answering = world.trainer.streams();
+        let mut unknown = send().await.unwrap();
+
+        let stopped = tokio::spawn(world.gateway.stop());
+        for ends in [known, again] {
+            assert_eq!(ends.status(), 200);
+            assert!(ends.bytes().await.unwrap().is_empty(), "{wire:?}: a whole stream, and no broken one");
+        }
+        answering.send(Ok(event(wire, "message"))).await.unwrap();
+        let told = unknown.chunk().await.unwrap().unwrap();
+        assert!(told.windows(4).any(|four| four == b"done"), "{wire:?}: it could not be had again");
+        drop(answering);
+        assert!(unknown.chunk().await.unwrap().unwrap_or_default().is_empty());
+        stopped.await.unwrap();
+
+        let text = std::fs::read_to_string(audit).unwrap();
+        let records: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let requests: Vec<_> = records.iter().filter(|record| record["kind"] == "request").collect();
+        assert_eq!(requests.len(), 3);
+        assert!(requests.iter().all(|record| record["outcome"] == "complete"), "{wire:?}: {requests:#?}");
+        let ended = |record: &&&Value| record["cause"] == "the gateway was told to stop";
+        assert_eq!(requests.iter().filter(ended).count(), 2, "{wire:?}");
+    }
 }
 
 #[tokio::test]

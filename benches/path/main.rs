@@ -1,20 +1,24 @@
 //! What the gateway costs: the whole path beside Pingora's stock proxying, Envoy and no gateway at all, in one run, in
-//! random order, medians of rounds; its handshakes beside those of bare rustls; its stages alone; its idle connections. `docs/performance.md` says what each row is.
+//! random order, medians of rounds; messages to an agent and the streams of its events; its handshakes beside those of bare
+//! rustls; its stages alone; its idle connections. `docs/performance.md` says what each row is.
 //!
-//!     cargo xtask bench [--quick] [rows | ROW | idle | handshakes | stages]...
+//!     cargo xtask bench [--quick] [rows | ROW | agent | streams | idle | handshakes | stages]...
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a benchmark ends by panicking")]
 
-mod call; //     what is called
+mod call; //     what is called: a tool
+mod message; //  or an agent
 mod load; //     who calls: a process
 mod upstream; // who answers: a process
 mod middle; //   who stands between them: processes
 mod prepare; //  the world that they live in
+mod agent; //    messages to an agent
+mod streams; //  its events, many streams at a time
 mod handshakes; // full handshakes, the gateway's and bare rustls'
 mod stages; //   the gateway's stages, in this process
 mod report; //   the table and the line
 
 use call::Tool;
-use load::{Load, Outcome};
+use load::{Call, Load, Outcome};
 use middle::{Process, Role, cores};
 use prepare::Bench;
 use report::{Round, Row, STOCK, note};
@@ -40,8 +44,12 @@ fn main() {
     certs::install_crypto();
     let words: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = words.iter().map(String::as_str).filter(|word| *word != "--bench").collect();
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let runtime = match words.as_slice() {
+        ["role", "listen", _] => tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap(),
+        _ => tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap(),
+    };
     match words.as_slice() {
+        ["role", "listen", told] => runtime.block_on(streams::listen(serde_json::from_str(told).unwrap())),
         ["role", "load", told] => runtime.block_on(load::run(serde_json::from_str(told).unwrap())),
         ["role", "bare", told] => runtime.block_on(handshakes::serve(serde_json::from_str(told).unwrap())),
         ["role", "knock", told] => runtime.block_on(handshakes::knock(serde_json::from_str(told).unwrap())),
@@ -69,6 +77,12 @@ async fn run(words: &[&str]) {
     );
     let chosen = |row| asked("rows") || asked(row);
     rows(&bench, effort, chosen, &mut figures);
+    if asked("agent") {
+        agent::rows(&bench, effort, &mut figures);
+    }
+    if asked("streams") {
+        streams::measure(&bench, effort, &mut figures);
+    }
     if asked("idle") {
         idle(&bench, effort, &mut figures);
     }
@@ -146,7 +160,7 @@ fn rows(
         });
     }
     if !rows.is_empty() {
-        report::rows(&rows, figures);
+        report::rows(&rows, STOCK, figures);
     }
 }
 
@@ -240,18 +254,18 @@ fn shuffle(order: &mut [usize]) {
 impl Bench {
     /// Calls of a tool, at an address where that workload must be.
     fn load(&self, address: SocketAddr, workload: &str, tool: Tool, effort: Effort) -> Load {
-        let (agent, path) = match tool {
-            Tool::GetObject { .. } => ("agent-demo", "/mcp/s3"),
-            Tool::PostEntry | Tool::Spin => ("agent-clerk", "/mcp/ledger"),
+        let agent = match tool {
+            Tool::GetObject { .. } => "agent-demo",
+            Tool::PostEntry | Tool::Spin => "agent-clerk",
         };
         Load {
             address,
             svid: self.world.path(if workload == "gateway" { agent } else { "gateway" }),
             server: self.world.id(workload).to_string(),
             http2: false,
-            path: path.into(),
-            bearer: String::new(),
-            tool,
+            bearers: Vec::new(),
+            call: Call::Tool(tool),
+            every: Duration::ZERO,
             connections: CONNECTIONS,
             calls_before: 50,
             time: effort.time,
@@ -260,7 +274,7 @@ impl Bench {
 
     /// The same with a token of now: tokens live shorter than a benchmark.
     fn with_token(&self, load: &Load) -> Load {
-        let agent = if load.path == "/mcp/s3" { "agent/demo" } else { "agent/clerk" };
-        Load { bearer: self.world.token(agent), ..load.clone() }
+        let agent = if load.svid == self.world.path("agent-demo") { "agent/demo" } else { "agent/clerk" };
+        Load { bearers: vec![self.world.token(agent)], ..load.clone() }
     }
 }

@@ -44,14 +44,14 @@ impl Row {
 /// The yardstick.
 pub(crate) const STOCK: &str = "stock_pingora_tls";
 
-/// Prints the rows, and notes their figures and their ratios to stock Pingora and to Envoy.
-pub(crate) fn rows(rows: &[Row], figures: &mut Map<String, Value>) {
-    let stock = rows.iter().find(|row| row.name == STOCK).filter(|row| !row.rounds.is_empty());
+/// Prints the rows, and notes their figures and how they compare to the yardstick of that name.
+pub(crate) fn rows(rows: &[Row], yardstick: &str, figures: &mut Map<String, Value>) {
+    let stock = rows.iter().find(|row| row.name == yardstick).filter(|row| !row.rounds.is_empty());
     println!(
-        "\n{:<18} {:>10} {:>5} {:>9} {:>9} {:>9} {:>8} {:>8}",
-        "row", "requests/s", "±%", "p50 µs", "p99 µs", "CPU µs", "rps", "CPU"
+        "\n{:<18} {:>10} {:>5} {:>9} {:>9} {:>9} {:>9} {:>8} {:>8}",
+        "row", "requests/s", "±%", "p50 µs", "p99 µs", "p50 added", "CPU µs", "rps", "CPU"
     );
-    println!("{:>71} {:>8}", "× stock", "× stock");
+    println!("{:>81} {:>8}", "× stock", "× stock");
     for row in rows {
         if row.rounds.is_empty() {
             println!("{:<18} {}", row.name, row.what);
@@ -59,15 +59,17 @@ pub(crate) fn rows(rows: &[Row], figures: &mut Map<String, Value>) {
         }
         let (rps, cpu) = (row.requests_per_second(), row.cpu_us());
         let (p50, p99) = (row.of(|r| r.p50_us), row.of(|r| r.p99_us));
+        let added = stock.map(|stock| p50 - stock.of(|r| r.p50_us)).filter(|_| row.name != yardstick);
         let rps_ratio = stock.map(|stock| rps / stock.requests_per_second());
         let cpu_ratio = stock.and_then(|stock| Some(cpu? / stock.cpu_us()?));
         let shown = |figure: Option<f64>, digits| {
             figure.map_or("-".to_owned(), |figure| format!("{figure:.digits$}"))
         };
         println!(
-            "{:<18} {rps:>10.0} {:>5.0} {p50:>9.0} {p99:>9.0} {:>9} {:>8} {:>8}   {}",
+            "{:<18} {rps:>10.0} {:>5.0} {p50:>9.0} {p99:>9.0} {:>9} {:>9} {:>8} {:>8}   {}",
             row.name,
             row.spread(),
+            shown(added, 0),
             shown(cpu, 1),
             shown(rps_ratio, 2),
             shown(cpu_ratio, 2),
@@ -80,9 +82,10 @@ pub(crate) fn rows(rows: &[Row], figures: &mut Map<String, Value>) {
             note(figures, format!("{name}_{key}"), figure);
         }
         note(figures, format!("{}_cpu_us_per_call", if name == "path" { "gateway" } else { name }), cpu);
-        if name != STOCK {
-            note(figures, format!("{name}_rps_ratio_to_{STOCK}"), rps_ratio);
-            note(figures, format!("{name}_cpu_ratio_to_{STOCK}"), cpu_ratio);
+        if name != yardstick {
+            note(figures, format!("{name}_p50_us_added_to_{yardstick}"), added);
+            note(figures, format!("{name}_rps_ratio_to_{yardstick}"), rps_ratio);
+            note(figures, format!("{name}_cpu_ratio_to_{yardstick}"), cpu_ratio);
         }
     }
 }

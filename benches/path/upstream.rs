@@ -1,13 +1,16 @@
-//! The upstream, a process of its own: one answer, behind mutual TLS for the gateway and plain for those who only proxy.
+//! The upstream, a process of its own: behind mutual TLS for the gateway and plain for those who only proxy. It is an MCP
+//! server of one answer, and an agent.
 
-use crate::call::answer;
+use crate::call;
+use crate::message::{self, Said};
+use crate::streams::Emission;
 use bytes::Bytes;
 use certs::development::paths_in;
 use certs::files::FileSource;
 use certs::tls::{Accept, server_config};
 use certs::{Clock, SharedSource, SpiffeId};
 use http::{Request, Response};
-use http_body_util::{BodyExt, Full};
+use http_body_util::{BodyExt, Either, Full};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -80,8 +83,23 @@ async fn connection(io: impl AsyncRead + AsyncWrite + Unpin) {
         .await;
 }
 
-async fn respond(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
-    let Ok(body) = request.into_body().collect().await else { return Ok(Response::default()) };
-    let answer = Full::new(Bytes::from(answer(&body.to_bytes())));
-    Ok(Response::builder().header("content-type", "application/json").body(answer).unwrap())
+async fn respond(request: Request<Incoming>) -> Result<Response<Either<Full<Bytes>, Emission>>, Infallible> {
+    let to_the_agent = request.uri().path().starts_with(message::PATH);
+    if request.method() != http::Method::POST {
+        return Ok(Response::builder().status(404).body(whole(String::new())).unwrap()); // It has no card.
+    }
+    let Ok(body) = request.into_body().collect().await else {
+        return Ok(Response::new(whole(String::new())));
+    };
+    let body = body.to_bytes();
+    let said = if to_the_agent { message::answer(&body) } else { Said::Whole(call::answer(&body)) };
+    let (media_type, body) = match said {
+        Said::Whole(text) => ("application/json", whole(text)),
+        Said::Events { first, each } => ("text/event-stream", Either::Right(Emission::new(&first, each))),
+    };
+    Ok(Response::builder().header("content-type", media_type).body(body).unwrap())
+}
+
+fn whole(text: String) -> Either<Full<Bytes>, Emission> {
+    Either::Left(Full::new(Bytes::from(text)))
 }

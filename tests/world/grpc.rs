@@ -7,20 +7,21 @@ use base64::engine::general_purpose::STANDARD_NO_PAD;
 use bytes::Bytes;
 use certs::tls::{Accept, server_config};
 use certs::{Clock, SharedSource, SpiffeId};
+use futures_util::stream::{self, BoxStream, StreamExt};
 use http::{HeaderMap, HeaderValue, Request, Response};
 use http_body_util::{BodyExt, StreamBody};
 use hyper::body::{Frame, Incoming};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use protocol::a2a::{self, Method, grpc};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
-type Frames = StreamBody<futures_util::stream::Iter<std::vec::IntoIter<Result<Frame<Bytes>, Infallible>>>>;
+type Frames = StreamBody<BoxStream<'static, Result<Frame<Bytes>, Infallible>>>;
 
 /// Serves gRPC before an agent that speaks JSON-RPC: what it is asked and what it says are those of `agent`.
 pub async fn serve(agent: McpServer, source: SharedSource, gateway: SpiffeId, clock: Clock) -> SocketAddr {
@@ -53,27 +54,27 @@ async fn answered(request: Request<Incoming>, agent: McpServer) -> Result<Respon
     headers.insert("a2a-version", HeaderValue::from_static("1.0"));
     let received =
         Received { method: head.method, path: "/a2a".into(), headers, body: asked.to_string().into() };
-    let said: Vec<Value> = match agent.ask(&received) {
-        Answer::Json(answer) => vec![answer],
+    let (said, status): (BoxStream<'static, Value>, _) = match agent.ask(&received) {
+        Answer::Json(answer) => {
+            let status = if answer["error"]["code"] == -32001 { "5" } else { "0" };
+            (stream::iter([answer]).boxed(), status)
+        }
         Answer::Events(mut events) => {
-            let mut text = String::new();
-            while let Some(chunk) = events.recv().await {
-                text.push_str(chunk.unwrap());
-            }
-            text.lines()
-                .filter_map(|l| l.strip_prefix("data: "))
-                .map(|l| serde_json::from_str(l).unwrap())
-                .collect()
+            let chunks = stream::poll_fn(move |cx| events.poll_recv(cx));
+            let lines = |chunk: Result<&'static str, _>| stream::iter(chunk.unwrap().lines());
+            let data = |line: &'static str| async { line.strip_prefix("data: ") };
+            let said = chunks.flat_map(lines).filter_map(data);
+            (said.map(|data| serde_json::from_str(data).unwrap()).boxed(), "0")
         }
         _ => panic!("the agent says it in another way than gRPC has"),
     };
-    let status = if said[0]["error"]["code"] == -32001 { "5" } else { "0" };
-    let messages = said.iter().filter_map(|answer| answer["result"].as_object());
-    let frame = |answer: &Map<String, Value>| Frame::data(a2a::frame(&grpc::answer(method, answer)).unwrap());
-    let mut frames: Vec<_> = messages.map(frame).map(Ok).collect();
+    let messages = said.filter_map(move |answer| async move {
+        let answer = answer["result"].as_object()?;
+        Some(Frame::data(a2a::frame(&grpc::answer(method, answer)).unwrap()))
+    });
     let trailers = HeaderMap::from_iter([("grpc-status".parse().unwrap(), HeaderValue::from_static(status))]);
-    frames.push(Ok(Frame::trailers(trailers)));
-    let body = StreamBody::new(futures_util::stream::iter(frames));
+    let end = stream::iter([Frame::trailers(trailers)]);
+    let body = StreamBody::new(messages.chain(end).map(Ok).boxed());
     Ok(Response::builder().header("content-type", "application/grpc").body(body).unwrap())
 }
 

@@ -25,7 +25,7 @@ usage: cargo xtask CHORE
   interop oidc-provider, interop keycloak
                      run the stories of a real token service: credentials exchanged, narrowed, refused
   with s3 -- CMD...  start versitygw, run a command that finds it by SALLYPORT_S3_*, stop it
-  bench [--quick] [rows | ROW | idle | handshakes | stages]...
+  bench [--quick] [rows | ROW | agent | streams | idle | handshakes | stages]...
                      what the gateway costs, beside Pingora's stock proxying, Envoy and bare rustls: docs/performance.md
   fuzz [TARGET] [--seconds N]
                      run every fuzz target, or one, for a minute or so many seconds each

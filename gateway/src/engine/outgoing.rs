@@ -86,7 +86,7 @@ impl Pump {
                     biased;
                     chunk = self.body.next() => chunk,
                     () = sender.closed() => return,
-                    _ = self.stopping.wait_for(|stops| *stops), if self.body.is_endless() => {
+                    _ = self.stopping.wait_for(|stops| *stops), if self.body.goes_on_elsewhere() => {
                         self.body.stopped();
                         None // Between two events: the caller gets a whole stream, and opens the next one elsewhere.
                     }

@@ -51,13 +51,16 @@ impl ResponseBody {
         self.record.sent(bytes);
     }
 
-    /// Whether the answer is a stream that ends only when somebody ends it.
-    pub fn is_endless(&self) -> bool {
+    /// Whether the answer is a stream that its caller can have again elsewhere, so that a gateway that stops need not wait
+    /// for its end: one that ends only when somebody ends it, or the events of a task that the caller knows.
+    pub fn goes_on_elsewhere(&self) -> bool {
         matches!(self.record.method(), Some("session/stream" | "subscriptions/listen"))
+            || self.body.is_of_a_known_task()
     }
 
-    /// Notes that the stream ended because the gateway did.
+    /// Ends the stream because the gateway ends.
     pub fn stopped(&mut self) {
+        self.body.end();
         self.record.ended(Outcome::Complete, Some("the gateway was told to stop".into()));
     }
 

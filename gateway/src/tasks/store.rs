@@ -136,6 +136,18 @@ const SCHEMA: &str = "
     CREATE TABLE IF NOT EXISTS contexts (
         agent TEXT NOT NULL, id TEXT NOT NULL, iss TEXT, sub TEXT, spiffe_id TEXT NOT NULL, PRIMARY KEY (agent, id)
     ) STRICT, WITHOUT ROWID;
+    CREATE TABLE IF NOT EXISTS held (
+        spiffe_id TEXT NOT NULL, sub TEXT, iss TEXT, agent TEXT NOT NULL, tasks INTEGER NOT NULL
+    ) STRICT;
+    CREATE INDEX IF NOT EXISTS held_by_owner ON held (spiffe_id, sub, iss, agent);
+    CREATE TRIGGER IF NOT EXISTS one_more AFTER INSERT ON tasks BEGIN
+        UPDATE held SET tasks = tasks + 1
+        WHERE spiffe_id = new.spiffe_id AND sub IS new.sub AND iss IS new.iss AND agent = new.agent;
+    END;
+    CREATE TRIGGER IF NOT EXISTS gone_or_back AFTER UPDATE OF gone ON tasks WHEN new.gone <> old.gone BEGIN
+        UPDATE held SET tasks = tasks + old.gone - new.gone
+        WHERE spiffe_id = new.spiffe_id AND sub IS new.sub AND iss IS new.iss AND agent = new.agent;
+    END;
 ";
 
 impl Store {
@@ -359,7 +371,7 @@ fn claim(
             }
         }
         (Some(id), None) => {
-            let held = count(database, agent, owner, &Query::default())?;
+            let held = held(database, agent, owner)?;
             if usize::try_from(held).unwrap_or(usize::MAX) >= tasks_max {
                 return Ok(Claim::TooMany);
             }
@@ -373,9 +385,25 @@ fn claim(
     Ok(Claim::Owned)
 }
 
-/// An owner's tasks at an agent that match: `?1` to `?7`.
+/// How many tasks an owner has at an agent. They are counted once; from then on the number goes with the tasks, so that a new
+/// one costs the same however many there are.
+fn held(database: &Transaction<'_>, agent: &str, owner: &Owner) -> Result<u32, rusqlite::Error> {
+    let sql = "SELECT tasks FROM held WHERE spiffe_id = ?1 AND sub IS ?2 AND iss IS ?3 AND agent = ?4";
+    let whose = params![owner.spiffe_id, owner.sub, owner.iss, agent];
+    let known = database.prepare_cached(sql)?.query_row(whose, |row| row.get(0)).optional()?;
+    if let Some(tasks) = known {
+        return Ok(tasks);
+    }
+    let tasks = count(database, agent, owner, &Query::default())?;
+    let sql = "INSERT INTO held (spiffe_id, sub, iss, agent, tasks) VALUES (?1, ?2, ?3, ?4, ?5)";
+    let values = params![owner.spiffe_id, owner.sub, owner.iss, agent, tasks];
+    database.prepare_cached(sql)?.execute(values)?;
+    Ok(tasks)
+}
+
+/// An owner's tasks at an agent that match: `?1` to `?7`. SQLite would look through those of all owners.
 const MATCHING: &str =
-    "FROM tasks WHERE gone = 0 AND spiffe_id = ?1 AND sub IS ?2 AND iss IS ?3 AND agent = ?4
+    "FROM tasks INDEXED BY tasks_of_owner WHERE gone = 0 AND spiffe_id = ?1 AND sub IS ?2 AND iss IS ?3 AND agent = ?4
     AND (?5 IS NULL OR context = ?5) AND (?6 IS NULL OR state = ?6) AND (?7 IS NULL OR since_ms >= ?7)";
 
 fn count(

@@ -82,6 +82,12 @@ impl Watcher {
         self.method.row().streams
     }
 
+    /// Whether it is one about a task that its caller knows: from the call, or from an event that went on.
+    pub fn streams_a_known_task(&self) -> bool {
+        let shown = || self.noted.as_ref().is_some_and(|noted| noted.task.is_some());
+        self.streams() && (self.task.is_some() || shown())
+    }
+
     /// Looks at an answer, or at one event of a stream: a body, or the data of an SSE event.
     ///
     /// # Errors

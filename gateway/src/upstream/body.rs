@@ -101,6 +101,22 @@ impl AnswerBody {
         }
     }
 
+    /// Whether it is a stream of events about a task that the caller knows, and can subscribe to again.
+    pub fn is_of_a_known_task(&self) -> bool {
+        match &self.source {
+            Source::Events(_, filter) => filter.is_of_a_known_task(),
+            Source::Grpc(messages) => messages.is_of_a_known_task(),
+            Source::Whole(_) | Source::Upstream(_) | Source::Watched(..) => false,
+        }
+    }
+
+    /// Ends a stream in good order before its upstream does.
+    pub fn end(&mut self) {
+        if let Source::Grpc(messages) = &mut self.source {
+            messages.end_here();
+        }
+    }
+
     /// The next chunk; `None` at the end.
     ///
     /// # Errors

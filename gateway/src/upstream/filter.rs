@@ -196,6 +196,14 @@ impl EventFilter {
         std::mem::take(&mut self.unasked)
     }
 
+    /// Whether the events are about a task that their caller knows.
+    pub(super) fn is_of_a_known_task(&self) -> bool {
+        match &self.by {
+            By::Watcher(watcher) => watcher.streams_a_known_task(),
+            By::Rules(_) => false,
+        }
+    }
+
     /// The event as the caller may have it, written anew: a line that isn't one of the standard's fields is left out, since
     /// a lenient reader might take it for data.
     async fn event(&mut self, event: Event) -> Result<Bytes, UpstreamError> {

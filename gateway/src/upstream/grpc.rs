@@ -189,6 +189,16 @@ impl Messages {
         Ok(())
     }
 
+    /// Whether the messages are about a task that their caller knows.
+    pub(super) fn is_of_a_known_task(&self) -> bool {
+        self.watcher.streams_a_known_task()
+    }
+
+    /// Ends the answer between two messages, in good order.
+    pub(super) fn end_here(&mut self) {
+        self.trailers = Some(HeaderMap::from_iter([(STATUS, HeaderValue::from_static("0"))]));
+    }
+
     pub(super) fn take_trailers(&mut self) -> Option<HeaderMap> {
         self.trailers.take()
     }

@@ -71,6 +71,14 @@ async fn an_owner_has_so_many_tasks_and_no_more() {
     let one_more = store.saw("a", &owner("alice"), seen("t2", "c", "W", 1), 2).await.unwrap();
     let again = store.saw("a", &owner("alice"), seen("t1", "c", "C", 5), 2).await.unwrap();
     assert_eq!((one_more, again), (Claim::TooMany, Claim::Owned));
+    store.gone("a", &owner("alice"), "t0").await.unwrap();
+    let for_the_one = store.saw("a", &owner("alice"), seen("t2", "c", "W", 1), 2).await.unwrap();
+    let one_more = store.saw("a", &owner("alice"), seen("t3", "c", "W", 1), 2).await.unwrap();
+    assert_eq!((for_the_one, one_more), (Claim::Owned, Claim::TooMany));
+    store.saw("a", &owner("alice"), seen("t0", "c", "C", 9), 2).await.unwrap(); // It is there again.
+    store.gone("a", &owner("alice"), "t1").await.unwrap();
+    let one_more = store.saw("a", &owner("alice"), seen("t3", "c", "W", 1), 2).await.unwrap();
+    assert_eq!(one_more, Claim::TooMany);
 }
 
 #[tokio::test]
