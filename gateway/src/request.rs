@@ -33,7 +33,9 @@ pub struct Arrival {
     pub began: Instant,
     /// HTTP method.
     pub method: http::Method,
-    /// Path and query; the authority is not looked at.
+    /// Version of HTTP.
+    pub version: http::Version,
+    /// Path and query. The authority is looked at where it may name an agent: over gRPC.
     pub uri: Uri,
     /// Header fields as they came.
     pub headers: HeaderMap,
