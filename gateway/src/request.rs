@@ -95,6 +95,7 @@ async fn forward(
     let permitted = authorize::permit(&state.policy, &gateway.lane, &question, &gateway.limits).await?;
     cards::admit(&state.cards, &question).map_err(authorize::AuthorizeError::from)?;
     let (permit, server) = record.permit(&call, permitted);
+    delegation::onward(&caller, subject.as_ref(), &server).map_err(token::TokenError::from)?;
     tasks::permitted(named.as_deref(), &question, &permit, &gateway.tasks).await?;
     observed.exchange(&permit);
     let grant =
