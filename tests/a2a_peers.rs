@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use world::sdks::{Client, Heard, Sdk, Tongue};
-use world::{Plan, World, components, policies};
+use world::{HOST, Plan, World, components, policies};
 
 const HOOK: &str = "https://hook.example/";
 
@@ -258,4 +258,30 @@ async fn an_agent_of_googles_adk_calls_another_through_the_gateway() {
         let record = world.records("request").pop().unwrap();
         assert_eq!((&record["decision"], &record["reason"]), (&json!("denial"), &json!("delete")));
     }
+}
+
+/// The host is what the SDK asks for, and what it looks for in the gateway's certificate; the tenant is the agent's own then.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_is_called_at_its_host_from_python() {
+    let (Some(agent), Some(python)) = (Sdk::python(), Sdk::python()) else { return };
+    let world = World::with(Plan { trainer: Some("host: trainer.gateway.test"), ..plan(&agent) }).await;
+    assert!(std::fs::read_to_string(world.path("sallyport.yaml")).unwrap().contains(HOST));
+    for tenant in ["", "coach"] {
+        let mut alice = Client::at_the_host(&world, &python, "agent/clerk", tenant);
+        let task = alice.does(&["send", "echo keep it"]).task();
+        assert_eq!(alice.does(&["get", &task]).task(), task);
+        let reached = reached(&world);
+        let denied = alice.does(&["send", "echo delete it"]);
+        assert_eq!(told(denied.error(), "delete"), Some("text"));
+        let mut stranger = Client::at_the_host(&world, &python, "agent/stranger", tenant);
+        assert!(told(stranger.does(&["get", &task]).error(), "not_allowed").is_some());
+        assert_eq!(self::reached(&world), reached, "the agent hears nothing of them");
+    }
+    let received = world.sdk_agent.as_ref().unwrap().received();
+    let tenants: Vec<&Value> = received.iter().map(|request| &request["ids"]["tenant"]).collect();
+    assert_eq!(tenants, [&Value::Null, &Value::Null, &json!("coach"), &json!("coach")], "{received:#?}");
+    let records = world.records("request");
+    assert!(records.iter().all(|record| record["server"] == "trainer"), "{records:#?}");
+    let reasons: Vec<&str> = records.iter().filter_map(|record| record["reason"].as_str()).collect();
+    assert_eq!(reasons, ["delete", "not_allowed"].repeat(2));
 }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use tokens::{Keys, SigningKey};
 use world::a2a::{Wire, message, task_in};
 use world::agent::send;
-use world::peers::{self, Sdk};
+use world::sdks::{Sdk, signing_jwk};
 use world::{Answer, Plan, Reply, World, policies};
 
 const CARD: &str = "/a2a/trainer/.well-known/agent-card.json";
@@ -273,6 +273,63 @@ async fn an_agent_whose_card_is_not_the_pinned_one_is_not_called() {
     assert_eq!(alice.send("train", &json!({})).await.status, 200);
 }
 
+/// The pin is in the file that the gateway follows: the next call is held to it, whatever was read before.
+#[tokio::test]
+async fn a_pin_that_changes_holds_from_the_next_call_on() {
+    let world = World::with(plan("card: {refresh: 100ms}")).await;
+    world.trainer.shows(Some(card()));
+    until(&world, is_good).await;
+    let (alice, good) =
+        (world.caller("agent/clerk", "alice", Wire::Rpc), world.gateway.card("trainer").unwrap());
+    assert_eq!(alice.send("train", &json!({})).await.status, 200);
+    let pinned = |to: &str| format!("card: {{refresh: 100ms, digest: \"{to}\"}}");
+    let other = format!("sha256:{}", "0".repeat(64));
+    world.rewrite(|text| text.replace("card: {refresh: 100ms}", &pinned(&other))).await;
+    assert_eq!(alice.send("train", &json!({})).await.refused_because(), "agent_quarantined");
+    assert_eq!(get(&world, "agent/clerk", CARD).await.refused_because(), "not_found");
+    until(&world, |standing| standing == Some("quarantined")).await;
+    assert_eq!(alice.send("train", &json!({})).await.refused_because(), "agent_quarantined");
+    assert_eq!(world.trainer.received().len(), 1, "the agent hears nothing");
+    let denied = world.records("request").pop().unwrap();
+    assert_eq!((&denied["decision"], &denied["reason"]), (&json!("denial"), &json!("agent_quarantined")));
+    world.rewrite(|text| text.replace(&other, &good)).await;
+    until(&world, is_good).await;
+    assert_eq!(alice.send("train", &json!({})).await.status, 200);
+    assert_eq!(get(&world, "agent/clerk", CARD).await.status, 200);
+}
+
+#[tokio::test]
+async fn the_card_of_an_agent_that_a_reload_brings_is_read_and_forgotten_with_it() {
+    let world = World::with(plan("card: {refresh: 100ms}")).await;
+    world.trainer.shows(Some(card()));
+    until(&world, is_good).await;
+    let rule = |agent: &str| {
+        let all = plan("").policy;
+        all[1].1.replace("agents.trainer", &format!("agents.{agent}"))
+    };
+    world.change_policy("agents/coach.rego", &rule("coach")).await;
+    let of_the_coach = CARD.replace("trainer", "coach");
+    assert_eq!(get(&world, "agent/clerk", &of_the_coach).await.refused_because(), "not_found");
+    let coach = format!(
+        "\n  coach:\n    interfaces: {{jsonrpc: \"https://{}/a2a\"}}\n    spiffe_id: spiffe://bank.test/agent/trainer\n    card: {{refresh: 100ms}}",
+        world.trainer.address
+    );
+    world.rewrite(|text| text.replace("\ntasks:", &format!("{coach}\ntasks:"))).await;
+    let mut changes = world.gateway.reloads();
+    changes.wait_for(|_| is_good(world.gateway.card("coach").as_deref())).await.unwrap();
+    let shown = get(&world, "agent/clerk", &of_the_coach).await.json();
+    assert_eq!(shown["supportedInterfaces"][0]["url"], format!("{}/a2a/coach", world.url));
+    assert!(vouched_for(&world, &shown).await);
+    assert_eq!(get(&world, "agent/stranger", &of_the_coach).await.refused_because(), "not_found");
+    let read: Vec<Value> = world.records("card_read").iter().map(|record| record["server"].clone()).collect();
+    assert_eq!(read, ["trainer", "coach"], "whoever is written as before is not asked anew");
+
+    world.rewrite(|text| text.replace(&coach, "")).await;
+    changes.wait_for(|_| world.gateway.card("coach").is_none()).await.unwrap();
+    assert_eq!(get(&world, "agent/clerk", &of_the_coach).await.refused_because(), "not_found");
+    assert!(is_good(world.gateway.card("trainer").as_deref()));
+}
+
 #[tokio::test]
 async fn an_extension_that_a_card_requires_is_configured_and_declared_or_the_agent_is_not_called() {
     let mut requires = card();
@@ -362,26 +419,22 @@ async fn an_extended_card_has_the_skills_that_policy_shows_and_leads_to_the_gate
 
 /// A card of an agent on each official SDK, signed by it, then verified, rewritten and signed by the gateway: the verifiers
 /// of both SDKs take it, and refuse it with one byte changed.
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")] // Processes ask what this one serves.
 async fn what_the_gateway_signs_both_official_sdks_accept_and_one_byte_more_they_refuse() {
-    if !Sdk::all_here() {
-        return;
-    }
-    for agent in Sdk::ALL {
+    let Some(sdks) = Sdk::all() else { return };
+    for agent in &sdks {
         let folder = tempfile::tempdir().unwrap();
-        let (private, public) = peers::signing_jwk(&SigningKey::generate().unwrap(), folder.path());
-        let mut arguments = vec!["--sign-key".to_owned(), private.display().to_string()];
-        if agent == Sdk::Python {
-            arguments.push("--legacy".to_owned()); // So that 0.3's members are in one of the two.
-        }
-        let peer = Some(peers::Start { sdk: agent, arguments });
+        let (private, public) = signing_jwk(&SigningKey::generate().unwrap(), folder.path());
+        let mut signing = agent.clone();
+        signing.arguments.retain(|_| agent.name == "Python"); // So that 0.3's members are in one of the two.
+        signing.arguments.extend(["--sign-key".to_owned(), private.display().to_string()]);
         let more = format!("card: {{refresh: 100ms, keys: {{file: \"{}\", refresh: 1s}}}}", public.display());
-        let world = World::with(Plan { peer, ..plan(&more) }).await;
+        let world = World::with(Plan { sdk: Some(signing), ..plan(&more) }).await;
         until(&world, |standing| standing.is_some()).await;
         assert!(is_good(world.gateway.card("trainer").as_deref()), "{:?}", world.records("card_refused"));
         let shown = get(&world, "agent/clerk", CARD).await.json();
-        assert!(!shown.to_string().contains(&world.peer.as_ref().unwrap().url), "{shown}");
-        assert_eq!(shown.get("preferredTransport").is_some(), agent == Sdk::Python);
+        assert!(!shown.to_string().contains(&world.sdk_agent.as_ref().unwrap().interfaces[1]), "{shown}");
+        assert_eq!(shown.get("preferredTransport").is_some(), agent.name == "Python");
         let keys = folder.path().join("gateway.jwks.json");
         std::fs::write(&keys, get(&world, "agent/clerk", "/a2a/jwks.json").await.text).unwrap();
         let mut changed = shown.clone();
@@ -389,29 +442,23 @@ async fn what_the_gateway_signs_both_official_sdks_accept_and_one_byte_more_they
         let (good, bad) = (folder.path().join("good.json"), folder.path().join("bad.json"));
         std::fs::write(&good, shown.to_string()).unwrap();
         std::fs::write(&bad, changed.to_string()).unwrap();
-        let svid = certs::development::paths_in(&world.path("agent-clerk"));
-        let (base, jwks) = (format!("{}/a2a/trainer/", world.url), keys.display().to_string());
-        let token = world.token("agent/clerk");
-        let run = move |arguments: Vec<String>| {
-            let sdks = Sdk::ALL.map(|sdk| {
-                let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-                sdk.client(&svid, &arguments).remove(0)
-            });
-            sdks.map(|line| (line["event"] == "card" && line["verified"] == true, line))
-        };
-        let words = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect::<Vec<_>>();
-        let of_file = |file: &std::path::Path| {
-            words(&["--card-file", &file.display().to_string(), "--jwks", &jwks, "verify-card"])
-        };
-        let fetched = words(&["--url", &base, "--jwks", &jwks, "verify-card"]);
-        let extended = words(&["--url", &base, "--jwks", &jwks, "--token", &token, "extended-card"]);
-        let calls = [(of_file(&good), true), (of_file(&bad), false), (fetched, true), (extended, true)];
-        let seen = tokio::task::spawn_blocking(move || {
-            calls.map(|(arguments, accepted)| (run(arguments.clone()), accepted, arguments))
-        });
-        for (verdicts, accepted, arguments) in seen.await.unwrap() {
-            for (verdict, line) in verdicts {
-                assert_eq!(verdict, accepted, "{agent:?} {arguments:?}: {line}");
+        let (base, token) = (format!("{}/a2a/trainer/", world.url), world.token("agent/clerk"));
+        let of_file = |file: &std::path::Path| vec!["--card-file".to_owned(), file.display().to_string()];
+        let fetched = vec!["--url".to_owned(), base];
+        let extended = [fetched.clone(), vec!["--token".into(), token]].concat();
+        for (words, command, accepted) in [
+            (of_file(&good), "verify-card", true),
+            (of_file(&bad), "verify-card", false),
+            (fetched, "verify-card", true),
+            (extended, "extended-card", true),
+        ] {
+            let keys = keys.display().to_string();
+            let words =
+                words.iter().map(String::as_str).chain(["--jwks", &keys, command]).collect::<Vec<_>>();
+            for client in &sdks {
+                let line = world.once(client, &words);
+                let verdict = line["event"] == "card" && line["verified"] == true;
+                assert_eq!(verdict, accepted, "{} {} {words:?}: {line}", agent.name, client.name);
             }
         }
     }

@@ -189,10 +189,11 @@ async fn a_circle_ends_where_an_agent_would_be_called_twice_by_the_same() {
     calls_onward(&world, "deployer", "/mcp/orchestrator", "ask");
     let said = told(&world.clerk().at("/mcp/orchestrator"), "ask").await;
     assert_eq!(said, "401 invalid_token");
-    let record = refused(&world, DEPLOYER);
+    let record = refused(&world, ORCHESTRATOR);
     let cause = format!("{ORCHESTRATOR} has called {DEPLOYER} twice");
     assert!(record["cause"].as_str().unwrap().contains(&cause), "{record}");
     assert_eq!(world.agents["orchestrator"].received().len(), 2);
+    assert_eq!(world.agents["deployer"].received().len(), 1);
 }
 
 #[tokio::test]

@@ -135,16 +135,6 @@ async fn an_agent_that_is_revoked_is_not_found_and_what_policy_hides_neither() {
     assert_eq!(names(&list(&world.clerk(), "").await), [""; 0]);
 }
 
-/// Writes the configuration anew, and waits until the gateway has looked at it.
-async fn rewrite(world: &World, change: impl Fn(String) -> String) {
-    let path = world.path("sallyport.yaml");
-    let mut reloads = world.gateway.reloads();
-    reloads.mark_unchanged();
-    let text = change(std::fs::read_to_string(&path).unwrap());
-    certs::files::write(&path, text.as_bytes(), 0o644).unwrap();
-    reloads.changed().await.unwrap();
-}
-
 #[tokio::test]
 async fn agents_come_and_go_without_a_restart_and_a_mistake_changes_nothing() {
     let world = World::with(plan()).await;
@@ -166,18 +156,19 @@ async fn agents_come_and_go_without_a_restart_and_a_mistake_changes_nothing() {
         let coach = format!("{}\n{scopes}", trainer.replace("  trainer:", "  coach:").trim_end());
         format!("{before}{trainer}{coach}tasks:{after}")
     };
-    rewrite(&world, with_coach).await;
+    world.rewrite(with_coach).await;
     assert_eq!(names(&list(&clerk, "").await), ["coach", "trainer"]);
     assert!(call("coach").await.json()["result"]["task"].is_object());
 
-    rewrite(&world, |text| text.replace("  coach:\n", "  Coach:\n")).await;
+    world.rewrite(|text| text.replace("  coach:\n", "  Coach:\n")).await;
     assert_eq!(names(&list(&clerk, "").await), ["coach", "trainer"], "the last good ones stay");
     let reached = world.trainer.received().len();
-    rewrite(&world, |text| {
-        let (before, rest) = text.split_once("  Coach:\n").unwrap();
-        format!("{before}tasks:{}", rest.split_once("tasks:").unwrap().1)
-    })
-    .await;
+    world
+        .rewrite(|text| {
+            let (before, rest) = text.split_once("  Coach:\n").unwrap();
+            format!("{before}tasks:{}", rest.split_once("tasks:").unwrap().1)
+        })
+        .await;
     assert_eq!(names(&list(&clerk, "").await), ["trainer"]);
     assert_eq!(call("coach").await.refused_because(), "not_allowed");
     assert_eq!(world.trainer.received().len(), reached, "who was taken off hears nothing more");
@@ -217,7 +208,7 @@ async fn an_agent_that_is_down_is_said_to_be_and_is_tried_all_the_same() {
     let down = world.records("agent_down");
     assert_eq!(down.len(), 1);
     assert!(down[0]["cause"].as_str().unwrap().starts_with("trainer: "), "{down:?}");
-    rewrite(&world, |text| text.replace("interval: 100ms", "interval: 0s")).await;
+    world.rewrite(|text| text.replace("interval: 100ms", "interval: 0s")).await;
     becomes("unknown").await;
     assert_eq!(metrics().await, "");
 }

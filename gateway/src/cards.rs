@@ -20,6 +20,7 @@ use crate::config::agents::Agent;
 use crate::https::{Https, HttpsError};
 use crate::jwks::JwksError;
 use crate::registry::Said;
+use crate::route::Agents;
 use crate::upstream::UpstreamError;
 use bytes::Bytes;
 use certs::{Clock, SharedSource};
@@ -28,7 +29,7 @@ use protocol::a2a::{self, Method, card};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
-use tokens::{SigningError, SigningKey, TokenError};
+use tokens::{SigningError, TokenError};
 
 /// What is known of the agents' cards, by the agents' names.
 pub type Cards = BTreeMap<String, Standing>;
@@ -69,16 +70,12 @@ impl Standing {
     }
 }
 
-/// What works on cards: it stays the same while they change.
-#[derive(Debug)]
-pub struct Desk {
-    signer: Signer,
-    clients: BTreeMap<String, Client>,
-}
+/// How the agents' cards are read, by the agents' names.
+pub type Clients = BTreeMap<String, Arc<Client>>;
 
 /// How one agent's card is read.
 #[derive(Debug)]
-struct Client {
+pub struct Client {
     https: Https,
     verifier: Verifier,
 }
@@ -158,35 +155,45 @@ pub enum CallRefused {
     Undeclared(String),
 }
 
-impl Desk {
-    /// With a client for each agent. Without a key, one of the moment is made, and that is said.
-    ///
-    /// # Errors
-    /// [`CardError`] if authorities can't be read, or there is no randomness for a key.
-    pub fn new<'a>(
-        key: Option<SigningKey>,
-        url: &str,
-        agents: impl Iterator<Item = &'a Arc<Agent>>,
-        source: &SharedSource,
-        clock: &Clock,
-    ) -> Result<Self, CardError> {
-        let clients: Result<BTreeMap<_, _>, HttpsError> = agents
-            .map(|agent| {
-                let id = crate::config::HttpsServer::SpiffeId(agent.card.spiffe_id.clone());
-                let https = Https::new(&id, source, clock)?;
-                let verifier = Verifier::new(&agent.card, source, clock)?;
-                Ok((agent.name.clone(), Client { https, verifier }))
-            })
-            .collect();
-        let clients = clients?;
-        if key.is_none() && !clients.is_empty() {
-            tracing::warn!(
-                "cards.key is not set: agents' cards are signed with a key of the moment, which ends with this gateway and \
-                 which no other replica has"
-            );
+impl Client {
+    fn new(agent: &Agent, source: &SharedSource, clock: &Clock) -> Result<Self, HttpsError> {
+        let id = crate::config::HttpsServer::SpiffeId(agent.card.spiffe_id.clone());
+        let https = Https::new(&id, source, clock)?;
+        Ok(Self { https, verifier: Verifier::new(&agent.card, source, clock)? })
+    }
+}
+
+/// A client for each agent; those in `before` go on, where their agent is the same.
+///
+/// # Errors
+/// [`HttpsError`] if authorities can't be read.
+pub fn clients(
+    agents: &Agents,
+    before: (&Agents, &Clients),
+    source: &SharedSource,
+    clock: &Clock,
+) -> Result<Clients, HttpsError> {
+    let client = |(name, agent): (&String, &Arc<Agent>)| {
+        let same = before.0.get(name).is_some_and(|other| Arc::ptr_eq(agent, other));
+        let client = match before.1.get(name).filter(|_| same) {
+            Some(client) => Arc::clone(client),
+            None => Arc::new(Client::new(agent, source, clock)?),
+        };
+        Ok((name.clone(), client))
+    };
+    agents.iter().map(client).collect()
+}
+
+/// An agent's card, if it is there and the pinned one; else what is wrong with it.
+fn good<'c>(cards: &'c Cards, agent: &Agent) -> Result<&'c Shown, &'static str> {
+    match cards.get(&agent.name) {
+        // The pin is this snapshot's, and may be another one than when the card was read.
+        Some(Standing::Good(shown)) if agent.card.pin.as_ref().is_none_or(|pin| *pin == shown.digest) => {
+            Ok(shown)
         }
-        let key = key.map_or_else(SigningKey::generate, Ok)?;
-        Ok(Self { signer: Signer::new(key, url), clients })
+        Some(Standing::Good(_) | Standing::Quarantined) => Err("quarantined"),
+        Some(Standing::Refused) => Err("refused"),
+        None => Err("not read yet"),
     }
 }
 
@@ -197,10 +204,10 @@ impl Desk {
 pub fn admit(cards: &Cards, question: &Question<'_>) -> Result<(), CallRefused> {
     let (Some(call), Some(route)) = (question.call.a2a(), question.server.agent()) else { return Ok(()) };
     let Some(agent) = &route.agent else { return Ok(()) };
-    let shown = match cards.get(&agent.name) {
-        Some(Standing::Good(shown)) => shown,
-        _ if agent.card.pin.is_some() => return Err(CallRefused::Quarantined),
-        _ => return Ok(()),
+    let shown = match good(cards, agent) {
+        Ok(shown) => shown,
+        Err(_) if agent.card.pin.is_some() => return Err(CallRefused::Quarantined),
+        Err(_) => return Ok(()),
     };
     if let Some(unknown) = shown.required.difference(&agent.extensions).next() {
         return Err(CallRefused::UnknownExtension(unknown.clone()));

@@ -122,7 +122,7 @@ fn to_agent(
     };
     let call = a2a::call(&request, &a2a::Limits { json })?;
     match agent.binding {
-        // What the caller wrote there is the agent's name here.
+        // Where the caller wrote the agent's name there, only what stands behind it is the agent's.
         a2a::Binding::Grpc => Ok(a2a::Call { tenant: agent.tenant.clone(), ..call }),
         a2a::Binding::JsonRpc | a2a::Binding::HttpJson => Ok(call),
     }

@@ -54,6 +54,9 @@ pub struct Listed<'a> {
     pub name: &'a str,
     /// Where it is called through the gateway.
     pub url: String,
+    /// Where over gRPC, if that is a host of its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub grpc: Option<&'a str>,
     /// The bindings in which it may be.
     pub bindings: Vec<&'static str>,
     /// The versions in which it may be.
@@ -166,6 +169,7 @@ impl<'a> Listed<'a> {
             name: &agent.name,
             card: format!("{here}/.well-known/agent-card.json"),
             url: here,
+            grpc: agent.host.as_ref().map(|host| host.url.as_str()),
             bindings: bindings.filter(|b| agent.interface(*b).is_some()).map(Binding::as_str).collect(),
             versions: [Version::V1_0.as_str(), Version::V0_3.as_str()],
             health,

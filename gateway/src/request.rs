@@ -33,7 +33,9 @@ pub struct Arrival {
     pub began: Instant,
     /// HTTP method.
     pub method: http::Method,
-    /// Path and query; the authority is not looked at.
+    /// Version of HTTP.
+    pub version: http::Version,
+    /// Path and query. The authority is looked at where it may name an agent: over gRPC.
     pub uri: Uri,
     /// Header fields as they came.
     pub headers: HeaderMap,
@@ -93,6 +95,7 @@ async fn forward(
     let permitted = authorize::permit(&state.policy, &gateway.lane, &question, &gateway.limits).await?;
     cards::admit(&state.cards, &question).map_err(authorize::AuthorizeError::from)?;
     let (permit, server) = record.permit(&call, permitted);
+    delegation::onward(&caller, subject.as_ref(), &server).map_err(token::TokenError::from)?;
     tasks::permitted(named.as_deref(), &question, &permit, &gateway.tasks).await?;
     observed.exchange(&permit);
     let grant =

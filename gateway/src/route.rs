@@ -8,6 +8,7 @@ use crate::metadata;
 use crate::request::Arrival;
 use crate::upstream::{Pool, Upstream};
 use certs::Identity;
+use http::Version;
 use protocol::a2a::{self, Binding};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -48,7 +49,7 @@ pub struct AgentRoute {
     pub below: String,
     /// How the call is written.
     pub binding: Binding,
-    /// The tenant at the agent itself, of a call over gRPC.
+    /// The tenant at the agent itself, of a call over gRPC: all of it, or what stands behind the agent's name.
     pub tenant: Option<String>,
 }
 
@@ -77,12 +78,7 @@ pub fn door(servers: &Servers, agents: &Agents, url: &str, arrival: &Arrival) ->
         return Ok(Door::To(to_agent(agents, url, name, below, None)));
     }
     if a2a::binding(path) == Binding::Grpc {
-        let tenant = arrival.body.as_ref().ok().and_then(|body| a2a::tenant_of(path, body));
-        let (name, tenant) = tenant.as_deref().map(by_tenant).ok_or(RouteError::NotFound)?;
-        if !crate::config::check::is_server_name(name) {
-            return Err(RouteError::NotFound);
-        }
-        return Ok(Door::To(to_agent(agents, url, name, path, tenant)));
+        return over_grpc(agents, url, arrival).map(Door::To);
     }
     if path == AGENTS && arrival.method == http::Method::GET {
         return Ok(Door::Agents);
@@ -100,6 +96,25 @@ pub fn door(servers: &Servers, agents: &Agents, url: &str, arrival: &Arrival) ->
     let name = server_name(path).ok_or(RouteError::NotFound)?;
     let server = servers.get(name).cloned();
     Ok(Door::To(ServerRoute { name: name.to_owned(), url: url.to_owned(), server, agent: None }))
+}
+
+/// gRPC's paths are fixed, so there the host that is asked names the agent, or else the tenant does. A call that names nobody is
+/// one to an agent that isn't there: who may call nobody must not learn which hosts are somebody's.
+fn over_grpc(agents: &Agents, url: &str, arrival: &Arrival) -> Result<ServerRoute, RouteError> {
+    if arrival.version != Version::HTTP_2 {
+        return Err(RouteError::NotFound); // Its status is in trailers, which others would not be given.
+    }
+    let path = arrival.uri.path();
+    let tenant = arrival.body.as_ref().ok().and_then(|body| a2a::tenant_of(path, body));
+    let tenant = tenant.as_deref().filter(|tenant| !tenant.is_empty());
+    let host = arrival.uri.authority().map(|authority| authority.host());
+    let is_at = |agent: &&Arc<Agent>| agent.host.as_ref().zip(host).is_some_and(|(own, host)| own.is(host));
+    if let Some(agent) = agents.values().find(is_at) {
+        return Ok(to_agent(agents, url, &agent.name, path, tenant)); // The tenant is its own, whatever it is.
+    }
+    let named = tenant.map(by_tenant).filter(|(name, _)| crate::config::check::is_server_name(name));
+    let (name, tenant) = named.unwrap_or_default();
+    Ok(to_agent(agents, url, name, path, tenant))
 }
 
 /// The agent that a tenant names, and its own tenant: `<agent>`, or `<agent>/<tenant>`.
@@ -170,7 +185,7 @@ impl ServerRoute {
         Self { name: agent.name.clone(), url: url.to_owned(), server, agent: Some(route) }
     }
 
-    /// The name in the path.
+    /// The name in the path, or that of whom a call over gRPC is for; it may name nobody, and be empty then.
     pub fn name(&self) -> &str {
         &self.name
     }

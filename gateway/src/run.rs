@@ -3,7 +3,7 @@
 use crate::admin;
 use crate::audit::Audit;
 use crate::authorize::Lane;
-use crate::cards::{self, CardError, Desk};
+use crate::cards::{self, CardError, Signer};
 use crate::config::{Admin, Config};
 use crate::engine::{self, InFlight};
 use crate::exchange;
@@ -162,10 +162,8 @@ pub async fn start(
         tokio::spawn(revoked.follow(Arc::clone(&gateway))),
         tokio::spawn(reload::follow_agents(Arc::clone(&gateway), written)),
         tokio::spawn(health::follow(Arc::clone(&gateway))),
+        tokio::spawn(cards::follow(Arc::clone(&gateway))),
     ];
-    for agent in gateway.state().agents.values() {
-        followers.push(tokio::spawn(cards::follow(Arc::clone(&gateway), Arc::clone(agent))));
-    }
     if let Some(path) = key_ring {
         followers.push(tokio::spawn(reload::follow_key_ring(Arc::clone(&gateway), path)));
     } else {
@@ -201,7 +199,14 @@ fn assemble(
     let revocations = Arc::new(revocations);
     let metrics = Arc::new(Metrics::new()?);
     let traces = config.traces.as_ref().map(|to| Traces::new(to, source, &clock, Arc::clone(&metrics)));
-    let cards = Desk::new(config.card_key, &config.url, config.agents.values(), source, &clock)?;
+    if config.card_key.is_none() && !config.agents.is_empty() {
+        tracing::warn!(
+            "cards.key is not set: agents' cards are signed with a key of the moment, which ends with this gateway and which no \
+             other replica has"
+        );
+    }
+    let cards = Signer::new(config.card_key, &config.url)?;
+    let card_clients = cards::clients(&config.agents, (&<_>::default(), &<_>::default()), source, &clock)?;
     let state = State {
         identity: source.current(),
         issuers: Arc::new(Issuers::new(issuers?, config.limits.tokens_max)),
@@ -212,6 +217,7 @@ fn assemble(
             config.servers.into_iter().map(|(name, server)| (name, Arc::new(server))).collect(),
         ),
         agents: Arc::new(config.agents),
+        card_clients: Arc::new(card_clients),
         cards: Arc::default(),
     };
     Ok(Gateway {

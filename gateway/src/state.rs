@@ -2,7 +2,7 @@
 
 use crate::audit::Audit;
 use crate::authorize::Lane;
-use crate::cards::{Cards, Desk};
+use crate::cards::{Cards, Clients, Signer};
 use crate::config::Limits;
 use crate::exchange;
 use crate::metrics::Metrics;
@@ -37,7 +37,8 @@ pub struct Gateway {
     pub(crate) tasks: Store,
     /// Which agents answer.
     pub(crate) health: Health,
-    pub(crate) cards: Desk,
+    /// Signs the cards that are served.
+    pub(crate) cards: Signer,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) traces: Option<Arc<Traces>>,
     pub(crate) reloads: watch::Sender<u64>,
@@ -66,6 +67,8 @@ pub struct State {
     pub servers: Arc<Servers>,
     /// The agents.
     pub agents: Arc<Agents>,
+    /// How their cards are read.
+    pub card_clients: Arc<Clients>,
     /// What is known of their cards.
     pub cards: Arc<Cards>,
 }

@@ -1,7 +1,7 @@
 //! The fake A2A agent over gRPC, and what a caller makes of its answers: in between, the same JSON as over HTTP+JSON.
 
 use crate::server::{Answer, Received};
-use crate::{McpServer, Reply};
+use crate::{McpServer, Reply, World};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use bytes::Bytes;
@@ -9,7 +9,7 @@ use certs::tls::{Accept, server_config};
 use certs::{Clock, SharedSource, SpiffeId};
 use futures_util::stream::{self, BoxStream, StreamExt};
 use http::{HeaderMap, HeaderValue, Request, Response};
-use http_body_util::{BodyExt, StreamBody};
+use http_body_util::{BodyExt, Full, StreamBody};
 use hyper::body::{Frame, Incoming};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -78,12 +78,32 @@ async fn answered(request: Request<Incoming>, agent: McpServer) -> Result<Respon
     Ok(Response::builder().header("content-type", "application/grpc").body(body).unwrap())
 }
 
-/// A request as the body of one frame.
+/// A request to the trainer as the body of one frame.
 pub fn request(operation: &str, params: &Value) -> Vec<u8> {
+    let mut params = params.clone();
+    params["tenant"] = "trainer".into();
+    framed(operation, &params).to_vec()
+}
+
+fn framed(operation: &str, params: &Value) -> Bytes {
     let method = a2a::methods().iter().find(|row| row.name == operation).unwrap().method;
-    let mut params = params.as_object().unwrap().clone();
-    params.insert("tenant".into(), "trainer".into());
-    a2a::frame(&grpc::request(method, &params)).unwrap().to_vec()
+    a2a::frame(&grpc::request(method, params.as_object().unwrap())).unwrap()
+}
+
+/// What a workload that acts for alice hears of a request with this `:authority`.
+pub async fn asked(world: &World, workload: &str, authority: &str, operation: &str, params: &Value) -> Reply {
+    let tls = world.raw_over(workload, b"h2").await;
+    let (mut http, connection) =
+        hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(tls)).await.unwrap();
+    tokio::spawn(connection);
+    let request = Request::post(format!("https://{authority}/{}/{operation}", a2a::SERVICE))
+        .header("authorization", format!("Bearer {}", world.token(workload)))
+        .header("content-type", "application/grpc")
+        .header("te", "trailers")
+        .header("a2a-version", "1.0")
+        .body(Full::new(framed(operation, params)));
+    let (head, body) = http.send_request(request.unwrap()).await.unwrap().into_parts();
+    reply(operation, head.status.as_u16(), head.headers, &body.collect().await.unwrap().to_bytes())
 }
 
 /// An answer in the shape of HTTP+JSON, so that one story reads all of them.

@@ -8,7 +8,6 @@
 
 pub mod a2a;
 pub mod agent;
-pub mod peers;
 pub mod policies;
 pub mod reply;
 pub mod server;
@@ -37,7 +36,7 @@ pub use reply::Reply;
 pub use server::{Answer, McpServer, Received};
 pub use workload_api::WorkloadApi;
 
-use written::{config, revocations, servers, settings};
+use written::{a2a_agents, config, revocations, servers, settings};
 
 use certs::development::{Domain, paths_in};
 use certs::files::{FileSource, Paths};
@@ -56,6 +55,8 @@ use tokens::SigningKey;
 use tokio::task::JoinHandle;
 
 pub const DOMAIN: &str = "bank.test";
+/// A host name of the gateway, in its certificate.
+pub const HOST: &str = "trainer.gateway.test";
 
 /// How a world differs from the usual one.
 #[derive(Clone)]
@@ -81,15 +82,15 @@ pub struct Plan {
     pub server_is_up: bool,
     /// Agents behind the gateway, each a server `agent/<name>` that may call onward.
     pub agents: &'static [&'static str],
+    /// A2A agents beside the trainer, each `agent/<name>`, which may call onward.
+    pub a2a: &'static [&'static str],
     pub s3: Option<remote_s3::Endpoint>,
     /// What is said of the A2A agent `trainer`, as `contexts: claim`; none: there is none.
     pub trainer: Option<&'static str>,
-    /// The trainer is no fake then, but an agent on an official SDK.
+    /// The trainer is no fake then, but a program on an official SDK.
     pub sdk: Option<sdks::Sdk>,
     /// Where the gateway keeps whose tasks are.
     pub tasks: String,
-    /// The trainer is a program on an official SDK, and this is how it is started.
-    pub peer: Option<peers::Start>,
     /// The gateway's SVID comes from the Workload API and lives so long; else from files.
     pub workload_api: Option<Duration>,
     /// What stands under `trust_domains`.
@@ -120,11 +121,11 @@ impl Default for Plan {
             server_requests: "",
             server_is_up: true,
             agents: &[],
+            a2a: &[],
             s3: None,
             trainer: None,
             sdk: None,
             tasks: "{}".into(),
-            peer: None,
             workload_api: None,
             trust_domains: "{}".into(),
             redis: None,
@@ -155,8 +156,6 @@ pub struct World {
     /// What serves the embedded token service, and can be stopped.
     pub listener: JoinHandle<()>,
     dir: TempDir,
-    /// The trainer, where it is a program.
-    pub peer: Option<peers::Peer>,
     _s3: Option<remote_s3::Server>,
 }
 
@@ -189,7 +188,8 @@ impl World {
         }
 
         let mut agents = BTreeMap::new();
-        for name in plan.agents {
+        let names = [plan.agents, plan.a2a].concat();
+        for name in &names {
             let own = source(&dir, &domain, &clock, &format!("agent/{name}"));
             agents.insert(*name, McpServer::start(own, domain.id("gateway").unwrap(), clock.clone()).await);
         }
@@ -199,7 +199,6 @@ impl World {
         trainer.answers(a2a::agent());
         let own = FileSource::open(paths_in(&dir.path().join("agent-trainer"))).unwrap();
         let over_grpc = grpc::serve(trainer.clone(), own, domain.id("gateway").unwrap(), clock.clone()).await;
-        let peer = plan.peer.as_ref().map(|start| start.run(&paths_in(&dir.path().join("agent-trainer"))));
 
         let keys = ServiceKeys {
             users: SigningKey::generate().unwrap(),
@@ -211,7 +210,7 @@ impl World {
         let origin = format!("https://{}", service_socket.local_addr().unwrap());
         let people_socket = plan.people.map(|_| TcpListener::bind("127.0.0.1:0").unwrap());
         let sign_in = people_socket.as_ref().map(|tcp| format!("https://{}", tcp.local_addr().unwrap()));
-        let of_service = settings(&domain, &url, &origin, plan.agents);
+        let of_service = settings(&domain, &url, &origin, &names);
         let service = match (plan.people, &sign_in) {
             (Some(text), Some(at)) => {
                 program::with_people(dir.path(), text, at, keys.clone(), &actor, of_service, clock.clone())
@@ -250,18 +249,15 @@ impl World {
         });
         let sdk_agent = plan.sdk.as_ref().map(|sdk| sdks::Peer::start(sdk, dir.path()));
         let fake = trainer.address;
-        let (rpc, rest) = match &peer {
-            Some(peer) => peer.places.clone(),
-            None => (format!("https://{fake}/a2a"), format!("https://{fake}/rest")),
-        };
-        let fakes = [rpc, rest, format!("https://{over_grpc}")];
+        let fakes =
+            [format!("https://{fake}/a2a"), format!("https://{fake}/rest"), format!("https://{over_grpc}")];
         let interfaces = sdk_agent.as_ref().map_or(fakes, |agent| agent.interfaces.clone());
         let text = config(
             &plan,
             dir.path(),
             (&url, &origin, sign_in.as_deref()),
             (ledger.address, &interfaces),
-            &servers(s3.as_ref(), &agents),
+            (&servers(&plan, s3.as_ref(), &agents), &a2a_agents(&plan, &agents)),
         )
         .replace("revocations: {file: revoked.jsonl}", &revocations(&plan, redis.as_ref()));
         std::fs::write(dir.path().join("sallyport.yaml"), text).unwrap();
@@ -288,7 +284,6 @@ impl World {
             token_service: service,
             listener,
             dir,
-            peer,
             _s3: s3,
         }
     }
@@ -428,6 +423,16 @@ impl World {
         reloads.changed().await.unwrap();
     }
 
+    /// Writes the configuration anew, and waits until the gateway has looked at it.
+    pub async fn rewrite(&self, change: impl Fn(String) -> String) {
+        let path = self.path("sallyport.yaml");
+        let mut reloads = self.gateway.reloads();
+        reloads.mark_unchanged();
+        let text = change(std::fs::read_to_string(&path).unwrap());
+        certs::files::write(&path, text.as_bytes(), 0o644).unwrap();
+        reloads.changed().await.unwrap();
+    }
+
     /// Runs `sallyport revoke` on the gateway's list, and waits until the gateway has looked at it.
     pub async fn revoke(&self, arguments: &[&str]) {
         let mut reloads = self.gateway.reloads();
@@ -462,7 +467,7 @@ impl World {
 fn source(dir: &TempDir, domain: &Domain, clock: &Clock, path: &str) -> SharedSource {
     let id = domain.id(path).unwrap();
     let folder = dir.path().join(path.replace('/', "-"));
-    let paths = domain.write_svid(&folder, &id, &["127.0.0.1", "localhost"], clock.now()).unwrap();
+    let paths = domain.write_svid(&folder, &id, &["127.0.0.1", "localhost", HOST], clock.now()).unwrap();
     FileSource::open(paths).unwrap()
 }
 

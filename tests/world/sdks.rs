@@ -2,11 +2,13 @@
 //! what they print is in tests/peers.
 
 use crate::components::{a2a_node, a2a_python, root};
-use crate::{DOMAIN, World};
-use serde_json::Value;
+use crate::{DOMAIN, HOST, World};
+use certs::development::paths_in;
+use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use tokens::SigningKey;
 use tokio::task::block_in_place;
 
 /// An official SDK.
@@ -16,17 +18,31 @@ pub struct Sdk {
     program: PathBuf,
     agent: &'static str,
     client: &'static str,
+    /// What an agent on it is told beside where it finds its certificate, and whose tokens it takes.
+    pub arguments: Vec<String>,
 }
 
 impl Sdk {
     pub fn python() -> Option<Self> {
         let (agent, client) = ("tests/peers/python/a2a_agent.py", "tests/peers/python/a2a_client.py");
-        Some(Self { name: "Python", program: a2a_python()?, agent, client })
+        Some(Self {
+            name: "Python",
+            program: a2a_python()?,
+            agent,
+            client,
+            arguments: vec!["--legacy".into()],
+        })
     }
 
     pub fn javascript() -> Option<Self> {
         let (agent, client) = ("tests/peers/node/a2a_agent.mjs", "tests/peers/node/a2a_client.mjs");
-        Some(Self { name: "JavaScript", program: a2a_node()?, agent, client })
+        Some(Self {
+            name: "JavaScript",
+            program: a2a_node()?,
+            agent,
+            client,
+            arguments: vec!["--legacy".into()],
+        })
     }
 
     /// Both; none unless both are installed.
@@ -74,19 +90,20 @@ impl Peer {
     /// Starts it with what the world has written for `agent/trainer`.
     pub(crate) fn start(sdk: &Sdk, dir: &Path) -> Self {
         let record = dir.join("peer.jsonl");
-        let svid = dir.join("agent-trainer");
+        let svid = paths_in(&dir.join("agent-trainer"));
         let mut child = sdk
             .command(sdk.agent)
-            .args(["--legacy", "--grpc", "--until-stdin-closes", "--audience"])
+            .args(&sdk.arguments)
+            .args(["--grpc", "--until-stdin-closes", "--audience"])
             .arg(format!("spiffe://{DOMAIN}/agent/trainer"))
             .arg("--jwks")
             .arg(dir.join("credentials.jwks.json"))
             .arg("--cert")
-            .arg(svid.join("cert.pem"))
+            .arg(svid.certificate)
             .arg("--key")
-            .arg(svid.join("key.pem"))
+            .arg(svid.private_key)
             .arg("--client-ca")
-            .arg(svid.join("bundle.pem"))
+            .arg(svid.trust_bundle)
             .arg("--record")
             .arg(&record)
             .spawn()
@@ -154,6 +171,17 @@ impl World {
         Client::start(self, sdk, tongue, workload, Some(&token))
     }
 
+    /// What an SDK's client makes of one command of its command line, as the clerk; `card` and its like, which a session has not.
+    pub fn once(&self, sdk: &Sdk, arguments: &[&str]) -> Value {
+        let mut command = sdk.command(sdk.client);
+        presenting(&mut command, &self.path("agent-clerk"), None).args(arguments);
+        let output = block_in_place(|| command.output().unwrap());
+        let text = String::from_utf8(output.stdout).unwrap();
+        let line =
+            text.lines().next().unwrap_or_else(|| panic!("{}", String::from_utf8_lossy(&output.stderr)));
+        serde_json::from_str(line).unwrap()
+    }
+
     /// What google-adk's RemoteA2aAgent makes of some turns, with the agent's card in a file. Python's SDK is beside it.
     pub fn adk(&self, python: &Sdk, card: &Path, workload: &str, turns: &[&str]) -> Vec<Value> {
         self.agent(workload);
@@ -177,22 +205,36 @@ fn presenting<'a>(command: &'a mut Command, svid: &Path, token: Option<&str>) ->
 impl Client {
     /// Starts one with any token, or none.
     pub fn start(world: &World, sdk: &Sdk, tongue: Tongue, workload: &str, token: Option<&str>) -> Self {
+        let tenant = if tongue.binding == "grpc" { "trainer" } else { "" }; // There no path can name the agent.
+        Self::told(world, sdk, &["--tenant", tenant], tongue, workload, token)
+    }
+
+    /// Starts one that names the trainer by its host, over gRPC: that is what it asks for, and finds in the certificate.
+    pub fn at_the_host(world: &World, sdk: &Sdk, workload: &str, tenant: &str) -> Self {
+        let (how, token) = (["--authority", HOST, "--tenant", tenant], world.token(workload));
+        Self::told(world, sdk, &how, Tongue { binding: "grpc", version: "1.0" }, workload, Some(&token))
+    }
+
+    fn told(
+        world: &World,
+        sdk: &Sdk,
+        how: &[&str],
+        tongue: Tongue,
+        workload: &str,
+        token: Option<&str>,
+    ) -> Self {
         world.agent(workload); // Its SVID is written.
         let svid = world.path(&workload.replace('/', "-"));
-        let tenant = if tongue.binding == "grpc" { "trainer" } else { "" }; // There no path can name the agent.
         let mut command = sdk.command(sdk.client);
-        command
-            .args([
-                "--direct",
-                "--tenant",
-                tenant,
-                "--binding",
-                tongue.binding,
-                "--version",
-                tongue.version,
-                "--url",
-            ])
-            .arg(format!("{}/a2a/trainer", world.url));
+        command.args(how).args([
+            "--direct",
+            "--binding",
+            tongue.binding,
+            "--version",
+            tongue.version,
+            "--url",
+        ]);
+        command.arg(format!("{}/a2a/trainer", world.url));
         let mut child = presenting(&mut command, &svid, token).arg("session").spawn().unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap());
         Self { input: child.stdin.take(), lines, child }
@@ -249,4 +291,22 @@ impl Heard {
         assert_eq!((self.ok, &last["event"]), (false, &Value::from("error")), "{self:?}");
         last
     }
+}
+
+/// A key as the SDKs read it: a private JWK in a file, and the JWK set that verifies what it signs.
+pub fn signing_jwk(key: &SigningKey, folder: &Path) -> (PathBuf, PathBuf) {
+    use base64::Engine;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+    let set = SigningKey::jwks([key]);
+    let mut jwk = set["keys"][0].clone();
+    let der = key.to_pkcs8();
+    // RFC 5915: version 1, then the private key as 32 octets.
+    let begins = [0x02, 0x01, 0x01, 0x04, 0x20];
+    let at = der.windows(begins.len()).position(|window| window == begins).unwrap() + begins.len();
+    jwk["d"] = URL_SAFE_NO_PAD.encode(&der[at..at + 32]).into();
+    jwk["alg"] = json!("ES256");
+    let (private, public) = (folder.join("signing.jwk"), folder.join("signing.jwks.json"));
+    std::fs::write(&private, jwk.to_string()).unwrap();
+    std::fs::write(&public, set.to_string()).unwrap();
+    (private, public)
 }

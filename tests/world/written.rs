@@ -15,7 +15,7 @@ pub(crate) fn settings(domain: &Domain, url: &str, origin: &str, agents: &[&str]
         "s3",
         &["protocol", "list_objects", "get_object", "head_object", "put_object", "delete_object"],
     ));
-    scopes.extend(agents.iter().map(|agent| format!("{agent}:ask")));
+    scopes.extend(agents.iter().flat_map(|agent| [format!("{agent}:ask"), format!("{agent}:SendMessage")]));
     scopes.extend(protocol::a2a::methods().iter().map(|row| format!("trainer:{}", row.name)));
     let agents: BTreeSet<_> = agents
         .iter()
@@ -47,12 +47,28 @@ pub(crate) fn revocations(plan: &Plan, redis: Option<&Redis>) -> String {
     )
 }
 
+/// The A2A agents beside the trainer.
+pub(crate) fn a2a_agents(plan: &Plan, agents: &BTreeMap<&str, McpServer>) -> String {
+    let line = |name: &&str| {
+        let (at, id) = (agents[name].address, format!("spiffe://{DOMAIN}/agent/{name}"));
+        format!(
+            "\n  {name}: {{interfaces: {{jsonrpc: \"https://{at}/a2a\"}}, spiffe_id: {id}, health: {{interval: 0s}}}}"
+        )
+    };
+    plan.a2a.iter().map(line).collect()
+}
+
 /// The servers beside the ledger.
-pub(crate) fn servers(s3: Option<&remote_s3::Server>, agents: &BTreeMap<&str, McpServer>) -> String {
+pub(crate) fn servers(
+    plan: &Plan,
+    s3: Option<&remote_s3::Server>,
+    agents: &BTreeMap<&str, McpServer>,
+) -> String {
     let line = |name: &str, kind: &str, at: SocketAddr| {
         format!("  {name}: {{url: \"https://{at}/mcp\", spiffe_id: \"spiffe://{DOMAIN}/{kind}/{name}\"}}\n")
     };
-    let agents = agents.iter().map(|(name, agent)| line(name, "agent", agent.address));
+    let agents = agents.iter().filter(|(name, _)| plan.agents.contains(name));
+    let agents = agents.map(|(name, agent)| line(name, "agent", agent.address));
     s3.map(|s3| line("s3", "mcp", s3.address)).into_iter().chain(agents).collect()
 }
 
@@ -61,9 +77,10 @@ pub(crate) fn config(
     dir: &Path,
     (url, origin, sign_in): (&str, &str, Option<&str>),
     (ledger, [rpc, rest, grpc]): (SocketAddr, &[String; 3]),
-    servers: &str,
+    (servers, a2a): (&str, &str),
 ) -> String {
-    let agents = plan.trainer.map_or("{}".to_owned(), |more| {
+    let none = if a2a.is_empty() { "{}" } else { "" };
+    let trainer = plan.trainer.map_or(none.to_owned(), |more| {
         format!(
             "
   trainer:
@@ -79,7 +96,7 @@ pub(crate) fn config(
     let (subject, limits, presenters, audit, more_issuers) =
         (plan.subject, plan.limits, plan.presenters, plan.audit, plan.more_issuers);
     let server_requests = plan.server_requests;
-    let credentials = if plan.agents.is_empty() && plan.trainer.is_none() {
+    let credentials = if plan.agents.is_empty() && plan.trainer.is_none() && a2a.is_empty() {
         String::new()
     } else {
         format!(
@@ -131,7 +148,7 @@ servers:
     subject: {subject}
     server_requests: [{server_requests}]
 {servers}
-agents: {agents}
+agents: {trainer}{a2a}
 tasks: {tasks}
 policy: {{dir: policies{policy_options}}}
 audit: {{file: audit.jsonl, mode: {audit}}}

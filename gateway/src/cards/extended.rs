@@ -25,7 +25,7 @@ pub async fn shown(
     mut answer: Answer,
 ) -> Result<Answer, NotShown> {
     let agent = question.server.agent().and_then(|route| route.agent.as_ref()).ok_or(NotShown::NoAgent)?;
-    let client = gateway.cards.clients.get(&agent.name).ok_or(NotShown::NoAgent)?;
+    let client = state.card_clients.get(&agent.name).ok_or(NotShown::NoAgent)?;
     let whole = answer.whole(agent.card.bytes_max).await?;
     let rewritten = match answer.status.is_success() {
         true => read(gateway, state, question, call, (agent, client), &whole).await,
@@ -73,5 +73,5 @@ async fn read(
     let shown = authorize::skills_shown(&state.policy, &gateway.lane, question, &gateway.limits, &ids).await;
     let mut shown = shown.into_iter();
     let offered = card::interfaces(&raw);
-    gateway.cards.signer.written(&card, &offered, agent, |_| shown.next().unwrap_or(false)).map(Some)
+    gateway.cards.written(&card, &offered, agent, |_| shown.next().unwrap_or(false)).map(Some)
 }

@@ -1,7 +1,7 @@
-//! Follows an agent's card: what it says becomes part of the next snapshot. An agent that is away for a while keeps the
-//! card that it had.
+//! Follows the cards of the agents: what one says becomes part of the next snapshot. An agent that is away for a while keeps
+//! the card that it had; one that is new, or written anew, is asked at once.
 
-use super::{CardError, Client, Shown, Standing};
+use super::{CardError, Cards, Client, Shown, Standing};
 use crate::audit::chain::hex;
 use crate::config::agents::Agent;
 use crate::config::problems::chain;
@@ -12,9 +12,10 @@ use bytes::Bytes;
 use http::{HeaderName, HeaderValue};
 use protocol::a2a::card::{self, Card};
 use serde_json::Value;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::task::JoinSet;
 
 /// How soon an agent is asked again that has not been heard yet; then after twice as long, up to its `refresh`.
 const FIRST: Duration = Duration::from_secs(1);
@@ -26,14 +27,46 @@ struct Read {
     digest: String,
 }
 
-/// Follows one agent's card as long as the gateway runs.
-pub async fn follow(gateway: Arc<Gateway>, agent: Arc<Agent>) {
-    let Some(client) = gateway.cards.clients.get(&agent.name) else { return };
-    let mut follower =
-        Follower { gateway: &gateway, agent: &agent, known: None, last: None, said: String::new() };
+/// Follows the cards of each snapshot's agents, as long as the gateway runs.
+pub async fn follow(gateway: Arc<Gateway>) {
+    let mut reloads = gateway.reloads.subscribe();
+    let mut followed: BTreeMap<String, (Arc<Agent>, JoinSet<()>)> = BTreeMap::new();
+    loop {
+        let state = gateway.state();
+        let is_there =
+            |agent: &Arc<Agent>| state.agents.get(&agent.name).is_some_and(|other| Arc::ptr_eq(agent, other));
+        for (_, (_, mut follower)) in followed.extract_if(.., |_, (agent, _)| !is_there(agent)) {
+            follower.shutdown().await; // So that it says nothing after this.
+        }
+        if state.cards.keys().any(|name| !state.agents.contains_key(name)) {
+            gateway.swap(|next| {
+                let cards = next.cards.iter().filter(|(name, _)| next.agents.contains_key(*name));
+                next.cards =
+                    Arc::new(cards.map(|(name, card)| (name.clone(), card.clone())).collect::<Cards>());
+            });
+        }
+        for (agent, client) in state.agents.values().zip(state.card_clients.values()) {
+            followed.entry(agent.name.clone()).or_insert_with(|| {
+                let one = one(Arc::clone(&gateway), Arc::clone(agent), Arc::clone(client));
+                (Arc::clone(agent), JoinSet::from_iter([one]))
+            });
+        }
+        if reloads.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Follows one agent's card.
+async fn one(gateway: Arc<Gateway>, agent: Arc<Agent>, client: Arc<Client>) {
+    let known = match gateway.state().cards.get(&agent.name) {
+        Some(Standing::Good(shown)) => Some(shown.digest.clone()),
+        _ => None,
+    };
+    let mut follower = Follower { gateway: &gateway, agent: &agent, known, last: None, said: String::new() };
     let mut pause = FIRST;
     loop {
-        follower.look(client).await;
+        follower.look(&client).await;
         if gateway.state().cards.contains_key(&agent.name) {
             pause = agent.card.refresh;
         }
@@ -103,7 +136,7 @@ impl Follower<'_> {
 
     fn shown(&self, read: &Read) -> Result<Shown, CardError> {
         let offered = card::interfaces(&read.raw);
-        let written = self.gateway.cards.signer.written(&read.card, &offered, self.agent, |_| true)?;
+        let written = self.gateway.cards.written(&read.card, &offered, self.agent, |_| true)?;
         let body = serde_json::to_vec(&written)?;
         let text = |text: String| HeaderValue::try_from(text).map_err(|_| CardError::Interfaces);
         Ok(Shown {
@@ -146,7 +179,7 @@ impl Follower<'_> {
         self.said.clear();
         self.gateway.metrics.reload("card", outcome);
         self.gateway.swap(|state| {
-            let mut cards = super::Cards::clone(&state.cards);
+            let mut cards = Cards::clone(&state.cards);
             cards.insert(self.agent.name.clone(), standing.clone());
             state.cards = Arc::new(cards);
         });

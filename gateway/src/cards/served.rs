@@ -1,6 +1,6 @@
 //! Serves an agent's card, and the keys that verify it. To a caller to whom policy doesn't show the agent there is none.
 
-use super::{NotShown, Shown, Standing};
+use super::{NotShown, Shown, good};
 use crate::authorize::{self, Question};
 use crate::request::Arrival;
 use crate::state::{Gateway, State};
@@ -11,7 +11,7 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 
 /// The JWK set that the cards of this gateway are verified with.
 pub fn keys(gateway: &Gateway) -> Answer {
-    let mut answer = Answer::json(gateway.cards.signer.jwks().to_string());
+    let mut answer = Answer::json(gateway.cards.jwks().to_string());
     answer.headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, max-age=60"));
     answer
 }
@@ -29,15 +29,9 @@ pub async fn public(
     if !authorize::shows_agent(&state.policy, &gateway.lane, question, &gateway.limits).await {
         return Err(NotShown::Hidden);
     }
-    if question.server.server().is_none() {
-        return Err(NotShown::NoAgent);
-    }
-    match state.cards.get(question.server.name()) {
-        Some(Standing::Good(shown)) => Ok(answer(shown, &arrival.headers)),
-        Some(Standing::Quarantined) => Err(NotShown::Standing("quarantined")),
-        Some(Standing::Refused) => Err(NotShown::Standing("refused")),
-        None => Err(NotShown::Standing("not read yet")),
-    }
+    let agent = question.server.agent().and_then(|route| route.agent.as_ref()).ok_or(NotShown::NoAgent)?;
+    let shown = good(&state.cards, agent).map_err(NotShown::Standing)?;
+    Ok(answer(shown, &arrival.headers))
 }
 
 fn answer(shown: &Shown, asked: &HeaderMap) -> Answer {

@@ -17,9 +17,12 @@ pub struct Signer {
 }
 
 impl Signer {
-    /// For a gateway of this URL, which publishes the key below it.
-    pub fn new(key: SigningKey, url: &str) -> Self {
-        Self { key, url: url.to_owned() }
+    /// For a gateway of this URL, which publishes the key below it. Without a key, one of the moment is made.
+    ///
+    /// # Errors
+    /// [`CardError`] if there is no randomness for a key.
+    pub fn new(key: Option<SigningKey>, url: &str) -> Result<Self, CardError> {
+        Ok(Self { key: key.map_or_else(SigningKey::generate, Ok)?, url: url.to_owned() })
     }
 
     /// The JWK set that verifies what it signs.
@@ -74,11 +77,12 @@ impl Signer {
         Ok(members)
     }
 
-    /// gRPC's paths are fixed, so there the tenant names the agent.
+    /// gRPC's paths are fixed, so there the agent's host names it, and the tenant is its own; without a host the tenant does.
     fn interface(&self, one: &Interface, url: &str, agent: &Agent) -> Value {
-        let (url, tenant) = match one.binding {
-            Binding::Grpc => (self.url.as_str(), agent.name.as_str()),
-            Binding::JsonRpc | Binding::HttpJson => (url, one.tenant.as_str()),
+        let (url, tenant) = match (one.binding, &agent.host) {
+            (Binding::Grpc, Some(host)) => (host.url.as_str(), one.tenant.as_str()),
+            (Binding::Grpc, None) => (self.url.as_str(), agent.name.as_str()),
+            (Binding::JsonRpc | Binding::HttpJson, _) => (url, one.tenant.as_str()),
         };
         let version = match one.version {
             Version::V1_0 => "1.0",

@@ -295,9 +295,10 @@ fn table(agents: &[Value]) -> String {
 
 /// All of one agent.
 fn described(agent: &Value) -> String {
-    let mut told: Vec<(&str, String)> = ["name", "description", "url", "card", "health"]
-        .map(|name| (name, text(agent, name).to_owned()))
+    let mut told: Vec<(&str, String)> = ["name", "description", "url", "grpc", "card", "health"]
         .into_iter()
+        .filter(|name| *name != "grpc" || agent.get(name).is_some())
+        .map(|name| (name, text(agent, name).to_owned()))
         .chain(["bindings", "versions"].map(|name| (name, words(agent, name))))
         .collect();
     for skill in agent["skills"].as_array().into_iter().flatten() {

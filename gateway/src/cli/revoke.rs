@@ -2,14 +2,12 @@
 
 use crate::config::{self, Config, RevocationsFrom};
 use crate::federation;
-use crate::revocation::file::time;
+use crate::revocation::file::{self, time};
 use crate::revocation::redis::Client;
 use crate::revocation::{Name, Revocations};
 use anyhow::{Context, bail};
-use certs::{Clock, files};
+use certs::Clock;
 use clap::Args;
-use std::fs::File;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::SystemTime;
@@ -53,9 +51,6 @@ struct What {
     #[arg(long, value_name = "SERVER/TOOL")]
     tool: Option<String>,
 }
-
-/// Entries that the command reads: those of any gateway.
-const ENTRIES_MAX: usize = 10_000_000;
 
 /// What is to become of the list.
 struct Change {
@@ -144,29 +139,11 @@ async fn in_redis(config: Config, change: Option<&Change>) -> anyhow::Result<Rev
 }
 
 fn in_file(path: &Path, change: Option<&Change>) -> anyhow::Result<Revocations> {
-    let Some(change) = change else { return read(path) };
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let lock = File::open(folder).with_context(|| format!("{} can't be opened", folder.display()))?;
-    lock.lock().with_context(|| format!("{} can't be locked", folder.display()))?; // Two at once lose no entry.
-    let mut list = if path.try_exists()? { read(path)? } else { Revocations::default() };
-    change.make(&mut list)?;
-    write(path, &list)?;
-    Ok(list)
-}
-
-fn read(path: &Path) -> anyhow::Result<Revocations> {
-    let list = Revocations::read(path, ENTRIES_MAX);
-    list.with_context(|| format!("{} is no list of revocations", path.display()))
-}
-
-/// Replaces the file in one step. It holds no secrets; one that is there keeps its mode.
-fn write(path: &Path, list: &Revocations) -> anyhow::Result<()> {
-    let text = list.text();
-    if !Revocations::parse(&text, ENTRIES_MAX)?.same(list) {
-        bail!("what would be written does not read the same");
-    }
-    let mode = std::fs::metadata(path).map_or(0o644, |file| file.permissions().mode() & 0o777);
-    Ok(files::write(path, text.as_bytes(), mode)?)
+    let list = match change {
+        Some(change) => file::change(path, true, |list| change.make(list)),
+        None => Revocations::read(path, file::ENTRIES_MAX).map_err(anyhow::Error::from),
+    };
+    list.with_context(|| format!("the list in {}", path.display()))
 }
 
 impl What {

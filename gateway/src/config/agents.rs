@@ -11,10 +11,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// An A2A agent behind the gateway.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Agent {
     /// Its name under `/a2a/`.
     pub name: String,
+    /// The host by which callers may name it over gRPC.
+    pub host: Option<Host>,
     /// Where it is spoken to over JSON-RPC.
     pub json_rpc: Option<Arc<Server>>,
     /// Where it is spoken to over HTTP+JSON.
@@ -37,6 +39,15 @@ pub struct Agent {
     pub extensions: BTreeSet<String>,
 }
 
+/// A host name of the gateway that is one agent's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Host {
+    /// In lower case.
+    pub name: String,
+    /// The gateway's URL with that host.
+    pub url: String,
+}
+
 /// How often it is looked whether an agent answers, and how long that may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Health {
@@ -53,6 +64,13 @@ pub enum TasksIn {
     Memory,
     /// In an SQLite file.
     Sqlite(PathBuf),
+}
+
+impl Host {
+    /// Whether it is the host of a request; case says nothing.
+    pub fn is(&self, host: &str) -> bool {
+        self.name.eq_ignore_ascii_case(host)
+    }
 }
 
 impl Agent {

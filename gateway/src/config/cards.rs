@@ -6,7 +6,7 @@ use std::time::Duration;
 use url::Url;
 
 /// Where an agent's card is, whose signature it needs, and what it is held to.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct CardAt {
     /// Where it is.
     pub url: Url,

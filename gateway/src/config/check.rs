@@ -86,8 +86,9 @@ impl Checker<'_> {
         let agents = file
             .agents
             .iter()
-            .map(|(name, f)| Some((name.clone(), Arc::new(self.agent(name, f)?))))
+            .map(|(name, f)| Some((name.clone(), Arc::new(self.agent(name, f, url.as_ref())?))))
             .collect::<Vec<_>>();
+        self.hosts(&file.agents);
         let tasks = self.tasks(&file.tasks);
         let card_key = self.card_key(&file.cards);
         let policy_dir = self.existing("policy.dir", &file.policy.dir);

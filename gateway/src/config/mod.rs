@@ -168,7 +168,7 @@ pub struct Issuer {
 }
 
 /// Where keys are.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Jwks {
     /// On disk.
     File {
@@ -205,7 +205,7 @@ pub enum Jwks {
 }
 
 /// What an HTTPS server must prove.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum HttpsServer {
     /// That it is this workload.
     SpiffeId(SpiffeId),
@@ -335,7 +335,7 @@ pub struct Breaker {
 }
 
 /// An MCP server behind the gateway.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Server {
     /// Its name under `/mcp/`.
     pub name: String,

@@ -176,6 +176,7 @@ impl Connection {
             at,
             began,
             method: head.method,
+            version: head.version,
             uri: head.uri,
             headers: head.headers,
             body: whole,

@@ -91,6 +91,7 @@ mod tests {
         let skill = Skill { id: "fit".into(), name: "Fits models".into(), tags: vec!["ML".into()] };
         Listed {
             name: "trainer",
+            grpc: None,
             url: "https://g.test/a2a/trainer".into(),
             bindings: vec!["JSONRPC"],
             versions: ["1.0", "0.3"],

@@ -1,8 +1,11 @@
 //! Follows the agents of the configuration file. A file that checks out as a whole gives the next snapshot its agents; any other
 //! leaves them in place. What else is changed in it waits for the next start, and that is said.
 
-use crate::config::{self, Written};
+use crate::cards;
+use crate::config::problems::chain;
+use crate::config::{self, Agent, Written};
 use crate::reload::listed;
+use crate::route::Agents;
 use crate::state::Gateway;
 use crate::watched::Watched;
 use std::sync::Arc;
@@ -35,11 +38,7 @@ pub async fn follow_agents(gateway: Arc<Gateway>, started: Written) {
         let config = match loaded {
             Ok(config) => config,
             Err(problems) => {
-                let problems = listed(&problems);
-                tracing::error!(%problems, "agents not swapped, the last good ones stay");
-                gateway.audit.event("agents_refused", &problems, gateway.clock.now());
-                gateway.metrics.reload("agents", "refused");
-                gateway.reloads.send_modify(|n| *n += 1);
+                refuse(&gateway, &listed(&problems));
                 continue;
             }
         };
@@ -51,11 +50,40 @@ pub async fn follow_agents(gateway: Arc<Gateway>, started: Written) {
         if config.written.same_agents(&running) {
             continue;
         }
-        let names: Vec<&str> = config.agents.keys().map(String::as_str).collect();
+        let before = gateway.state();
+        let agents = same_where_unchanged(config.agents, &before.agents);
+        let clients_before = (&*before.agents, &*before.card_clients);
+        let clients = match cards::clients(&agents, clients_before, &gateway.source, &gateway.clock) {
+            Ok(clients) => Arc::new(clients),
+            Err(error) => {
+                refuse(&gateway, &chain(&error));
+                continue;
+            }
+        };
+        let names: Vec<&str> = agents.keys().map(String::as_str).collect();
         gateway.audit.event("agents_swapped", &names.join(", "), gateway.clock.now());
         gateway.metrics.reload("agents", "swapped");
-        let agents = Arc::new(config.agents);
-        gateway.swap(|state| state.agents = Arc::clone(&agents));
+        let agents = Arc::new(agents);
+        gateway.swap(|state| {
+            state.agents = Arc::clone(&agents);
+            state.card_clients = Arc::clone(&clients);
+        });
         running = config.written;
     }
+}
+
+/// The new agents; one that is written as before stays what it was, so that whoever follows it goes on.
+fn same_where_unchanged(agents: Agents, before: &Agents) -> Agents {
+    let same = |(name, agent): (String, Arc<Agent>)| {
+        let agent = before.get(&name).filter(|other| **other == agent).cloned().unwrap_or(agent);
+        (name, agent)
+    };
+    agents.into_iter().map(same).collect()
+}
+
+fn refuse(gateway: &Gateway, problems: &str) {
+    tracing::error!(%problems, "agents not swapped, the last good ones stay");
+    gateway.audit.event("agents_refused", problems, gateway.clock.now());
+    gateway.metrics.reload("agents", "refused");
+    gateway.reloads.send_modify(|n| *n += 1);
 }

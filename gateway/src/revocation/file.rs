@@ -4,9 +4,12 @@
 use super::{Name, NotAName, Revocations, source};
 use crate::state::Gateway;
 use crate::watched::Watched;
+use certs::{IdentityError, files};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::io;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -15,6 +18,8 @@ use time::format_description::well_known::Rfc3339;
 
 /// How often the file is looked at: streams have to end within a second.
 const INTERVAL: Duration = Duration::from_millis(250);
+/// Entries of a list that is changed: those of any gateway.
+pub const ENTRIES_MAX: usize = 10_000_000;
 /// The longest file that is read: a file that was named by mistake must not fill the memory.
 const BYTES_MAX: u64 = 256 << 20;
 
@@ -61,6 +66,12 @@ pub enum RevocationsError {
         /// The limit.
         max: usize,
     },
+    /// It can't be written.
+    #[error("it can't be written")]
+    Write(#[from] IdentityError),
+    /// What would be written of it is another list.
+    #[error("what would be written does not read the same")]
+    NotTheSame,
     /// A line that is no entry.
     #[error("line {number}")]
     Line {
@@ -189,6 +200,42 @@ pub(super) fn line(name: &Name<'_>, until: Option<SystemTime>) -> String {
     }
     line.until = until.and_then(|until| OffsetDateTime::from(until).format(&Rfc3339).ok());
     serde_json::to_string(&line).unwrap_or_default() // Strings alone: it can't fail.
+}
+
+/// Changes a file's list in one step, while nobody else does: two at once lose no entry. One that isn't there is made if it may
+/// be `new`. It holds no secrets; a file that is there keeps its mode.
+///
+/// # Errors
+/// [`RevocationsError`], or what the change itself fails with; the list is as it was.
+pub fn change<E: From<RevocationsError>>(
+    path: &Path,
+    new: bool,
+    change: impl FnOnce(&mut Revocations) -> Result<(), E>,
+) -> Result<Revocations, E> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let _locked = locked(folder).map_err(RevocationsError::from)?;
+    let mode = match std::fs::metadata(path) {
+        Ok(file) => Ok(Some(file.permissions().mode() & 0o777)),
+        Err(error) if new && error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(RevocationsError::from(error)),
+    }?;
+    let mut list = match mode {
+        Some(_) => Revocations::read(path, ENTRIES_MAX)?,
+        None => Revocations::default(),
+    };
+    change(&mut list)?;
+    let text = list.text();
+    if !Revocations::parse(&text, ENTRIES_MAX)?.same(&list) {
+        return Err(RevocationsError::NotTheSame.into());
+    }
+    files::write(path, text.as_bytes(), mode.unwrap_or(0o644)).map_err(RevocationsError::from)?;
+    Ok(list)
+}
+
+fn locked(folder: &Path) -> io::Result<File> {
+    let lock = File::open(folder)?;
+    lock.lock()?;
+    Ok(lock)
 }
 
 /// Follows a file: a list that can be read is what the gateway holds to from then on, anything else leaves the last good

@@ -2,12 +2,10 @@
 //! its list of revocations, which it follows within a second, on open streams too.
 
 use super::grants::Ended;
-use crate::revocation::{Name, Revocations};
-use certs::files;
+use crate::revocation::Name;
+use crate::revocation::file::change;
 use std::collections::HashMap;
-use std::fs::File;
 use std::io;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::SystemTime;
@@ -18,9 +16,6 @@ pub(super) struct Withdrawn {
     list: Option<PathBuf>,
     ended: Mutex<HashMap<String, SystemTime>>,
 }
-
-/// Entries that are read of the list: those of any gateway.
-const ENTRIES_MAX: usize = 10_000_000;
 
 impl Withdrawn {
     pub(super) fn new(list: Option<PathBuf>) -> Self {
@@ -49,16 +44,14 @@ impl Withdrawn {
     }
 }
 
-/// Adds them to the list, in one step, while nobody else changes it: `sallyport revoke` takes the same lock.
+/// Adds them to the list, which has to be there: one that was made anew would forget all others.
 fn write(path: &Path, tokens: &Ended, now: SystemTime) -> io::Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let lock = File::open(folder)?;
-    lock.lock()?;
-    let mut list = Revocations::read(path, ENTRIES_MAX).map_err(io::Error::other)?;
-    for (jti, until) in tokens {
-        list.insert(Name::jti(jti).map_err(io::Error::other)?, Some(*until));
-    }
-    list.forget_ended(now);
-    let mode = std::fs::metadata(path)?.permissions().mode() & 0o777;
-    files::write(path, list.text().as_bytes(), mode).map_err(io::Error::other)
+    let added = change(path, false, |list| {
+        for (jti, until) in tokens {
+            list.insert(Name::jti(jti)?, Some(*until));
+        }
+        list.forget_ended(now);
+        Ok::<_, Box<dyn std::error::Error + Send + Sync>>(())
+    });
+    added.map(drop).map_err(io::Error::other)
 }

@@ -31,7 +31,8 @@ const PREFIX_BYTES: usize = 5;
 const ABOUT_US: [&[u8]; 2] = [b"7", b"16"];
 const NOT_FOUND: &[u8] = b"5";
 
-/// The request as the agent gets it: for its own tenant, and not for the name that it has here.
+/// The request as the agent gets it: for its own tenant, and not for the name that it has here. Where the caller named it by
+/// its host, the message is as it came.
 pub(super) fn request(
     server: &Server,
     credential: &Credential,
@@ -42,6 +43,9 @@ pub(super) fn request(
     let mut headers = filtered(&arrival.headers, &REQUEST_HEADERS, None);
     traced(&mut headers, trace);
     let body = arrival.body.clone().unwrap_or_default();
+    if a2a::tenant_of(arrival.uri.path(), &body) == call.tenant {
+        return addressed(server, credential, headers, call.method, body);
+    }
     let message = a2a::unframed(&body).ok_or(UpstreamError::Grpc)?;
     let message = a2a::with_tenant(message, call.method, call.tenant.as_deref());
     let message = message.ok().and_then(|message| a2a::frame(&message)).ok_or(UpstreamError::Grpc)?;

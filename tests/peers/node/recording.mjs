@@ -66,7 +66,8 @@ export function watched(app, write, options) {
     }
     const names = request.socket.getPeerCertificate?.()?.subjectaltname;
     const rpc = body !== null && typeof body === 'object' && 'jsonrpc' in body;
-    const refused = await refusal(options, request.headers.authorization);
+    const isCard = request.url.startsWith('/.well-known/'); // That is for everybody whom TLS lets in.
+    const refused = isCard ? null : await refusal(options, request.headers.authorization);
     write({
       binding: rpc ? 'JSONRPC' : 'HTTP', method: rpc ? body.method ?? null : request.method, path: request.url,
       headers: shown(headers), body, ids: ids(body), peer: spoken(names), refused,

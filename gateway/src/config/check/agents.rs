@@ -2,13 +2,15 @@
 
 use super::{Checker, is_server_name};
 use crate::config::Server;
-use crate::config::agents::{Agent, Health, TasksIn};
+use crate::config::agents::{Agent, Health, Host, TasksIn};
 use crate::config::file::{AgentFile, HealthFile, ServerFile, TasksFile};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
+use url::Url;
 
 impl Checker<'_> {
-    pub(super) fn agent(&mut self, name: &str, file: &AgentFile) -> Option<Agent> {
+    pub(super) fn agent(&mut self, name: &str, file: &AgentFile, gateway: Option<&Url>) -> Option<Agent> {
         let path = format!("agents.{name}");
         if !is_server_name(name) {
             self.problems.add(
@@ -34,6 +36,7 @@ impl Checker<'_> {
                 );
             }
         }
+        let host = self.host(&path, file, gateway);
         let mut interface = |key: &str, url: &Option<String>| {
             url.as_ref()
                 .map(|url| self.interface(name, &format!("{path}.interfaces.{key}"), url, file))
@@ -47,6 +50,7 @@ impl Checker<'_> {
         let card = self.card(name, file, first);
         Some(Agent {
             name: name.to_owned(),
+            host,
             json_rpc,
             http_json,
             grpc,
@@ -58,6 +62,38 @@ impl Checker<'_> {
             card: card?,
             extensions: file.extensions.iter().cloned().collect(),
         })
+    }
+
+    /// The host that is the agent's. Without the gateway's own URL, which is a problem already, there is none.
+    fn host(&mut self, path: &str, file: &AgentFile, gateway: Option<&Url>) -> Option<Host> {
+        let (at, name) = (format!("{path}.host"), file.host.as_ref()?);
+        if !is_host_name(name) {
+            let fix = "write a DNS name in lower case, without a port, as trainer.gateway.example";
+            self.problems.add(at.clone(), format!("{name:?} is no host name"), fix);
+        }
+        if file.interfaces.grpc.is_none() {
+            let fix =
+                "write `interfaces.grpc`, or leave `host` out: paths name the agent in the other bindings";
+            self.problems.add(at.clone(), "names a host, but the agent has no gRPC interface", fix);
+        }
+        let mut url = gateway?.clone();
+        if url.host_str() == Some(name) {
+            let fix = "give the agent a name of its own, as trainer.gateway.example";
+            self.problems.add(at, "is the gateway's own host", fix);
+        }
+        url.set_host(Some(name)).ok()?; // That it is no host name has been noted.
+        Some(Host { name: name.clone(), url: url.as_str().trim_end_matches('/').to_owned() })
+    }
+
+    /// A host is one agent's.
+    pub(super) fn hosts(&mut self, agents: &BTreeMap<String, AgentFile>) {
+        let mut whose = BTreeMap::new();
+        for (name, host) in agents.iter().filter_map(|(name, file)| Some((name, file.host.as_ref()?))) {
+            if let Some(other) = whose.insert(host.to_ascii_lowercase(), name) {
+                let fix = "give each agent a host of its own";
+                self.problems.add(format!("agents.{name}.host"), format!("is also that of {other}"), fix);
+            }
+        }
     }
 
     /// One interface. All of an agent's have its SPIFFE ID and its audience. `Err`: a problem was noted.
@@ -96,4 +132,19 @@ impl Checker<'_> {
             None => TasksIn::Memory,
         }
     }
+}
+
+/// A name of DNS that has a dot in it and is no IP address (RFC 1123 §2.1), in lower case.
+fn is_host_name(name: &str) -> bool {
+    let is_label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+            && label.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+    };
+    let as_in_a_url = |url: Url| url.domain() == Some(name); // What reads as an address there is none.
+    name.len() <= 253
+        && name.contains('.')
+        && name.split('.').all(is_label)
+        && Url::parse(&format!("https://{name}/")).is_ok_and(as_in_a_url)
 }

@@ -12,6 +12,10 @@ use std::path::PathBuf;
 pub struct AgentFile {
     /// Where it is spoken to; at least one. Callers may use these bindings and no others.
     pub interfaces: InterfacesFile,
+    /// A host name of the gateway that is this agent's over gRPC, as `trainer.gateway.example`: a request with that authority is
+    /// for it, and the request's tenant is its own. Callers need that name in DNS and in the gateway's certificate. Default:
+    /// none, and over gRPC the tenant names the agent.
+    pub host: Option<String>,
     /// The SPIFFE ID that it must prove at each of them. Its host names are not checked.
     pub spiffe_id: String,
     /// Whom its credentials are for. Default: its SPIFFE ID, so that it can call onward with them.
@@ -66,8 +70,8 @@ pub struct InterfacesFile {
     pub jsonrpc: Option<String>,
     /// What its HTTP+JSON paths begin with (https), without `/message:send`.
     pub http_json: Option<String>,
-    /// Host and port of its gRPC interface, as an https URL without a path. Callers name the agent by the tenant of their
-    /// requests: `<agent>`, or `<agent>/<tenant>` where the agent has tenants of its own.
+    /// Host and port of its gRPC interface, as an https URL without a path. Callers name the agent by its `host`, or by the
+    /// tenant of their requests: `<agent>`, or `<agent>/<tenant>` where the agent has tenants of its own.
     pub grpc: Option<String>,
 }
 
