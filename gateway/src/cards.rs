@@ -159,6 +159,11 @@ pub enum CallRefused {
 }
 
 impl Desk {
+    /// What signs in the gateway's name.
+    pub fn signer(&self) -> Signer {
+        self.signer.clone()
+    }
+
     /// With a client for each agent. Without a key, one of the moment is made, and that is said.
     ///
     /// # Errors
@@ -190,6 +195,11 @@ impl Desk {
     }
 }
 
+/// Whether an agent is the pinned one, or need not be.
+pub fn is_as_pinned(cards: &Cards, agent: &Agent) -> bool {
+    agent.card.pin.is_none() || matches!(cards.get(&agent.name), Some(Standing::Good(_)))
+}
+
 /// Whether an agent's card lets a permitted call go on.
 ///
 /// # Errors
@@ -197,11 +207,10 @@ impl Desk {
 pub fn admit(cards: &Cards, question: &Question<'_>) -> Result<(), CallRefused> {
     let (Some(call), Some(route)) = (question.call.a2a(), question.server.agent()) else { return Ok(()) };
     let Some(agent) = &route.agent else { return Ok(()) };
-    let shown = match cards.get(&agent.name) {
-        Some(Standing::Good(shown)) => shown,
-        _ if agent.card.pin.is_some() => return Err(CallRefused::Quarantined),
-        _ => return Ok(()),
-    };
+    if !is_as_pinned(cards, agent) {
+        return Err(CallRefused::Quarantined);
+    }
+    let Some(Standing::Good(shown)) = cards.get(&agent.name) else { return Ok(()) };
     if let Some(unknown) = shown.required.difference(&agent.extensions).next() {
         return Err(CallRefused::UnknownExtension(unknown.clone()));
     }

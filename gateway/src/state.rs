@@ -6,6 +6,7 @@ use crate::cards::{Cards, Desk};
 use crate::config::Limits;
 use crate::exchange;
 use crate::metrics::Metrics;
+use crate::push::Outbox;
 use crate::registry::health::Health;
 use crate::revocation::{Live, Revocations};
 use crate::route::{Agents, Servers};
@@ -38,6 +39,8 @@ pub struct Gateway {
     /// Which agents answer.
     pub(crate) health: Health,
     pub(crate) cards: Desk,
+    /// Takes agents' events to where their callers want them.
+    pub(crate) push: Outbox,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) traces: Option<Arc<Traces>>,
     pub(crate) reloads: watch::Sender<u64>,

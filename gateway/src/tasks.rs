@@ -13,6 +13,7 @@ pub use watch::Watcher;
 use crate::authorize::Question;
 use crate::config::agents::{Agent, Contexts, Push};
 use crate::identity::Caller;
+use crate::push::TargetError;
 use crate::token::SubjectToken;
 use policy::{Permit, TaskOwners};
 use protocol::a2a::{Call, Method};
@@ -67,6 +68,9 @@ pub enum TaskError {
     /// It would have its events sent somewhere, and the agent's configuration doesn't allow that.
     #[error("push notifications are off for this agent")]
     PushOff,
+    /// It would have its events sent where they may not go.
+    #[error("the events may not be sent there")]
+    Target(#[from] TargetError),
     /// A page token that no page gave.
     #[error("the page token is none of ours")]
     PageToken,

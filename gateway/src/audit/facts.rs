@@ -14,6 +14,8 @@ pub(super) struct Facts {
     pub(super) ip: Option<IpAddr>,
     pub(super) http_method: Option<Method>,
     pub(super) uri: Option<Uri>,
+    /// A server that isn't one of the configuration's.
+    pub(super) host: Option<String>,
     pub(super) caller: Option<String>,
     pub(super) subject: Option<Subject>,
     pub(super) actors: Vec<String>,
@@ -115,6 +117,7 @@ impl Facts {
         text(o, "decision", self.decision);
         number(o, "duration_us", self.duration_us);
         let hash_at = o.len();
+        text(o, "host", self.host.as_deref());
         text(o, "http_method", self.http_method.as_ref().map(Method::as_str));
         if let Some(address) = self.ip {
             member(o, "ip", |o| ip(o, address));
@@ -238,6 +241,7 @@ mod tests {
             ip: Some("::1".parse().unwrap()),
             http_method: Some(Method::POST),
             uri: Some(Uri::from_static("/mcp/ledger?token=x")),
+            host: text(),
             caller: text(),
             subject: Some(Subject { iss: odd.into(), sub: odd.into(), jti: None }),
             actors: vec![odd.into(), odd.into()],
@@ -279,7 +283,7 @@ mod tests {
         ] {
             let (line, read) = sealed(&full(odd));
             assert_eq!(line, [serde_json_canonicalizer::to_vec(&read).unwrap(), b"\n".to_vec()].concat());
-            assert_eq!(read.len(), 30, "a new fact belongs into this test: {read:?}");
+            assert_eq!(read.len(), 31, "a new fact belongs into this test: {read:?}");
             assert_eq!(read["path"], "/mcp/ledger", "the query of a URL stays out");
         }
     }

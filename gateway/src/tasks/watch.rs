@@ -89,7 +89,7 @@ impl Watcher {
         if self.task.is_some() && event.task.is_some() && self.task != event.task {
             return Err(WatchError::Other);
         }
-        let seen = self.seen(event);
+        let seen = seen(event, self.now);
         let (task, context) = (&seen.task, &seen.context);
         let same = |noted: &Seen| (&noted.task, &noted.context) == (task, context);
         let moved = |noted: &Seen| seen.state.is_some() && noted.state != seen.state;
@@ -107,14 +107,15 @@ impl Watcher {
             Claim::TooMany => Err(WatchError::TooMany { max: self.tasks_max }),
         }
     }
+}
 
-    fn seen(&self, event: Event) -> Seen {
-        let since_ms = event.since.as_deref().and_then(super::list::milliseconds);
-        Seen {
-            task: event.task,
-            context: event.context,
-            state: event.state.map(std::borrow::Cow::into_owned),
-            since_ms: since_ms.unwrap_or_else(|| super::list::since_1970(self.now)),
-        }
+/// What an event says of a task, for the store.
+pub(crate) fn seen(event: Event, now: SystemTime) -> Seen {
+    let since_ms = event.since.as_deref().and_then(super::list::milliseconds);
+    Seen {
+        task: event.task,
+        context: event.context,
+        state: event.state.map(std::borrow::Cow::into_owned),
+        since_ms: since_ms.unwrap_or_else(|| super::list::since_1970(now)),
     }
 }

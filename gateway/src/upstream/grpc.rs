@@ -36,12 +36,12 @@ pub(super) fn request(
     server: &Server,
     credential: &Credential,
     call: &Call,
-    arrival: &Arrival,
+    (arrival, body): (&Arrival, Option<&Bytes>),
     trace: Option<HeaderValue>,
 ) -> Result<Request<Full<Bytes>>, UpstreamError> {
     let mut headers = filtered(&arrival.headers, &REQUEST_HEADERS, None);
     traced(&mut headers, trace);
-    let body = arrival.body.clone().unwrap_or_default();
+    let body = body.cloned().unwrap_or_else(|| arrival.body.clone().unwrap_or_default());
     let message = a2a::unframed(&body).ok_or(UpstreamError::Grpc)?;
     let message = a2a::with_tenant(message, call.method, call.tenant.as_deref());
     let message = message.ok().and_then(|message| a2a::frame(&message)).ok_or(UpstreamError::Grpc)?;
