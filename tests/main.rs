@@ -17,6 +17,8 @@ mod sessions; //     whose a session is
 mod cards; //        what an agent says of itself, who vouches for it, and who sees it
 mod a2a; //          whose an agent's tasks are, and what may be said to it
 mod a2a_methods; //  every operation in every binding, for whom
+mod push; //         where a task's events go, and what the agent learns of that
+mod push_delivery; // how an event gets there, and when it does not
 mod a2a_peers; //    the same through the official SDKs, on both sides
 mod registry; //     which agents there are, for whom
 mod sign_in; //      people sign in, and what their programs get

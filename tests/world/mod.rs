@@ -10,6 +10,7 @@ pub mod a2a;
 pub mod agent;
 pub mod peers;
 pub mod policies;
+pub mod pushes;
 pub mod reply;
 pub mod server;
 pub mod components;
@@ -26,6 +27,7 @@ pub mod spire;
 pub mod svid_agent;
 pub mod token_services;
 pub mod watchers;
+pub mod webhook;
 pub mod workload_api;
 mod written;
 
@@ -88,6 +90,8 @@ pub struct Plan {
     pub sdk: Option<sdks::Sdk>,
     /// Where the gateway keeps whose tasks are.
     pub tasks: String,
+    /// Where events of agents may go, as `{allow: […]}`.
+    pub push: String,
     /// The trainer is a program on an official SDK, and this is how it is started.
     pub peer: Option<peers::Start>,
     /// The gateway's SVID comes from the Workload API and lives so long; else from files.
@@ -124,6 +128,7 @@ impl Default for Plan {
             trainer: None,
             sdk: None,
             tasks: "{}".into(),
+            push: "{}".into(),
             peer: None,
             workload_api: None,
             trust_domains: "{}".into(),
