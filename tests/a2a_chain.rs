@@ -91,7 +91,8 @@ async fn told(agent: &Agent, next: Next) -> String {
 
 /// An agent that does one thing each time that it is called, the last one from then on, and tells what came of it.
 fn does(world: &World, name: &str, in_turn: &[Next]) {
-    let (own, mut in_turn) = (world.agent(&format!("agent/{name}")), in_turn.to_vec().into_iter().peekable());
+    let (own, in_turn) = (world.agent(&format!("agent/{name}")), in_turn.to_vec());
+    let mut in_turn = in_turn.into_iter().peekable();
     world.agents[name].answers(move |received| {
         let next = if in_turn.len() > 1 { in_turn.next() } else { in_turn.peek().copied() }.unwrap();
         let (own, id) = (own.clone().with_token(&bearer(received)), received.json()["id"].clone());

@@ -1,9 +1,12 @@
 //! Calls to agents through the official A2A SDKs on both sides: real agents behind the gateway, real clients in front of it.
 //! Each allowed call has a twin, one word away, of which the agent hears nothing.
 
+use reqwest::Method;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use world::agent::send;
 use world::sdks::{Client, Heard, Sdk, Tongue};
+use world::webhook::Webhook;
 use world::{HOST, Plan, World, components, policies};
 
 const HOOK: &str = "https://hook.example/";
@@ -147,6 +150,63 @@ async fn an_agent_in_javascript_is_called_from_python() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_agent_in_javascript_is_called_from_javascript() {
     tells_the_story(Sdk::javascript(), Sdk::javascript()).await;
+}
+
+/// An SDK's own sender posts a task's events, and the receiver that the caller named verifies each of them with PyJWT.
+async fn events_arrive(agent: Option<Sdk>) {
+    let (Some(agent), Some(python)) = (agent, Sdk::python()) else { return };
+    let hook = Webhook::start().await;
+    let (allow, ca) = (hook.url("/hooks"), hook.authorities().display().to_string());
+    let push =
+        format!("{{allow: [\"{allow}\"], private_addresses: [127.0.0.1], ca_file: {ca}, back_off: 10ms}}");
+    let world = World::with(Plan { trainer: Some(""), push, ..plan(&agent) }).await;
+    let served = send(world.agent("agent/clerk").request(Method::GET, "/a2a/jwks.json")).await.json();
+    for tongue in Tongue::ALL {
+        let mut alice = Caller::new(&world, &python, tongue, "agent/clerk", "alice");
+        let target = hook.url(&format!("/hooks/{}-{}", tongue.binding, tongue.version));
+        let before = hook.received().len();
+        alice.is_refused(&["send", "echo keep it", "--push", &hook.url("/other")], "push_target_not_allowed");
+        let task = alice.does(&["send", "echo keep it", "--push", &target]).task();
+        let mut received = hook.has_received(before + 1).await;
+        while !String::from_utf8_lossy(&received.last().unwrap().body).to_lowercase().contains("completed") {
+            received = hook.has_received(received.len() + 1).await;
+        }
+        for one in &received[before..] {
+            assert_eq!(one.headers["x-a2a-notification-token"], "opaque", "{} {tongue:?}", agent.name);
+            let token = one.headers["authorization"].to_str().unwrap().trim_start_matches("Bearer ");
+            let body = String::from_utf8(one.body.to_vec()).unwrap();
+            let mut came = json!({"jwks": served, "issuer": world.url, "audience": target, "token": token, "body": body});
+            let verified = python.verifies(&came);
+            assert_eq!(
+                (&verified["ok"], &verified["claims"]["taskId"]),
+                (&json!(true), &json!(task)),
+                "{verified}"
+            );
+            came["body"] = format!("{body} ").into();
+            assert_eq!(python.verifies(&came)["ok"], false, "the twin: a byte more");
+        }
+        let held = alice.does(&["send", "hold on", "--return-immediately"]).task();
+        alice.is_refused(&["push-set", &held, &hook.url("/other")], "push_target_not_allowed");
+        if tongue != (Tongue { binding: "rest", version: "0.3" }) || agent.name == python.name {
+            let set = alice.does(&["push-set", &held, &target]).events.remove(0);
+            assert_eq!(set["value"]["url"], target, "{set}");
+            assert_eq!(set["value"]["authentication"]["credentials"], "secret", "{set}");
+        }
+    }
+    assert!(hook.received().iter().all(|one| one.path.starts_with("/hooks/")));
+    let given = world.sdk_agent.as_ref().unwrap().received();
+    let text = given.iter().map(Value::to_string).collect::<String>();
+    assert!(!text.contains("opaque") && !text.contains("/hooks/"), "the agent never learns where");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_events_of_an_agent_in_python_arrive_signed_where_they_may_go() {
+    events_arrive(Sdk::python()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_events_of_an_agent_in_javascript_arrive_signed_where_they_may_go() {
+    events_arrive(Sdk::javascript()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -117,6 +117,46 @@ fn check_names_mistakes_in_what_others_may_see() {
 }
 
 #[test]
+fn check_names_mistakes_in_where_events_may_go_and_quotes_no_password() {
+    let up = Sallyport::up();
+    let written = std::fs::read_to_string(up.path("sallyport.yaml")).unwrap();
+    let with = |push: &str| {
+        let path = up.path("changed.yaml");
+        std::fs::write(&path, format!("{written}\npush: {push}\n")).unwrap();
+        sallyport(&["check", "--config", path.to_str().unwrap()])
+    };
+    let good = with(
+        "{allow: [\"https://hooks.example/a2a\"], private_addresses: [10.1.0.0/16, \"fd00::/8\", 127.0.0.1], attempts: 1}",
+    );
+    assert!(good.status.success(), "{}", text(&good));
+    let bad = with(
+        "{allow: [\"https://me:hunter2@hooks.example/\", \"http://hooks.example/\", \"https://h.example/?q\"],
+          private_addresses: [10.1.0.0/8, x], ca_file: nowhere.pem, timeout: 1ms, attempts: 0, back_off: soon,
+          back_off_max: 2h, queue_max: 0, body_bytes_max: 1, lifetime: 0s}",
+    );
+    let said = text(&bad);
+    for mistake in [
+        "allow[0]",
+        "allow[1]",
+        "allow[2]",
+        "private_addresses[0]",
+        "private_addresses[1]",
+        "ca_file",
+        "timeout",
+        "attempts",
+        "back_off",
+        "back_off_max",
+        "queue_max",
+        "body_bytes_max",
+        "lifetime",
+    ] {
+        assert!(said.contains(&format!("\npush.{mistake}:")), "{mistake} is missing:\n{said}");
+    }
+    assert_eq!(said.matches("fix: ").count(), 13, "{said}");
+    assert!(!said.contains("hunter2"), "{said}");
+}
+
+#[test]
 fn a_setting_that_does_not_exist_is_a_mistake() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("bad.yaml");

@@ -172,7 +172,7 @@ async fn parts(config: &Path) -> Parts {
 fn door(parts: &Parts, arrival: &Arrival) -> ServerRoute {
     match route::door(&parts.servers, &Agents::new(), &parts.url, arrival).unwrap() {
         Door::To(server) => server,
-        Door::Metadata(_) | Door::Agents | Door::CardKeys => panic!("the path is a server's"),
+        Door::Metadata(_) | Door::Agents | Door::CardKeys | Door::Push => panic!("the path is a server's"),
     }
 }
 
@@ -197,6 +197,7 @@ fn arrival(world: &World, tool: Tool, n: u64, token: &str) -> Arrival {
         at: Clock::system().now(),
         began: Instant::now(),
         method: Method::POST,
+        version: http::Version::HTTP_11,
         uri: "/mcp/s3".parse().unwrap(),
         headers,
         body: Ok(Bytes::from(tool.body(n))),

@@ -20,13 +20,16 @@ use crate::config::{AuditMode, Limits};
 use crate::decode::{Body, Call};
 use crate::exchange::Credential;
 use crate::identity::Caller;
+use crate::push;
 use crate::registry;
 use crate::request::Arrival;
 use crate::revocation;
+use crate::tasks::Owner;
 use crate::token::SubjectToken;
 use crate::upstream::{Answer, SESSION_ID};
 use certs::Clock;
 use facts::{Facts, Minted, Subject, Touched};
+use http::Uri;
 use policy::{AuditDetail, Permit};
 use serde_json::value::RawValue;
 use sink::{Room, Sink};
@@ -55,6 +58,37 @@ pub struct Record {
     pub(crate) rpc_id: Option<Box<RawValue>>,
 }
 
+/// How the delivery of an event ended.
+#[derive(Clone, Copy, Debug)]
+pub struct Pushed<'a> {
+    /// Whether it is there.
+    pub delivered: bool,
+    /// Of which agent, by its name here.
+    pub agent: &'a str,
+    /// Who asked for it.
+    pub owner: &'a Owner,
+    /// About which task.
+    pub task: &'a str,
+    /// Whither: the host alone.
+    pub host: &'a str,
+    /// How often it was tried.
+    pub attempts: u64,
+    /// What the target answered last.
+    pub status: Option<u16>,
+    /// Why it isn't there.
+    pub cause: Option<&'a str>,
+}
+
+fn subject(owner: &Owner) -> Option<Subject> {
+    let (iss, sub) = owner.iss.clone().zip(owner.sub.clone())?;
+    Some(Subject { iss, sub, jti: None })
+}
+
+/// What of a URI stands in records. A push URL opens something for whoever is the agent.
+fn shown(uri: &Uri) -> Uri {
+    if push::is_below(uri.path()) { Uri::from_static("/push") } else { uri.clone() }
+}
+
 impl Audit {
     /// Opens the file and takes up its chain.
     ///
@@ -80,7 +114,7 @@ impl Audit {
         let facts = Facts {
             ip: arrival.ip,
             http_method: Some(arrival.method.clone()),
-            uri: Some(arrival.uri.clone()),
+            uri: Some(shown(&arrival.uri)),
             ..Facts::default()
         };
         Record { facts, audit: self.clone(), at: arrival.at, rpc_id: None }
@@ -107,6 +141,22 @@ impl Audit {
     /// Notes what became of an agent's card.
     pub fn card(&self, kind: &'static str, agent: &str, cause: String, at: SystemTime) {
         let facts = Facts { server: Some(agent.to_owned()), cause: Some(cause), ..Facts::default() };
+        self.sink.append(facts.line(kind, at), false);
+    }
+
+    /// Notes how the delivery of an event ended.
+    pub fn pushed(&self, pushed: Pushed<'_>, at: SystemTime) {
+        let kind = if pushed.delivered { "push_delivered" } else { "push_failed" };
+        let facts = Facts {
+            server: Some(pushed.agent.to_owned()),
+            subject: subject(pushed.owner),
+            target: Some(Touched::Task { task: Some(pushed.task.to_owned()), context: None }),
+            host: Some(pushed.host.to_owned()),
+            count: Some(pushed.attempts),
+            status: pushed.status,
+            cause: pushed.cause.map(ToOwned::to_owned),
+            ..Facts::default()
+        };
         self.sink.append(facts.line(kind, at), false);
     }
 
@@ -187,6 +237,19 @@ impl Record {
     pub fn lists_agents(&mut self) {
         self.facts.protocol = Some("a2a");
         self.facts.method = Some(registry::METHOD);
+    }
+
+    /// Notes that an agent posts an event.
+    pub fn posts(&mut self, method: &'static str) {
+        self.facts.protocol = Some("a2a");
+        self.facts.method = Some(method);
+    }
+
+    /// Notes of which agent the event is, for whom, and about which task.
+    pub fn relays(&mut self, agent: &str, owner: &Owner, task: Option<String>) {
+        self.facts.server = Some(agent.to_owned());
+        self.facts.subject = subject(owner);
+        self.facts.target = Some(Touched::Task { task, context: None });
     }
 
     /// Notes how many of them were shown.

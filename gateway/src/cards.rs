@@ -197,6 +197,11 @@ fn good<'c>(cards: &'c Cards, agent: &Agent) -> Result<&'c Shown, &'static str> 
     }
 }
 
+/// Whether an agent is the pinned one, or need not be.
+pub fn is_as_pinned(cards: &Cards, agent: &Agent) -> bool {
+    agent.card.pin.is_none() || matches!(cards.get(&agent.name), Some(Standing::Good(_)))
+}
+
 /// Whether an agent's card lets a permitted call go on.
 ///
 /// # Errors

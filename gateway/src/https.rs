@@ -4,6 +4,7 @@
 use crate::config::HttpsServer;
 use bytes::Bytes;
 use certs::{Clock, Identity, OneGeneration, SharedSource};
+use http::response::Parts;
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper_util::rt::TokioIo;
@@ -14,6 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use url::Url;
@@ -178,11 +180,18 @@ impl Https {
     /// # Errors
     /// [`HttpsError`]; nothing was sent.
     pub(crate) async fn connect(&self, url: &Url) -> Result<TlsStream<TcpStream>, HttpsError> {
+        let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
+        let tcp = TcpStream::connect((host, url.port_or_known_default().unwrap_or(443))).await?;
+        self.over(tcp, url).await
+    }
+
+    /// The same over a connection that is there already, to an address that somebody else has chosen.
+    ///
+    /// # Errors
+    /// [`HttpsError`]; nothing was sent.
+    pub(crate) async fn over(&self, tcp: TcpStream, url: &Url) -> Result<TlsStream<TcpStream>, HttpsError> {
         let host = url.host_str().unwrap_or_default();
         let name = ServerName::try_from(host.trim_matches(['[', ']']).to_owned())?;
-        let tcp =
-            TcpStream::connect((host.trim_matches(['[', ']']), url.port_or_known_default().unwrap_or(443)))
-                .await?;
         Ok(TlsConnector::from(Arc::clone(&self.tls)).connect(name, tcp).await?)
     }
 }
@@ -200,11 +209,32 @@ where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-    let driver = tokio::spawn(connection);
+    let _driver = Driver(tokio::spawn(connection));
     let (head, body) = sender.send_request(request).await?.into_parts();
     let body = Limited::new(body, bytes_max).collect().await.map_err(|_| HttpsError::Body)?.to_bytes();
-    driver.abort();
     Ok(Response::from_parts(head, body))
+}
+
+/// The same, and nothing of the answer but its head.
+///
+/// # Errors
+/// [`HttpsError`]; any status is an answer.
+pub(crate) async fn head_of<S>(stream: S, request: Request<Full<Bytes>>) -> Result<Parts, HttpsError>
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+    let _driver = Driver(tokio::spawn(connection));
+    Ok(sender.send_request(request).await?.into_parts().0)
+}
+
+/// What moves a connection's bytes. The connection ends with it, also when nobody waits for the answer any more.
+struct Driver(JoinHandle<hyper::Result<()>>);
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 fn request(method: Method, url: &Url, form: Option<String>) -> Request<Full<Bytes>> {

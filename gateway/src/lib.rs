@@ -19,6 +19,7 @@ pub mod reply;
 pub mod session; // whose a 2025 session is; opened between stages 4 and 5
 pub mod tasks; // whose an agent's task is; looked up between stages 4 and 5, noted behind stage 8
 pub mod cards; // agents' cards: followed, and asked behind stage 5; served in the place of stages 6 to 8
+pub mod push; // agents' events on their way to who asked for them; registered behind stage 5, shown behind stage 8
 pub mod observed;
 pub mod metrics;
 pub mod traces;

@@ -31,6 +31,8 @@ pub struct Metrics {
     dials: IntCounterVec,
     reloads: IntCounterVec,
     deliveries: IntCounterVec,
+    pushes: IntCounterVec,
+    pub(crate) push_waiting: IntGauge,
     pub(crate) requests_in_flight: IntGauge,
     pub(crate) connections: IntGauge,
     pub(crate) upstream_connections: IntGauge,
@@ -182,6 +184,13 @@ impl Metrics {
                 "Batches of spans sent to the collector.",
                 &["outcome"],
             )?,
+            pushes: all.counters(
+                "push_deliveries_total",
+                "Push notifications by how their delivery ended.",
+                &["outcome"],
+            )?,
+            push_waiting: all
+                .gauge("push_waiting", "Push notifications that wait or are being delivered.")?,
             requests_in_flight: all
                 .gauge("requests_in_flight", "Requests that are being worked on or streamed.")?,
             connections: all.gauge("connections", "Connections of callers with a finished handshake.")?,
@@ -216,6 +225,11 @@ impl Metrics {
             names: all.names,
         };
         Ok(metrics)
+    }
+
+    /// The delivery of a push notification has ended.
+    pub(crate) fn push_delivery(&self, outcome: &'static str) {
+        self.pushes.with_label_values(&[outcome]).inc();
     }
 
     /// Whether an agent answers.

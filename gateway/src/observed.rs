@@ -7,6 +7,7 @@ use crate::audit::Outcome;
 use crate::config::Server;
 use crate::decode::Call;
 use crate::metrics::{Counted, Metrics};
+use crate::push;
 use crate::registry;
 use crate::request::Arrival;
 use crate::route::ServerRoute;
@@ -134,6 +135,12 @@ impl Observed {
     pub fn lists_agents(&mut self) {
         self.method = registry::METHOD;
         self.begins(Stage::Authorize);
+    }
+
+    /// An agent posts an event; stage decode begins.
+    pub fn posts(&mut self) {
+        self.method = push::METHOD;
+        self.begins(Stage::Decode);
     }
 
     /// The call is permitted; stage exchange begins.

@@ -4,6 +4,7 @@
 
 mod agent;
 mod body;
+mod owned;
 
 pub use body::ResponseBody;
 
@@ -15,6 +16,7 @@ use crate::decode::{BodyError, DecodeError};
 use crate::exchange::{ExchangeError, Refused};
 use crate::identity::IdentityError;
 use crate::observed::{Observed, Stage};
+use crate::push::PushError;
 use crate::request::Arrival;
 use crate::revocation::Revoked;
 use crate::route::RouteError;
@@ -25,7 +27,7 @@ use crate::token::TokenError;
 use crate::upstream::{Answer, AnswerBody, UpstreamError};
 use bytes::Bytes;
 use http::header::{
-    ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue, WWW_AUTHENTICATE,
+    ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE,
 };
 use http::{Method, StatusCode};
 use serde_json::json;
@@ -51,6 +53,9 @@ pub enum Refusal {
     /// Between stages 4 and 5, or behind stage 5: what a call to an agent names is not there.
     #[error("no such task")]
     Task(#[from] TaskError),
+    /// In the place of all stages behind the second: an agent's event is not taken.
+    #[error("no push notification")]
+    Push(#[from] PushError),
     /// Stage 5.
     #[error("not authorized")]
     Authorize(#[from] AuthorizeError),
@@ -90,6 +95,8 @@ struct Told {
     /// What stands behind the metadata in `WWW-Authenticate`.
     challenge: Option<String>,
     data: Option<serde_json::Value>,
+    /// Seconds after which it may be tried again.
+    again: Option<u64>,
 }
 
 /// JSON-RPC code of a denial; -32000 and -32001 mean a broken connection and a timeout to the official SDKs.
@@ -201,8 +208,9 @@ impl Refusal {
             Self::Route(RouteError::NotFound) => Told::new(StatusCode::NOT_FOUND, -32601, "not_found"),
             Self::Token(error) => token(error),
             Self::Decode(error) => decode(error),
-            Self::Session(error) => session(error),
+            Self::Session(error) => owned::session(error),
             Self::Task(error) => agent::task(error),
+            Self::Push(error) => owned::push(error),
             Self::Authorize(AuthorizeError::Denied(denial)) if !denial.needs_scopes().is_empty() => {
                 scopes(denial.needs_scopes())
             }
@@ -235,7 +243,7 @@ impl Refusal {
             Self::Identity(_) => Stage::Identity,
             Self::Route(_) => Stage::Route,
             Self::Token(_) => Stage::Token,
-            Self::Decode(_) | Self::Session(_) | Self::Task(_) => Stage::Decode,
+            Self::Decode(_) | Self::Session(_) | Self::Task(_) | Self::Push(_) => Stage::Decode,
             Self::Authorize(_) | Self::Card(_) => Stage::Authorize,
             Self::Exchange(_) => Stage::Exchange,
             Self::Audit(_) => Stage::Audit,
@@ -258,6 +266,7 @@ impl Refusal {
             | Self::Decode(_)
             | Self::Session(_)
             | Self::Task(_)
+            | Self::Push(_)
             | Self::Authorize(_)
             | Self::Card(_)
             | Self::Exchange(_)
@@ -277,6 +286,7 @@ impl Refusal {
             | Self::Decode(_)
             | Self::Session(_)
             | Self::Task(_)
+            | Self::Push(_)
             | Self::Authorize(_)
             | Self::Card(_)
             | Self::Exchange(_)
@@ -297,6 +307,7 @@ impl Refusal {
             | Self::Decode(_)
             | Self::Session(_)
             | Self::Task(_)
+            | Self::Push(_)
             | Self::Authorize(_)
             | Self::Card(_)
             | Self::Exchange(_)
@@ -356,19 +367,6 @@ fn decode(error: &DecodeError) -> Told {
         }
         DecodeError::A2a(error) => agent::decode(error),
         DecodeError::Query(_) => Told::new(StatusCode::BAD_REQUEST, -32602, "query_not_understood"),
-    }
-}
-
-/// Whose a session is, and whether it ever was, is told to nobody but its owner.
-fn session(error: &SessionError) -> Told {
-    match error {
-        SessionError::Unsealed
-        | SessionError::Owner
-        | SessionError::Server
-        | SessionError::Ended
-        | SessionError::Revoked(_)
-        | SessionError::NoSession => Told::new(StatusCode::NOT_FOUND, -32600, "session_not_found"),
-        SessionError::TooMany { .. } => Told::new(StatusCode::TOO_MANY_REQUESTS, LIMIT, "too_many_sessions"),
     }
 }
 
@@ -448,7 +446,7 @@ impl From<ListError> for Refusal {
 
 impl Told {
     fn new(status: StatusCode, code: i32, reason: &str) -> Self {
-        Self { status, code, reason: reason.to_owned(), challenge: None, data: None }
+        Self { status, code, reason: reason.to_owned(), challenge: None, data: None, again: None }
     }
 }
 
@@ -472,6 +470,9 @@ fn headers(told: &Told, url: &str, arrival: &Arrival, length: usize) -> HeaderMa
             ALLOW,
             HeaderValue::from_static(if arrival.method == Method::POST { "GET" } else { "POST" }),
         );
+    }
+    if let Some(seconds) = told.again {
+        headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
     }
     if let Some(error) = &told.challenge {
         // Where to learn whose token is needed (RFC 9728 §5.1). Only a server's path is ever challenged.

@@ -9,10 +9,10 @@ use crate::revocation::{Basis, Hold};
 use crate::route::Door;
 use crate::state::Gateway;
 use crate::tasks::Watcher;
-use crate::upstream::{Answer, Going};
+use crate::upstream::{Answer, Going, ToAgent};
 use crate::{
-    authorize, cards, decode, delegation, exchange, identity, metadata, registry, reply, route, session,
-    tasks, token,
+    authorize, cards, decode, delegation, exchange, identity, metadata, push, registry, reply, route,
+    session, tasks, token,
 };
 use http::{HeaderMap, Uri};
 use protocol::a2a::Method;
@@ -72,6 +72,10 @@ async fn forward(
             let asker = registry::Asker { gateway, state: &state, caller: &caller, arrival, now };
             return Box::pin(asker.listed(record, observed)).await;
         }
+        Door::Push => {
+            let post = push::Post { gateway, state: &state, caller: &caller, arrival, now };
+            return Box::pin(post.taken(record, observed)).await;
+        }
         Door::To(server) => server,
     };
     observed.token(&server);
@@ -97,6 +101,7 @@ async fn forward(
     let (permit, server) = record.permit(&call, permitted);
     delegation::onward(&caller, subject.as_ref(), &server).map_err(token::TokenError::from)?;
     tasks::permitted(named.as_deref(), &question, &permit, &gateway.tasks).await?;
+    let body = Box::pin(push::registered(gateway, &state, &question, named.as_deref(), arrival)).await?;
     observed.exchange(&permit);
     let grant =
         exchange::Grant { permit: &permit, server: &server, question: &question, identity: &state.identity };
@@ -116,14 +121,13 @@ async fn forward(
         (Some(call), Some(named)) => {
             let (store, tasks_max) = (&gateway.tasks, gateway.limits.tasks_per_owner_max);
             let watcher = Watcher::new(call, &question, named, store, record.shown(), tasks_max);
-            let answer =
-                Box::pin(upstream.send(permit, credential, Going::Agent(call, watcher), arrival, trace))
-                    .await?;
+            let going = Going::Agent(ToAgent { call, watcher, body });
+            let answer = Box::pin(upstream.send(permit, credential, going, arrival, trace)).await?;
             match call.method {
                 Method::GetExtendedAgentCard => {
                     Box::pin(cards::extended::shown(gateway, &state, &question, call, answer)).await?
                 }
-                _ => answer,
+                _ => Box::pin(push::shown(gateway, &state, &question, named, call, answer)).await?,
             }
         }
         _ => {

@@ -15,6 +15,7 @@ pub use source::Source;
 use crate::config::Server;
 use crate::digest;
 use crate::identity::Caller;
+use crate::tasks::Owner;
 use crate::token::SubjectToken;
 use certs::SpiffeId;
 use std::borrow::Cow;
@@ -247,6 +248,18 @@ impl Revocations {
     /// [`Revoked`].
     pub fn server(&self, server: Option<&Arc<Server>>, now: SystemTime) -> Result<(), Revoked> {
         self.none_of(server.into_iter().map(|server| of_server(server)), now)
+    }
+
+    /// Whether the events of an agent may not go to who asked for them: the person, the workload that asked, or the agent
+    /// is revoked.
+    ///
+    /// # Errors
+    /// [`Revoked`].
+    pub fn relay(&self, owner: &Owner, agent: &str, now: SystemTime) -> Result<(), Revoked> {
+        let subject = owner.iss.as_deref().zip(owner.sub.as_deref());
+        let subject = subject.map(|(iss, sub)| Name::Subject { iss: iss.into(), sub: sub.into() });
+        let workloads = [owner.spiffe_id.as_str(), agent].map(|id| Name::SpiffeId(id.into()));
+        self.none_of(subject.into_iter().chain(workloads), now)
     }
 
     /// One look where nothing is revoked, one for each name where something is.

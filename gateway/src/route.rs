@@ -5,6 +5,7 @@
 use crate::config::{Agent, Server};
 use crate::identity::Caller;
 use crate::metadata;
+use crate::push;
 use crate::request::Arrival;
 use crate::upstream::{Pool, Upstream};
 use certs::Identity;
@@ -25,8 +26,10 @@ pub enum Door {
     Metadata(String),
     /// The list of agents.
     Agents,
-    /// The keys that agents' cards are signed with here.
+    /// The keys that agents' cards and events are signed with here.
     CardKeys,
+    /// Where agents post events.
+    Push,
     /// `/mcp/<server>`, or `/a2a/<agent>` and what is below it.
     To(ServerRoute),
 }
@@ -85,6 +88,9 @@ pub fn door(servers: &Servers, agents: &Agents, url: &str, arrival: &Arrival) ->
     }
     if arrival.uri.query().is_some() {
         return Err(RouteError::NotFound); // Nothing else takes one, and an upstream must not see one that policy didn't.
+    }
+    if push::is_below(path) && arrival.method == http::Method::POST {
+        return Ok(Door::Push);
     }
     if path == CARD_KEYS && arrival.method == http::Method::GET {
         return Ok(Door::CardKeys);

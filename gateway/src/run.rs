@@ -12,6 +12,7 @@ use crate::https::HttpsError;
 use crate::jwks::KeyStore;
 use crate::listener;
 use crate::metrics::Metrics;
+use crate::push::{Outbox, With};
 use crate::registry::health::{self, Health};
 use crate::reload::{self, listed, read_sources};
 use crate::revocation::{self, Live, Revocations};
@@ -28,7 +29,7 @@ use certs::{Clock, IdentityError, SharedSource};
 use policy::{Budget, PolicySet, SourceFile};
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -168,7 +169,7 @@ pub async fn start(
         followers.push(tokio::spawn(reload::follow_key_ring(Arc::clone(&gateway), path)));
     } else {
         tracing::info!(
-            "sessions.key_ring is not set: sessions end when this gateway does, and no replica shares them"
+            "sessions.key_ring is not set: sessions and push URLs end when this gateway does, and no replica shares them"
         );
     }
     Ok(Running { address, gateway, stop, in_flight, accepting, admin, followers })
@@ -207,12 +208,22 @@ fn assemble(
     }
     let cards = Signer::new(config.card_key, &config.url)?;
     let card_clients = cards::clients(&config.agents, (&<_>::default(), &<_>::default()), source, &clock)?;
+    let live = Arc::new(Live::new(Arc::clone(&revocations)));
+    let with = With {
+        signer: cards.clone(),
+        revocations: Arc::clone(&live),
+        audit: audit.clone(),
+        metrics: Arc::clone(&metrics),
+        source,
+        clock: &clock,
+    };
+    let push = Outbox::new(config.push, with)?;
     let state = State {
         identity: source.current(),
         issuers: Arc::new(Issuers::new(issuers?, config.limits.tokens_max)),
         policy: Arc::new(policy),
         sessions: Arc::new(sessions),
-        revocations: Arc::clone(&revocations),
+        revocations,
         servers: Arc::new(
             config.servers.into_iter().map(|(name, server)| (name, Arc::new(server))).collect(),
         ),
@@ -237,6 +248,7 @@ fn assemble(
         tasks: Store::open(&config.tasks)?,
         health: Health::default(),
         cards,
+        push,
         pool: Pool::new(clock.clone(), &config.limits, Arc::clone(&metrics)),
         limits: config.limits,
         metrics,
@@ -244,7 +256,7 @@ fn assemble(
         reloads: watch::Sender::new(0),
         source: Arc::clone(source),
         cut: watch::Sender::new(false),
-        revocations: Arc::new(Live::new(revocations)),
+        revocations: live,
         clock,
     })
 }
@@ -303,12 +315,13 @@ impl Running {
     pub async fn stop(self) {
         self.stop.send_replace(true);
         let _ = self.accepting.await; // It only waits for the accept loop.
-        let drained = self.in_flight.drained();
-        if tokio::time::timeout(self.gateway.limits.drain_timeout, drained).await.is_err() {
+        let (began, most) = (Instant::now(), self.gateway.limits.drain_timeout);
+        if tokio::time::timeout(most, self.in_flight.drained()).await.is_err() {
             tracing::warn!("requests were still in flight when the drain timeout ended");
             self.gateway.cut.send_replace(true);
             let _ = tokio::time::timeout(CUT_MAX, self.in_flight.drained()).await; // For their records.
         }
+        self.gateway.push.drain(most.saturating_sub(began.elapsed())).await;
         self.followers.iter().for_each(JoinHandle::abort);
         self.gateway.audit.event("stopped", "", self.gateway.clock.now());
         self.gateway.audit.flush();

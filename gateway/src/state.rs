@@ -6,6 +6,7 @@ use crate::cards::{Cards, Clients, Signer};
 use crate::config::Limits;
 use crate::exchange;
 use crate::metrics::Metrics;
+use crate::push::Outbox;
 use crate::registry::health::Health;
 use crate::revocation::{Live, Revocations};
 use crate::route::{Agents, Servers};
@@ -37,8 +38,10 @@ pub struct Gateway {
     pub(crate) tasks: Store,
     /// Which agents answer.
     pub(crate) health: Health,
-    /// Signs the cards that are served.
+    /// Signs the cards that are served, and what else is said in the gateway's name.
     pub(crate) cards: Signer,
+    /// Takes agents' events to where their callers want them.
+    pub(crate) push: Outbox,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) traces: Option<Arc<Traces>>,
     pub(crate) reloads: watch::Sender<u64>,

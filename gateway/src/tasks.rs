@@ -13,6 +13,7 @@ pub use watch::Watcher;
 use crate::authorize::Question;
 use crate::config::agents::{Agent, Contexts, Push, Tenants};
 use crate::identity::Caller;
+use crate::push::TargetError;
 use crate::token::SubjectToken;
 use policy::{Permit, TaskOwners};
 use protocol::a2a::{Call, Method};
@@ -70,6 +71,9 @@ pub enum TaskError {
     /// It names a tenant, and the subject's token another one.
     #[error("the subject is of another tenant than the one that the call names")]
     Tenant,
+    /// It would have its events sent where they may not go.
+    #[error("the events may not be sent there")]
+    Target(#[from] TargetError),
     /// A page token that no page gave.
     #[error("the page token is none of ours")]
     PageToken,

@@ -144,8 +144,19 @@ const RESPONSE_HEADERS: [HeaderName; 9] = [
 pub enum Going<'c> {
     /// To a server: in its session, and with what keeps a list to what the caller may use.
     Server(Option<Session<'c>>, Option<ListFilter>),
-    /// To an agent: what its answer shows becomes the caller's.
-    Agent(&'c Call, Watcher),
+    /// To an agent.
+    Agent(ToAgent<'c>),
+}
+
+/// A permitted call on its way to an agent.
+#[derive(Debug)]
+pub struct ToAgent<'c> {
+    /// What is asked.
+    pub call: &'c Call,
+    /// What the answer shows becomes the caller's.
+    pub watcher: Watcher,
+    /// The body in the place of the caller's, if there is one.
+    pub body: Option<Bytes>,
 }
 
 impl<'p> Upstream<'p> {
@@ -166,14 +177,16 @@ impl<'p> Upstream<'p> {
         arrival: &Arrival,
         trace: Option<HeaderValue>,
     ) -> Result<Answer, UpstreamError> {
-        if let Going::Agent(call, _) = &going
-            && call.binding == Binding::Grpc
+        if let Going::Agent(to) = &going
+            && to.call.binding == Binding::Grpc
         {
             return self.send_grpc(permit, &credential, going, arrival, trace).await;
         }
         let request = match &going {
             Going::Server(session, _) => self.request(&credential, session.as_ref(), arrival, trace),
-            Going::Agent(call, _) => agent::request(&self.server, &credential, call, arrival, trace),
+            Going::Agent(to) => {
+                agent::request(&self.server, &credential, to.call, (arrival, to.body.as_ref()), trace)
+            }
         };
         let (response, lease) = self.pool.send(&self.server, &self.identity, request).await?;
         let (head, incoming) = response.into_parts();
@@ -199,7 +212,7 @@ impl<'p> Upstream<'p> {
                 let rules = filter::Rules { allowed: self.server.server_requests.clone(), bytes_max, list };
                 rules.judge(answer).await
             }
-            Going::Agent(_, watcher) => agent::judged(answer, watcher, bytes_max).await,
+            Going::Agent(to) => agent::judged(answer, to.watcher, bytes_max).await,
         }
     }
 
@@ -211,8 +224,9 @@ impl<'p> Upstream<'p> {
         arrival: &Arrival,
         trace: Option<HeaderValue>,
     ) -> Result<Answer, UpstreamError> {
-        let Going::Agent(call, watcher) = going else { return Err(UpstreamError::Grpc) };
-        let request = grpc::request(&self.server, credential, call, arrival, trace)?;
+        let Going::Agent(to) = going else { return Err(UpstreamError::Grpc) };
+        let ToAgent { call, watcher, body } = to;
+        let request = grpc::request(&self.server, credential, call, (arrival, body.as_ref()), trace)?;
         let (response, lasts) = self.pool.send_grpc(&self.server, &self.identity, request).await?;
         let (head, incoming) = response.into_parts();
         if head.status != StatusCode::OK {

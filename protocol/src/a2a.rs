@@ -11,6 +11,7 @@ mod headers;
 mod methods;
 mod moment;
 mod older;
+mod push;
 mod read;
 mod reply;
 mod rest;
@@ -24,6 +25,7 @@ pub use error::{DecodeError, ErrorKind, Fault};
 pub use event::{Event, EventError, EventKind, event, is_final};
 pub use grpc::{SERVICE, frame, tenant_of, unframed, with_tenant};
 pub use methods::{Method, MethodRow, methods};
+pub use push::{Hidden, pushed, with_configs, with_push_url};
 pub use reply::{Reply, reply, result};
 pub use rest::Target;
 pub use wire::WireError;
@@ -176,7 +178,7 @@ pub struct Configuration {
     pub blocking: Option<bool>,
 }
 
-/// Where an agent should send a task's events. The secrets in it are not kept.
+/// Where an agent should send a task's events.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Push {
     /// As the caller or the agent named it.
@@ -185,6 +187,10 @@ pub struct Push {
     pub url: String,
     /// How the agent proves itself there, as `Bearer`.
     pub schemes: Vec<String>,
+    /// What is shown there with the first of them.
+    pub credentials: Option<Hidden>,
+    /// What the receiver knows its events by.
+    pub token: Option<Hidden>,
 }
 
 /// What a list of tasks is asked for.

@@ -138,19 +138,21 @@ pub fn older(operation: &str, params: &Value) -> (&'static str, Value) {
             for part in message["parts"].as_array_mut().unwrap() {
                 part["kind"] = "text".into();
             }
+            if let Some(configuration) = params.get_mut("configuration").and_then(Value::as_object_mut)
+                && let Some(config) = configuration.remove("taskPushNotificationConfig")
+            {
+                configuration.insert("pushNotificationConfig".into(), older_push(&config));
+            }
             (if operation == "SendMessage" { "message/send" } else { "message/stream" }, params)
         }
         "GetTask" => ("tasks/get", params),
         "GetExtendedAgentCard" => ("agent/getAuthenticatedExtendedCard", params),
         "CancelTask" => ("tasks/cancel", params),
         "SubscribeToTask" => ("tasks/resubscribe", params),
-        "CreateTaskPushNotificationConfig" => {
-            let config = json!({"url": params["url"]});
-            (
-                "tasks/pushNotificationConfig/set",
-                json!({"taskId": params["taskId"], "pushNotificationConfig": config}),
-            )
-        }
+        "CreateTaskPushNotificationConfig" => (
+            "tasks/pushNotificationConfig/set",
+            json!({"taskId": params["taskId"], "pushNotificationConfig": older_push(&params)}),
+        ),
         "ListTaskPushNotificationConfigs" => {
             ("tasks/pushNotificationConfig/list", json!({"id": params["taskId"]}))
         }
@@ -164,6 +166,33 @@ pub fn older(operation: &str, params: &Value) -> (&'static str, Value) {
     }
 }
 
+/// A push configuration as 0.3 writes it.
+pub fn older_push(config: &Value) -> Value {
+    let mut config = config.clone();
+    let members = config.as_object_mut().unwrap();
+    members.remove("taskId");
+    if let Some(authentication) = members.get_mut("authentication").and_then(Value::as_object_mut)
+        && let Some(scheme) = authentication.remove("scheme")
+    {
+        authentication.insert("schemes".into(), json!([scheme]));
+    }
+    config
+}
+
+/// The push configuration in a request, in the words of 1.0 or of 0.3.
+fn push_in(params: &Value) -> Option<&Value> {
+    let configuration = &params["configuration"];
+    let places = [
+        &configuration["taskPushNotificationConfig"],
+        &configuration["pushNotificationConfig"],
+        &configuration["pushNotification"],
+        &params["config"]["pushNotificationConfig"],
+        &params["pushNotificationConfig"],
+        params,
+    ];
+    places.into_iter().find(|place| place["url"].is_string())
+}
+
 /// The id of the task in an answer, however it is written.
 pub fn task_in(reply: &Reply) -> String {
     let answer = reply.json();
@@ -172,9 +201,9 @@ pub fn task_in(reply: &Reply) -> String {
     task["id"].as_str().unwrap_or_else(|| panic!("no task in {}", reply.text)).to_owned()
 }
 
-/// What the agent keeps: each task's context and state, in the order of their making.
+/// What the agent keeps: each task's context and state, in the order of their making, and where its events go.
 #[derive(Default)]
-struct Kept(BTreeMap<String, (String, &'static str)>);
+struct Kept(BTreeMap<String, (String, &'static str)>, BTreeMap<String, Value>);
 
 /// An agent that makes a task of every message, which works until it is canceled.
 pub fn agent() -> impl FnMut(&Received) -> Answer + Send + 'static {
@@ -207,17 +236,44 @@ impl Kept {
             _ => named.unwrap_or_default().to_owned(),
         };
         let Some((_, state)) = self.0.get_mut(&id) else { return asked.not_found() };
+        if let Some(config) = push_in(params) {
+            let mut config = config.clone();
+            config["id"] = "p".into();
+            self.1.insert(id.clone(), config);
+        }
         match asked.operation {
             "CancelTask" => *state = "CANCELED",
-            "push" => return asked.says(json!({"taskId": id, "id": "p", "url": params["url"]})),
+            "push" => return asked.says(self.push(&id, &asked)),
             _ => {}
         }
         let task = self.task(&id, asked.older);
         match asked.operation {
-            "SendMessage" if asked.older => asked.says(task),
+            "SendMessage" if asked.older && asked.rpc => asked.says(task),
             "SendMessage" => asked.says(json!({"task": task})),
             "SendStreamingMessage" | "SubscribeToTask" => asked.streams(&task),
             _ => asked.says(task),
+        }
+    }
+
+    /// A task's push configuration, or the list of it: whoever asks, and whoever's it is.
+    fn push(&mut self, id: &str, asked: &Asked) -> Value {
+        let config =
+            self.1.get(id).cloned().unwrap_or_else(|| json!({"id": "p", "url": "https://agent.example/"}));
+        let config = if asked.older {
+            json!({"taskId": id, "pushNotificationConfig": config})
+        } else {
+            let mut config = config;
+            config["taskId"] = id.into();
+            config
+        };
+        match asked.push {
+            "list" if asked.older && asked.rpc => json!([config]),
+            "list" => json!({"configs": [config]}),
+            "delete" => {
+                self.1.remove(id);
+                json!({})
+            }
+            _ => config,
         }
     }
 
@@ -237,6 +293,8 @@ impl Kept {
 /// A request as the agent understands it.
 struct Asked {
     operation: &'static str,
+    /// What of a push configuration is wanted.
+    push: &'static str,
     params: Value,
     id: Value,
     rpc: bool,
@@ -249,6 +307,8 @@ impl Asked {
         let older = !received.headers.contains_key("a2a-version");
         if path == "/a2a" {
             let body = received.json();
+            let method = body["method"].as_str().unwrap().to_lowercase();
+            let push = ["delete", "list"].into_iter().find(|word| method.contains(word)).unwrap_or("one");
             let operation = match body["method"].as_str().unwrap() {
                 "SendMessage" | "message/send" => "SendMessage",
                 "SendStreamingMessage" | "message/stream" => "SendStreamingMessage",
@@ -261,6 +321,7 @@ impl Asked {
             };
             return Self {
                 operation,
+                push,
                 params: body["params"].clone(),
                 id: body["id"].clone(),
                 rpc: true,
@@ -269,6 +330,12 @@ impl Asked {
         }
         let mut params = if received.body.is_empty() { json!({}) } else { received.json() };
         let path = path.strip_prefix("/rest").unwrap();
+        let path = path.strip_prefix("/v1").unwrap_or(path);
+        let push = match (received.method.as_str(), path.ends_with("/pushNotificationConfigs")) {
+            ("DELETE", _) => "delete",
+            ("GET", true) => "list",
+            _ => "one",
+        };
         let operation = match path {
             "/message:send" => "SendMessage",
             "/message:stream" => "SendStreamingMessage",
@@ -288,7 +355,7 @@ impl Asked {
                 operation
             }
         };
-        Self { operation, params, id: Value::Null, rpc: false, older }
+        Self { operation, push, params, id: Value::Null, rpc: false, older }
     }
 
     fn written(&self, result: Value) -> Value {

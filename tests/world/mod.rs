@@ -9,6 +9,7 @@
 pub mod a2a;
 pub mod agent;
 pub mod policies;
+pub mod pushes;
 pub mod reply;
 pub mod server;
 pub mod components;
@@ -25,6 +26,7 @@ pub mod spire;
 pub mod svid_agent;
 pub mod token_services;
 pub mod watchers;
+pub mod webhook;
 pub mod workload_api;
 mod written;
 
@@ -91,6 +93,8 @@ pub struct Plan {
     pub sdk: Option<sdks::Sdk>,
     /// Where the gateway keeps whose tasks are.
     pub tasks: String,
+    /// Where events of agents may go, as `{allow: […]}`.
+    pub push: String,
     /// The gateway's SVID comes from the Workload API and lives so long; else from files.
     pub workload_api: Option<Duration>,
     /// What stands under `trust_domains`.
@@ -126,6 +130,7 @@ impl Default for Plan {
             trainer: None,
             sdk: None,
             tasks: "{}".into(),
+            push: "{}".into(),
             workload_api: None,
             trust_domains: "{}".into(),
             redis: None,

@@ -194,6 +194,16 @@ impl World {
     }
 }
 
+impl Sdk {
+    /// What PyJWT makes of a push notification: the text of a program's answer, with what it is asked as JSON.
+    pub fn verifies(&self, came: &Value) -> Value {
+        let mut child = self.command("tests/peers/python/verify_push.py").spawn().unwrap();
+        write!(child.stdin.take().unwrap(), "{came}").unwrap();
+        let output = block_in_place(|| child.wait_with_output().unwrap());
+        serde_json::from_slice(&output.stdout).unwrap()
+    }
+}
+
 /// What every program takes: the workload's certificate, and the person's token.
 fn presenting<'a>(command: &'a mut Command, svid: &Path, token: Option<&str>) -> &'a mut Command {
     for (flag, file) in [("--ca", "bundle.pem"), ("--cert", "cert.pem"), ("--key", "key.pem")] {

@@ -90,7 +90,7 @@ pub(crate) fn config(
             more = more.replace("LEDGER", &ledger.to_string())
         )
     });
-    let tasks = &plan.tasks;
+    let (tasks, push) = (&plan.tasks, &plan.push);
     let (users, presenter) =
         sign_in.map_or((users_issuer(origin), "client_id"), |at| (users_issuer(at), "azp"));
     let (subject, limits, presenters, audit, more_issuers) =
@@ -150,6 +150,7 @@ servers:
 {servers}
 agents: {trainer}{a2a}
 tasks: {tasks}
+push: {push}
 policy: {{dir: policies{policy_options}}}
 audit: {{file: audit.jsonl, mode: {audit}}}
 sessions: {{key_ring: sessions.keys}}

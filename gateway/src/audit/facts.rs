@@ -15,6 +15,8 @@ pub(super) struct Facts {
     pub(super) ip: Option<IpAddr>,
     pub(super) http_method: Option<Method>,
     pub(super) uri: Option<Uri>,
+    /// A server that isn't one of the configuration's.
+    pub(super) host: Option<String>,
     pub(super) caller: Option<String>,
     pub(super) subject: Option<Subject>,
     pub(super) actors: Vec<String>,
@@ -120,6 +122,7 @@ impl Facts {
         text(o, "decision", self.decision);
         number(o, "duration_us", self.duration_us);
         let hash_at = o.len();
+        text(o, "host", self.host.as_deref());
         text(o, "http_method", self.http_method.as_ref().map(Method::as_str));
         if let Some(address) = self.ip {
             member(o, "ip", |o| ip(o, address));
@@ -258,6 +261,7 @@ mod tests {
             ip: Some("::1".parse().unwrap()),
             http_method: Some(Method::POST),
             uri: Some(Uri::from_static("/mcp/ledger?token=x")),
+            host: text(),
             caller: text(),
             subject: Some(Subject { iss: odd.into(), sub: odd.into(), jti: None }),
             actors: vec![odd.into(), odd.into()],

@@ -73,5 +73,6 @@ async fn read(
     let shown = authorize::skills_shown(&state.policy, &gateway.lane, question, &gateway.limits, &ids).await;
     let mut shown = shown.into_iter();
     let offered = card::interfaces(&raw);
-    gateway.cards.written(&card, &offered, agent, |_| shown.next().unwrap_or(false)).map(Some)
+    let pushes = gateway.push.serves(agent);
+    gateway.cards.written(&card, &offered, agent, pushes, |_| shown.next().unwrap_or(false)).map(Some)
 }

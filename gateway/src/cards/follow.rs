@@ -98,9 +98,9 @@ impl Follower<'_> {
         match read(&bytes, client).await {
             Err(error) if error.is_absence() => self.absent(&error),
             Err(error) => self.refused(&error),
-            Ok(_) if self.last == Some(digest::of(&bytes)) => self.said.clear(),
+            Ok(_) if self.last == Some(self.rests_on(&bytes)) => self.said.clear(),
             Ok(read) => {
-                self.last = Some(digest::of(&bytes));
+                self.last = Some(self.rests_on(&bytes));
                 self.judged(&read);
             }
         }
@@ -134,9 +134,16 @@ impl Follower<'_> {
         }
     }
 
+    /// What decides how the card is shown.
+    fn rests_on(&self, bytes: &[u8]) -> digest::Digest {
+        let pushes = self.gateway.push.serves(self.agent);
+        digest::of_parts([bytes, &[u8::from(pushes)]])
+    }
+
     fn shown(&self, read: &Read) -> Result<Shown, CardError> {
         let offered = card::interfaces(&read.raw);
-        let written = self.gateway.cards.written(&read.card, &offered, self.agent, |_| true)?;
+        let pushes = self.gateway.push.serves(self.agent);
+        let written = self.gateway.cards.written(&read.card, &offered, self.agent, pushes, |_| true)?;
         let body = serde_json::to_vec(&written)?;
         let text = |text: String| HeaderValue::try_from(text).map_err(|_| CardError::Interfaces);
         Ok(Shown {

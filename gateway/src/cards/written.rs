@@ -2,15 +2,15 @@
 //! for it. Nothing that A2A 1.0 doesn't know is passed on, since no signature covers it.
 
 use super::CardError;
-use crate::config::agents::{Agent, Push};
+use crate::config::agents::Agent;
 use crate::route::CARD_KEYS;
 use protocol::a2a::card::{Card, Interface, older};
 use protocol::a2a::{Binding, Version};
 use serde_json::{Map, Value, json};
-use tokens::SigningKey;
+use tokens::{Secret, SigningError, SigningKey};
 
-/// Signs what the gateway serves.
-#[derive(Debug)]
+/// Signs what the gateway serves, and what it sends for agents.
+#[derive(Clone, Debug)]
 pub struct Signer {
     key: SigningKey,
     url: String,
@@ -30,7 +30,16 @@ impl Signer {
         SigningKey::jwks([&self.key])
     }
 
-    /// A card of an agent as callers get it. `offered`: the interfaces that the agent's own card has; `shown` says of each
+    /// A token in the gateway's name.
+    ///
+    /// # Errors
+    /// [`SigningError`].
+    pub(crate) fn token(&self, typ: &str, mut claims: Map<String, Value>) -> Result<Secret, SigningError> {
+        claims.insert("iss".to_owned(), self.url.as_str().into());
+        self.key.sign(typ, &claims)
+    }
+
+    /// A card of an agent as callers get it. `pushes`: callers may ask for its tasks' events. `offered`: the interfaces that the agent's own card has; `shown` says of each
     /// skill whether it is in it.
     ///
     /// # Errors
@@ -40,6 +49,7 @@ impl Signer {
         card: &Card,
         offered: &[Interface],
         agent: &Agent,
+        pushes: bool,
         shown: impl FnMut(&Value) -> bool,
     ) -> Result<Map<String, Value>, CardError> {
         let offered: Vec<Interface> =
@@ -64,7 +74,7 @@ impl Signer {
         let mut extended = false;
         if let Some(Value::Object(capabilities)) = members.get_mut("capabilities") {
             extended = capabilities.get("extendedAgentCard") == Some(&Value::Bool(true));
-            if agent.push == Push::Off && capabilities.contains_key("pushNotifications") {
+            if !pushes && capabilities.contains_key("pushNotifications") {
                 capabilities.insert("pushNotifications".to_owned(), false.into());
             }
         }

@@ -29,7 +29,7 @@ pub struct Agent {
     pub tenants: Tenants,
     /// The member of a message's metadata that names a skill.
     pub skill: Option<String>,
-    /// Where it may send events.
+    /// How its events get to where callers want them.
     pub push: Push,
     /// How it is looked whether it answers; none: it isn't.
     pub health: Option<Health>,

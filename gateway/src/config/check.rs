@@ -5,6 +5,7 @@ mod cards;
 mod embedded;
 mod identity;
 mod issuers;
+mod push;
 mod revocations;
 mod sight;
 mod token_service;
@@ -90,6 +91,7 @@ impl Checker<'_> {
             .collect::<Vec<_>>();
         self.hosts(&file.agents);
         let tasks = self.tasks(&file.tasks);
+        let push = self.pushes(&file.push);
         let card_key = self.card_key(&file.cards);
         let policy_dir = self.existing("policy.dir", &file.policy.dir);
         let budget = Duration::from_millis(1)..=Duration::from_secs(1);
@@ -121,6 +123,7 @@ impl Checker<'_> {
             servers: servers.into_iter().collect::<Option<_>>()?,
             agents: agents.into_iter().collect::<Option<_>>()?,
             tasks,
+            push,
             card_key,
             policy_dir,
             policy_budget,

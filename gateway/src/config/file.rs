@@ -5,6 +5,7 @@ mod agents;
 mod cards;
 mod embedded;
 mod issuers;
+mod push;
 mod revocations;
 mod token_service;
 
@@ -12,6 +13,7 @@ pub use agents::{AgentFile, ContextsFile, HealthFile, InterfacesFile, PushFile, 
 pub use cards::{CardFile, CardsFile};
 pub use embedded::{EmbeddedFile, EmbeddedLimitsFile, KeysFile, LifetimesFile, UserFile};
 pub use issuers::{ClaimPath, ClaimsFile, HttpsFile, IssuerFile, JwksFile, JwtSvidFile, PresenterFile};
+pub use push::PushesFile;
 pub use revocations::{RedisFile, RevocationsFile, WhenAwayFile};
 pub use token_service::{
     ActorFile, AssertionFile, BreakerFile, IdJagFile, ServiceClientFile, SubjectNameFile, SubjectTokenFile,
@@ -54,6 +56,9 @@ pub struct ConfigFile {
     /// Where it is kept whose tasks and contexts are.
     #[serde(default)]
     pub tasks: TasksFile,
+    /// Push notifications of agents, and where they may go.
+    #[serde(default)]
+    pub push: PushesFile,
     /// The Rego policies.
     pub policy: PolicyFile,
     /// Where audit records go.
@@ -210,9 +215,9 @@ pub enum AuditMode {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SessionsFile {
-    /// The keys that ids are sealed with, a key a line, 32 bytes in base64 (`openssl rand -base64 32`); mode 0600. The first
-    /// seals, all of them open; the file is read again when it changes. Replicas need the same one. Default: a key that is
-    /// made at the start and forgotten at the end, and every session with it.
+    /// The keys that ids are sealed with, and the URLs that agents post events to; a key a line, 32 bytes in base64 (`openssl
+    /// rand -base64 32`); mode 0600. The first seals, all of them open; the file is read again when it changes. Replicas need
+    /// the same one. Default: a key that is made at the start and forgotten at the end, and every session and URL with it.
     pub key_ring: Option<PathBuf>,
 }
 

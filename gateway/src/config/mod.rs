@@ -5,6 +5,7 @@ pub mod cards;
 pub mod check;
 pub mod file;
 pub mod problems;
+pub mod push;
 mod written;
 
 pub use agents::{Agent, Health, TasksIn};
@@ -52,7 +53,9 @@ pub struct Config {
     pub agents: BTreeMap<String, Arc<Agent>>,
     /// Where it is kept whose tasks are.
     pub tasks: TasksIn,
-    /// Signs the cards that are served.
+    /// How push notifications are relayed.
+    pub push: push::Relay,
+    /// Signs the cards that are served, and the events that are sent.
     pub card_key: Option<SigningKey>,
     /// The policy set's folder.
     pub policy_dir: PathBuf,

@@ -1,5 +1,5 @@
-//! The configuration file as it was read, for whoever follows it: the agents, which are swapped while the gateway runs, and all
-//! the rest, which is read at the start.
+//! The configuration file as it was read, for whoever follows it: the agents and where their events may go, which are swapped
+//! while the gateway runs, and all the rest, which is read at the start.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -10,15 +10,22 @@ use yaml_serde::Value;
 pub struct Written {
     path: PathBuf,
     agents: Value,
+    targets: [Value; 2],
     rest: Value,
 }
+
+/// What of `push` is swapped.
+const TARGETS: [&str; 2] = ["allow", "private_addresses"];
 
 impl Written {
     /// Of a file, and what stands in it.
     pub fn new(path: &Path, text: &str) -> Self {
         let mut rest: Value = yaml_serde::from_str(text).unwrap_or_default(); // What can't be read is not taken up anyway.
         let agents = rest.as_mapping_mut().and_then(|all| all.remove("agents")).unwrap_or_default();
-        Self { path: path.to_path_buf(), agents, rest }
+        let push = rest.as_mapping_mut().and_then(|all| all.get_mut("push")).and_then(Value::as_mapping_mut);
+        let targets =
+            push.map(|push| TARGETS.map(|name| push.remove(name).unwrap_or_default())).unwrap_or_default();
+        Self { path: path.to_path_buf(), agents, targets, rest }
     }
 
     /// Which file.
@@ -26,9 +33,9 @@ impl Written {
         &self.path
     }
 
-    /// Whether the agents are written as in another.
+    /// Whether the agents are written as in another, and where their events may go.
     pub fn same_agents(&self, other: &Self) -> bool {
-        self.agents == other.agents
+        (&self.agents, &self.targets) == (&other.agents, &other.targets)
     }
 
     /// Whether all the rest is.
@@ -57,6 +64,7 @@ mod tests {
             ("url: u\nlimits: {}\n", false, true),
             ("url: u\nagents: {a: {x: 1}}\nlimits: {a: 1}\n", true, false),
             ("url: u\nagents: {b: {x: 1}}\n", false, false),
+            ("url: u\nagents: {a: {x: 1}}\nlimits: {}\npush: {allow: [y]}\n", false, false), // There was no `push`.
         ] {
             let other = of(text);
             assert_eq!(

@@ -1,4 +1,4 @@
-//! Follows the agents of the configuration file. A file that checks out as a whole gives the next snapshot its agents; any other
+//! Follows the agents of the configuration file, and where their events may go. A file that checks out as a whole gives the next snapshot its agents; any other
 //! leaves them in place. What else is changed in it waits for the next start, and that is said.
 
 use crate::cards;
@@ -64,6 +64,7 @@ pub async fn follow_agents(gateway: Arc<Gateway>, started: Written) {
         gateway.audit.event("agents_swapped", &names.join(", "), gateway.clock.now());
         gateway.metrics.reload("agents", "swapped");
         let agents = Arc::new(agents);
+        gateway.push.allow(config.push.targets); // Before the agents: the first of them to relay must not find the old list.
         gateway.swap(|state| {
             state.agents = Arc::clone(&agents);
             state.card_clients = Arc::clone(&clients);

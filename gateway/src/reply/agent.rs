@@ -25,6 +25,7 @@ pub(super) fn task(error: &TaskError) -> Told {
             Told::new(StatusCode::NOT_FOUND, TASK_NOT_FOUND, "task_not_found")
         }
         TaskError::Context | TaskError::Apart => params("context_not_found"),
+        TaskError::Target(_) => params("push_target_not_allowed"),
         TaskError::PushOff => params("push_not_allowed"),
         TaskError::Tenant => Told::new(StatusCode::FORBIDDEN, DENIED, "tenant_mismatch"),
         TaskError::PageToken => params("invalid_page_token"),

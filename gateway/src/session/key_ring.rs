@@ -1,8 +1,9 @@
-//! The keys that session ids are sealed with. The first seals, all of them open: a key is put in front while the older
+//! The keys that session ids and push URLs are sealed with. The first seals, all of them open: a key is put in front while the older
 //! ones still open what they sealed, and is taken out when their sessions have ended.
 //!
-//! A sealed id is base64url without padding of: 1 byte form (1), 4 bytes key name, 12 bytes nonce, then AES-256-GCM-SIV
-//! (RFC 8452) over the end (8 bytes, seconds since 1970, big endian), owner (32), server (32) and the upstream's id.
+//! What is sealed is base64url without padding of: 1 byte form, 4 bytes key name, 12 bytes nonce, then AES-256-GCM-SIV
+//! (RFC 8452) over what is in it. The form is associated data: what was sealed as one thing opens as no other. Of a session
+//! (form 1) it is the end (8 bytes, seconds since 1970, big endian), owner (32), server (32) and the upstream's id.
 
 use aws_lc_rs::aead::{AES_256_GCM_SIV, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
 use aws_lc_rs::digest::{SHA256, digest};
@@ -49,7 +50,9 @@ pub enum KeyRingError {
     Line(usize),
 }
 
-const FORM: u8 = 1;
+const SESSION: u8 = 1;
+/// The form of what push URLs hold.
+pub(crate) const PUSH: u8 = 2;
 const NAME: usize = 4;
 const KEY_BYTES: usize = 32;
 /// End, owner and server.
@@ -112,27 +115,18 @@ impl KeyRing {
 
     /// Seals a session id; none if the upstream's is too long.
     pub(crate) fn seal(&self, sealed: &Sealed) -> Option<String> {
-        let key = self.0.first()?;
         if sealed.session.len() > SESSION_BYTES_MAX {
             return None;
         }
         let ends = sealed.ends.duration_since(UNIX_EPOCH).ok()?.as_secs();
-        let mut body =
+        let body =
             [&ends.to_be_bytes()[..], &sealed.owner, &sealed.server, sealed.session.as_bytes()].concat();
-        let nonce = key.key.seal_in_place_append_tag(Aad::from([FORM]), &mut body).ok()?;
-        Some(URL_SAFE_NO_PAD.encode([&[FORM][..], &key.name, nonce.as_ref(), &body].concat()))
+        self.seal_as(SESSION, body)
     }
 
     /// Opens a session id that one of the keys sealed.
     pub(crate) fn open(&self, text: &str) -> Option<Sealed> {
-        let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
-        let (form, rest) = bytes.split_first()?;
-        let (name, rest) = rest.split_first_chunk::<NAME>()?;
-        let (nonce, body) = rest.split_first_chunk::<NONCE_LEN>()?;
-        let key = self.0.iter().find(|key| key.name == *name)?;
-        let mut body = body.to_vec();
-        let nonce = Nonce::assume_unique_for_key(*nonce);
-        let opened = key.key.open_in_place(nonce, Aad::from([*form]), &mut body).ok()?;
+        let opened = self.open_as(SESSION, text)?;
         let (fixed, session) = opened.split_first_chunk::<FIXED>()?;
         let (ends, rest) = fixed.split_first_chunk::<8>()?;
         let (owner, server) = rest.split_first_chunk::<32>()?;
@@ -142,6 +136,27 @@ impl KeyRing {
             server: server.try_into().ok()?,
             ends: UNIX_EPOCH.checked_add(Duration::from_secs(u64::from_be_bytes(*ends)))?,
         })
+    }
+
+    /// Seals anything as a form.
+    pub(crate) fn seal_as(&self, form: u8, mut body: Vec<u8>) -> Option<String> {
+        let key = self.0.first()?;
+        let nonce = key.key.seal_in_place_append_tag(Aad::from([form]), &mut body).ok()?;
+        Some(URL_SAFE_NO_PAD.encode([&[form][..], &key.name, nonce.as_ref(), &body].concat()))
+    }
+
+    /// Opens what one of the keys sealed as that form.
+    pub(crate) fn open_as(&self, form: u8, text: &str) -> Option<Vec<u8>> {
+        let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
+        let (said, rest) = bytes.split_first()?;
+        let (name, rest) = rest.split_first_chunk::<NAME>()?;
+        let (nonce, body) = rest.split_first_chunk::<NONCE_LEN>()?;
+        let key = self.0.iter().find(|key| key.name == *name).filter(|_| *said == form)?;
+        let mut body = body.to_vec();
+        let nonce = Nonce::assume_unique_for_key(*nonce);
+        let length = key.key.open_in_place(nonce, Aad::from([form]), &mut body).ok()?.len();
+        body.truncate(length);
+        Some(body)
     }
 }
 

@@ -124,13 +124,7 @@ impl Watcher {
 
     /// Makes what it shows its owner's, or finds that it is.
     async fn claim(&mut self, event: &Event) -> Result<(), WatchError> {
-        let since_ms = event.since.as_deref().and_then(super::list::milliseconds);
-        let seen = Seen {
-            task: event.task.clone(),
-            context: event.context.clone(),
-            state: event.state.as_deref().map(str::to_owned),
-            since_ms: since_ms.unwrap_or_else(|| super::list::since_1970(self.now)),
-        };
+        let seen = seen(event, self.now);
         match self.store.saw(&self.agent, &self.owner, seen.clone(), self.tasks_max).await? {
             Claim::Owned => {
                 self.noted = Some(seen);
@@ -139,5 +133,16 @@ impl Watcher {
             Claim::Foreign => Err(WatchError::Foreign),
             Claim::TooMany => Err(WatchError::TooMany { max: self.tasks_max }),
         }
+    }
+}
+
+/// What an event says of a task, for the store.
+pub(crate) fn seen(event: &Event, now: SystemTime) -> Seen {
+    let since_ms = event.since.as_deref().and_then(super::list::milliseconds);
+    Seen {
+        task: event.task.clone(),
+        context: event.context.clone(),
+        state: event.state.as_deref().map(str::to_owned),
+        since_ms: since_ms.unwrap_or_else(|| super::list::since_1970(now)),
     }
 }

@@ -27,12 +27,12 @@ pub(super) const REQUEST_HEADERS: [HeaderName; 6] = [
     HeaderName::from_static("tracestate"),
 ];
 
-/// The request as the agent gets it.
+/// The request as the agent gets it, with the caller's body or another.
 pub(super) fn request(
     server: &Server,
     credential: &Credential,
     call: &Call,
-    arrival: &Arrival,
+    (arrival, body): (&Arrival, Option<&Bytes>),
     trace: Option<HeaderValue>,
 ) -> Request<Full<Bytes>> {
     let mut headers = filtered(&arrival.headers, &REQUEST_HEADERS, None);
@@ -40,7 +40,7 @@ pub(super) fn request(
     if call.version == Version::V1_0 {
         headers.insert(A2A_VERSION, HeaderValue::from_static("1.0"));
     }
-    let body = arrival.body.clone().unwrap_or_default();
+    let body = body.cloned().unwrap_or_else(|| arrival.body.clone().unwrap_or_default());
     addressed(server, credential, headers, call.target.as_ref(), body)
 }
 

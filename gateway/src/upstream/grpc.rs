@@ -37,12 +37,12 @@ pub(super) fn request(
     server: &Server,
     credential: &Credential,
     call: &Call,
-    arrival: &Arrival,
+    (arrival, body): (&Arrival, Option<&Bytes>),
     trace: Option<HeaderValue>,
 ) -> Result<Request<Full<Bytes>>, UpstreamError> {
     let mut headers = filtered(&arrival.headers, &REQUEST_HEADERS, None);
     traced(&mut headers, trace);
-    let body = arrival.body.clone().unwrap_or_default();
+    let body = body.cloned().unwrap_or_else(|| arrival.body.clone().unwrap_or_default());
     if a2a::tenant_of(arrival.uri.path(), &body) == call.tenant {
         return addressed(server, credential, headers, call.method, body);
     }

@@ -54,6 +54,9 @@ pub enum EventError {
     /// Several things at once, or none.
     #[error("the answer is several things at once, or none")]
     Kind,
+    /// A push configuration that the caller never made here.
+    #[error("the answer has a push configuration that is not the caller's")]
+    Config,
 }
 
 /// Reads an answer: a body, the data of an SSE event, or a gRPC message without its frame.
@@ -84,7 +87,7 @@ pub fn event(binding: Binding, version: Version, method: Method, bytes: &[u8]) -
 }
 
 /// `tagged`: the thing stands there itself and says its `kind`, as in 0.3 over JSON-RPC.
-fn read(text: &str, version: Version, method: Method, tagged: bool) -> Result<Event, EventError> {
+pub(super) fn read(text: &str, version: Version, method: Method, tagged: bool) -> Result<Event, EventError> {
     match method {
         Method::GetTask | Method::CancelTask => {
             let task: Thing<'_> = serde_json::from_str(text)?;

@@ -68,7 +68,7 @@ pub fn frame(message: &[u8]) -> Option<Bytes> {
 /// [`super::WireError`] for bytes that are no message.
 pub fn with_tenant(message: &[u8], method: Method, tenant: Option<&str>) -> Result<Bytes, super::WireError> {
     let number = method.row().takes.named("tenant").map(|field| field.number);
-    wire::with_text(message, number.unwrap_or(1), tenant)
+    wire::with_payload(message, number.unwrap_or(1), tenant.map(str::as_bytes))
 }
 
 /// A method's request as protobuf, from the JSON of 1.0. Members that it doesn't have are left out.

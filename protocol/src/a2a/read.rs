@@ -3,7 +3,8 @@
 
 use super::error::Fault;
 use super::{
-    Binding, Call, Configuration, Content, List, Message, Method, Part, Push, Role, Version, older, shape,
+    Binding, Call, Configuration, Content, Hidden, List, Message, Method, Part, Push, Role, Version, older,
+    shape,
 };
 use serde_json::{Map, Value};
 
@@ -143,8 +144,10 @@ fn push(mut wanted: Object) -> Result<Push, Fault> {
     let mut authentication = object(&mut wanted, "authentication").unwrap_or_default();
     let mut schemes = texts(&mut authentication, "schemes"); // 0.3 has several.
     schemes.extend(filled(text(&mut authentication, "scheme")));
+    let credentials = filled(text(&mut authentication, "credentials")).map(Hidden::new);
+    let token = filled(text(&mut wanted, "token")).map(Hidden::new);
     let url = required(filled(text(&mut wanted, "url")), "url")?;
-    Ok(Push { id: id(&mut wanted, "id")?, url, schemes })
+    Ok(Push { id: id(&mut wanted, "id")?, url, schemes, credentials, token })
 }
 
 /// An id; an empty one is none, as in protobuf.

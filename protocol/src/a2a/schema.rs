@@ -148,9 +148,11 @@ pub(super) static PUSH_CONFIG: Message = message(&[
     text(5, "token"),
     of(6, "authentication", &AUTHENTICATION),
 ]);
+/// Where a push configuration stands in the configuration of a message.
+pub(super) const PUSH_IN_CONFIGURATION: u32 = 2;
 static CONFIGURATION: Message = message(&[
     list(text(1, "acceptedOutputModes")),
-    of(2, "taskPushNotificationConfig", &PUSH_CONFIG),
+    of(PUSH_IN_CONFIGURATION, "taskPushNotificationConfig", &PUSH_CONFIG),
     field(3, "historyLength", Kind::Int),
     field(4, "returnImmediately", Kind::Bool),
 ]);

@@ -226,12 +226,15 @@ impl<'a> Fields<'a> {
 
 /// The text of a field that stands there once.
 pub(super) fn text(message: &[u8], number: u32) -> Option<String> {
+    String::from_utf8(payload(message, number)?.to_vec()).ok()
+}
+
+/// What is in a field of bytes, a text or a message that stands there once.
+pub(super) fn payload(message: &[u8], number: u32) -> Option<&[u8]> {
     let (mut rest, mut found) = (Fields(message), None);
     while let Some((field, payload)) = rest.next().ok()? {
         match payload {
-            Payload::Bytes(bytes) if field == number && found.is_none() => {
-                found = String::from_utf8(bytes.to_vec()).ok()
-            }
+            Payload::Bytes(bytes) if field == number && found.is_none() => found = Some(bytes),
             _ if field == number => return None,
             _ => {}
         }
@@ -239,8 +242,8 @@ pub(super) fn text(message: &[u8], number: u32) -> Option<String> {
     found
 }
 
-/// The same message with another text in one of its fields, or none.
-pub(super) fn with_text(message: &[u8], number: u32, text: Option<&str>) -> Result<Bytes, WireError> {
+/// The same message with something else in such a field, or without it. All other fields stay as they came.
+pub(super) fn with_payload(message: &[u8], number: u32, held: Option<&[u8]>) -> Result<Bytes, WireError> {
     let mut kept = Vec::with_capacity(message.len());
     let mut rest = Fields(message);
     loop {
@@ -251,8 +254,8 @@ pub(super) fn with_text(message: &[u8], number: u32, text: Option<&str>) -> Resu
             kept.extend_from_slice(before.get(..taken).unwrap_or_default());
         }
     }
-    if let Some(text) = text {
-        writing::bytes(&mut kept, number, text.as_bytes());
+    if let Some(held) = held {
+        writing::bytes(&mut kept, number, held);
     }
     Ok(kept.into())
 }

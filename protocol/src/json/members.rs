@@ -29,6 +29,11 @@ impl<'a> Members<'a> {
         serde_json::from_str(text).ok()
     }
 
+    /// Each of them, in order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &'a RawValue)> {
+        self.0.iter().map(|(name, value)| (name.as_ref(), *value))
+    }
+
     /// Whether there is nothing but these.
     pub(crate) fn are_among(&self, keys: &[&str]) -> bool {
         self.0.iter().all(|(name, _)| keys.contains(&name.as_ref()))

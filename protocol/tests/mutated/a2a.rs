@@ -29,6 +29,21 @@ fn decoded(
     }
 }
 
+/// Where a call has a push configuration: with another URL in it, it is the same call without the secrets.
+fn relayed(call: &Call, body: &[u8], again: impl Fn(&[u8]) -> Option<Call>) {
+    if call.push.is_none() {
+        return;
+    }
+    let Some(changed) = a2a::with_push_url(call, body, "https://g.example/push/x") else {
+        panic!("its configuration is not found")
+    };
+    let Some(after) = again(&changed) else { panic!("it is no call any more") };
+    let push = after.push.unwrap_or_else(|| unreachable!("it had a configuration"));
+    assert_eq!((push.url.as_str(), push.token, push.credentials), ("https://g.example/push/x", None, None));
+    assert_eq!(push.id, call.push.as_ref().and_then(|push| push.id.clone()));
+    assert_eq!((&after.task, &after.context, &after.message), (&call.task, &call.context, &call.message));
+}
+
 /// A call over JSON-RPC is about the task and the context that any other parser reads in its body.
 pub(crate) fn a2a_rpc(body: &[u8]) -> bool {
     let mut good = false;
@@ -36,6 +51,7 @@ pub(crate) fn a2a_rpc(body: &[u8]) -> bool {
         let Some(call) = decoded(&http::Method::POST, "", "application/json", version, body) else {
             continue;
         };
+        relayed(&call, body, |body| decoded(&http::Method::POST, "", "application/json", version, body));
         let value = serde_json::from_slice::<Value>(body).unwrap_or_default();
         let params = &value["params"];
         let text = |value: &Value| value.as_str().filter(|text| !text.is_empty()).map(str::to_owned);
@@ -64,6 +80,7 @@ pub(crate) fn a2a_rest(bytes: &[u8]) -> bool {
     for version in ["1.0", "0.3"] {
         let again = |path: &str| decoded(&method, path, "application/json", version, body.as_bytes());
         let Some(call) = again(path).filter(|call| call.binding == Binding::HttpJson) else { continue };
+        relayed(&call, body.as_bytes(), |body| decoded(&method, path, "application/json", version, body));
         let target =
             call.target.clone().unwrap_or_else(|| unreachable!("a call over HTTP+JSON has a target"));
         assert!(
@@ -88,6 +105,11 @@ pub(crate) fn a2a_grpc(message: &[u8]) -> bool {
             decoded(&http::Method::POST, &path, "application/grpc", "1.0", &a2a::frame(message)?)
         };
         let Some(call) = called(message) else { continue };
+        if let Some(framed) = a2a::frame(message) {
+            relayed(&call, &framed, |body| {
+                decoded(&http::Method::POST, &path, "application/grpc", "1.0", body)
+            });
+        }
         let Ok(rest) = a2a::with_tenant(message, row.method, None) else { panic!("it was read before") };
         let Some(same) = called(&rest) else { panic!("it is another message without its tenant") };
         assert_eq!(same.tenant, None);
@@ -97,9 +119,18 @@ pub(crate) fn a2a_grpc(message: &[u8]) -> bool {
     good
 }
 
-/// An agent's answer, whatever the question was.
+/// An agent's answer, whatever the question was; or an event that it posts.
 pub(crate) fn a2a_answer(bytes: &[u8]) -> bool {
-    let mut good = false;
+    let posted = a2a::pushed(bytes, &protocol::json::Limits::default());
+    let mut good = posted.is_ok_and(|(_, event)| event.task.is_none_or(|task| !task.is_empty()));
+    for path in ["/tasks/t/pushNotificationConfigs/p", "/tasks/t/pushNotificationConfigs"] {
+        let asked = decoded(&http::Method::GET, path, "application/json", "1.0", b"");
+        let asked = asked.unwrap_or_else(|| unreachable!("it is a call"));
+        if let Ok(shown) = a2a::with_configs(&asked, bytes, &mut |_| None) {
+            assert!(!String::from_utf8_lossy(&shown).contains("\"url\"")); // Nothing here is anybody's.
+            good = true;
+        }
+    }
     for binding in [Binding::JsonRpc, Binding::HttpJson, Binding::Grpc] {
         for method in [Method::SendStreamingMessage, Method::GetTask] {
             for version in [Version::V1_0, Version::V0_3] {

@@ -17,6 +17,7 @@ import { LegacyA2AService, legacyGrpcService } from '@a2a-js/sdk/compat/v0_3/ser
 import * as grpc from '@grpc/grpc-js';
 import express from 'express';
 import * as jose from 'jose';
+import * as undici from 'undici';
 import { recorder, watched, watchedService } from './recording.mjs';
 
 /** Does what the first word of the message says. */
@@ -156,6 +157,10 @@ async function serve(options) {
     cert: file(options.cert), key: file(options.key), ca: file(options['client-ca']),
     requestCert: Boolean(options['client-ca']), rejectUnauthorized: Boolean(options['client-ca']),
   };
+  if (options.cert && options['client-ca']) { // The SDK posts events with the global fetch.
+    const dispatcher = new undici.Agent({ connect: { cert: tls.cert, key: tls.key, ca: tls.ca } });
+    globalThis.fetch = (input, init) => undici.fetch(input, { ...init, dispatcher });
+  }
   // The ports first: the card names them, and the SDK wants the card.
   let listener;
   const heard = (request, response) => listener(request, response);

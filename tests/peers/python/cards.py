@@ -14,8 +14,13 @@ def empty():
 
 
 def trust(arguments):
-    """What a push notification's receiver is verified against."""
-    return ssl.create_default_context(cafile=arguments.client_ca) if arguments.client_ca else True
+    """What a push notification's receiver is verified against, and the agent's certificate for one that asks."""
+    if not arguments.client_ca:
+        return True
+    context = ssl.create_default_context(cafile=arguments.client_ca)
+    if arguments.cert:
+        context.load_cert_chain(arguments.cert, arguments.key)
+    return context
 
 
 def interfaces(url, grpc_at, tenant, legacy):

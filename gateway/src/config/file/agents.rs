@@ -44,7 +44,7 @@ pub struct AgentFile {
     /// URIs of the extensions that its card may require of callers. An agent whose card requires another is not called.
     #[serde(default)]
     pub extensions: Vec<String>,
-    /// Where task events may be sent. Default `off`.
+    /// How task events get to where a caller wants them. Default `relay`.
     #[serde(default)]
     pub push: PushFile,
     /// How it is looked whether it answers. That is told and decides nothing.
@@ -97,12 +97,14 @@ pub enum TenantsFile {
     Any,
 }
 
-/// Where an agent may send a task's events.
+/// How an agent's task events get to where a caller wants them.
 #[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
 pub enum PushFile {
-    /// Nowhere: a call that asks for it is refused.
+    /// By way of the gateway, to the targets that `push.allow` has.
     #[default]
+    Relay,
+    /// Not at all: a call that asks for it is refused.
     Off,
     /// Straight to the URL that the caller names, past the gateway.
     Direct,

@@ -26,7 +26,7 @@ pub struct CardFile {
     pub bytes_max: Option<u64>,
 }
 
-/// What the gateway signs the cards with that it serves.
+/// What the gateway signs the cards with that it serves, and the events that it sends.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CardsFile {
