@@ -90,9 +90,8 @@ async fn told(agent: &Agent, next: Next) -> String {
 }
 
 /// An agent that does one thing each time that it is called, the last one from then on, and tells what came of it.
-fn does(world: &World, name: &str, in_turn: &[Next]) {
-    let (own, in_turn) = (world.agent(&format!("agent/{name}")), in_turn.to_vec());
-    let mut in_turn = in_turn.into_iter().peekable();
+fn does(world: &World, name: &str, in_turn: Vec<Next>) {
+    let (own, mut in_turn) = (world.agent(&format!("agent/{name}")), in_turn.into_iter().peekable());
     world.agents[name].answers(move |received| {
         let next = if in_turn.len() > 1 { in_turn.next() } else { in_turn.peek().copied() }.unwrap();
         let (own, id) = (own.clone().with_token(&bearer(received)), received.json()["id"].clone());
@@ -110,8 +109,8 @@ fn does(world: &World, name: &str, in_turn: &[Next]) {
 /// The clerk asks the orchestrator, that one the deployer, and that one posts an entry.
 async fn three_hops(plan: Plan) -> (World, String) {
     let world = World::with(plan).await;
-    does(&world, "orchestrator", &[Next::Agent("deployer")]);
-    does(&world, "deployer", &[Next::Post]);
+    does(&world, "orchestrator", vec![Next::Agent("deployer")]);
+    does(&world, "deployer", vec![Next::Post]);
     let said = told(&world.clerk(), Next::Agent("orchestrator")).await;
     (world, said)
 }
@@ -189,7 +188,7 @@ async fn from_a_person_over_two_agents_to_a_tool_each_token_says_for_whom_it_is_
 #[tokio::test]
 async fn a_rule_at_the_tool_sees_everyone_who_acted() {
     let world = World::with(plan()).await;
-    does(&world, "deployer", &[Next::Post]);
+    does(&world, "deployer", vec![Next::Post]);
     let past_the_orchestrator = told(&world.clerk(), Next::Agent("deployer")).await;
     assert_eq!(past_the_orchestrator, "not_allowed");
     assert!(world.ledger.received().is_empty());
@@ -242,8 +241,8 @@ fn two(one: &'static str, other: &'static str) -> Plan {
 #[tokio::test]
 async fn a_loop_ends_at_its_repeated_edge() {
     let world = World::with(two("orchestrator", "deployer")).await;
-    does(&world, "orchestrator", &[Next::Agent("deployer")]);
-    does(&world, "deployer", &[Next::Agent("orchestrator")]);
+    does(&world, "orchestrator", vec![Next::Agent("deployer")]);
+    does(&world, "deployer", vec![Next::Agent("orchestrator")]);
     assert_eq!(told(&world.clerk(), Next::Agent("orchestrator")).await, "invalid_token");
     assert_eq!(called(&world, ["orchestrator", "deployer"]), [2, 1], "the deployer hears of it once");
     let (caller, server, decision, cause) = refused(&world);
@@ -257,8 +256,8 @@ async fn whoever_is_asked_back_may_answer_and_may_not_ask_again() {
         [(Next::Rest, "done", [2, 1]), (Next::Agent("orchestrator"), "invalid_token", [2, 1])]
     {
         let world = World::with(two("monitoring", "orchestrator")).await;
-        does(&world, "monitoring", &[Next::Agent("orchestrator"), then]);
-        does(&world, "orchestrator", &[Next::Agent("monitoring")]);
+        does(&world, "monitoring", vec![Next::Agent("orchestrator"), then]);
+        does(&world, "orchestrator", vec![Next::Agent("monitoring")]);
         assert_eq!(told(&world.clerk(), Next::Agent("monitoring")).await, said);
         assert_eq!(called(&world, ["monitoring", "orchestrator"]), heard);
         let last = claims(&bearer(&world.agents["monitoring"].received()[1]));

@@ -196,6 +196,7 @@ fn arrival(world: &World, tool: Tool, n: u64, token: &str) -> Arrival {
         ip: Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
         at: Clock::system().now(),
         began: Instant::now(),
+        version: http::Version::HTTP_11,
         method: Method::POST,
         version: http::Version::HTTP_11,
         uri: "/mcp/s3".parse().unwrap(),
