@@ -399,9 +399,10 @@ async fn the_older_rest_form_is_relayed_too() {
     let at = format!("/a2a/trainer/v1/tasks/{task}/pushNotificationConfigs");
     let created = send(clerk.post(&at, create.to_string())).await;
     assert_eq!(shown(&created), config, "{created:?}");
+    let of_create = given(&world);
     let got = send(clerk.request(Method::GET, &format!("{at}/p"))).await;
     assert_eq!(shown(&got), config, "{got:?}");
-    for path in [path, given(&world)] {
+    for path in [path, of_create] {
         let older = json!({"kind": "task", "id": task, "contextId": "c", "status": {"state": "working"}});
         assert_eq!(posts(&world, "agent/trainer", &path, &older).await.status, 202);
     }

@@ -138,7 +138,7 @@ async fn forward(
                 &gateway.revocations,
                 &gateway.limits,
             );
-            upstream.send(permit, credential, Going::Server(session, filter), arrival, trace).await?
+            upstream.send(permit, credential, Going::Server(session.map(Box::new), filter), arrival, trace).await?
         }
     };
     record.answered(&answer);

@@ -143,7 +143,7 @@ const RESPONSE_HEADERS: [HeaderName; 9] = [
 #[derive(Debug)]
 pub enum Going<'c> {
     /// To a server: in its session, and with what keeps a list to what the caller may use.
-    Server(Option<Session<'c>>, Option<ListFilter>),
+    Server(Option<Box<Session<'c>>>, Option<ListFilter>),
     /// To an agent.
     Agent(ToAgent<'c>),
 }
@@ -183,7 +183,7 @@ impl<'p> Upstream<'p> {
             return self.send_grpc(permit, &credential, going, arrival, trace).await;
         }
         let request = match &going {
-            Going::Server(session, _) => self.request(&credential, session.as_ref(), arrival, trace),
+            Going::Server(session, _) => self.request(&credential, session.as_deref(), arrival, trace),
             Going::Agent(to) => {
                 agent::request(&self.server, &credential, to.call, (arrival, to.body.as_ref()), trace)
             }
