@@ -17,7 +17,7 @@ use crate::reload::{self, listed, read_sources};
 use crate::revocation::{self, Live, Revocations};
 use crate::session::{Counts, KeyRing};
 use crate::state::{Gateway, State};
-use crate::tasks::{Store, StoreError};
+use crate::tasks::{self, Store, StoreError};
 use crate::token::Issuers;
 use crate::token_service::listener::ServiceError;
 use crate::token_service::{TokenService, public};
@@ -162,6 +162,7 @@ pub async fn start(
         tokio::spawn(revoked.follow(Arc::clone(&gateway))),
         tokio::spawn(reload::follow_agents(Arc::clone(&gateway), written)),
         tokio::spawn(health::follow(Arc::clone(&gateway))),
+        tokio::spawn(tasks::follow(Arc::clone(&gateway))),
     ];
     for agent in gateway.state().agents.values() {
         followers.push(tokio::spawn(cards::follow(Arc::clone(&gateway), Arc::clone(agent))));
@@ -228,7 +229,7 @@ fn assemble(
         )?,
         lane: Arc::new(Lane::new(config.policy_budget, config.policy_quick_budget, &config.limits)),
         sessions: Counts::default(),
-        tasks: Store::open(&config.tasks)?,
+        tasks: Store::open(&config.tasks, source, &clock)?,
         health: Health::default(),
         cards,
         pool: Pool::new(clock.clone(), &config.limits, Arc::clone(&metrics)),

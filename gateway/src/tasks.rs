@@ -3,10 +3,12 @@
 //!
 //! Between stages 4 and 5: what a call names is looked up. Behind stage 8: what an answer shows becomes its owner's.
 
+mod follow;
 pub mod list;
 pub mod store;
 pub mod watch;
 
+pub use follow::follow;
 pub use store::{Store, StoreError};
 pub use watch::Watcher;
 
@@ -42,7 +44,7 @@ pub struct Named {
     shared: bool,
     /// A context that nobody has, and that becomes the caller's with the permit.
     claims: Option<String>,
-    /// Why what it names is not there. Only who may call at all is told.
+    /// Why what it names is not there, or can't be said to be. Only who may call at all is told.
     missing: Option<TaskError>,
 }
 
@@ -98,13 +100,10 @@ impl Owner {
     }
 }
 
-/// Looks up what a call to an agent names; none for a call to a server. What is not there is told behind the permit:
-/// who may not call an agent must not learn that there is one.
-///
-/// # Errors
-/// [`TaskError::Store`]; nothing has gone upstream.
-pub async fn named(question: &Question<'_>, store: &Store) -> Result<Option<Box<Named>>, TaskError> {
-    let (Some(call), Some(route)) = (question.call.a2a(), question.server.agent()) else { return Ok(None) };
+/// Looks up what a call to an agent names; none for a call to a server. What is not there is told behind the permit, and so
+/// is a store that fails: who may not call an agent must not learn that there is one.
+pub async fn named(question: &Question<'_>, store: &Store) -> Option<Box<Named>> {
+    let (call, route) = (question.call.a2a()?, question.server.agent()?);
     let owner = Owner::new(question.caller, question.subject);
     let mut named = Box::new(Named {
         owner_of_answer: owner.clone(),
@@ -114,13 +113,10 @@ pub async fn named(question: &Question<'_>, store: &Store) -> Result<Option<Box<
         claims: None,
         missing: None,
     });
-    let Some(agent) = &route.agent else { return Ok(Some(named)) };
-    match named.look_up(call, agent, store).await {
-        Ok(()) => {}
-        Err(TaskError::Store(error)) => return Err(error.into()),
-        Err(missing) => named.missing = Some(missing),
+    if let Some(agent) = &route.agent {
+        named.missing = named.look_up(call, agent, store).await.err();
     }
-    Ok(Some(named))
+    Some(named)
 }
 
 /// What a permit makes of it: it may share what another workload of the same person began, and a context that nobody has
@@ -152,6 +148,9 @@ impl Named {
             references: call.message.as_ref().map(|message| message.references.clone()).unwrap_or_default(),
         };
         if names.task.is_none() && names.context.is_none() && names.references.is_empty() {
+            if call.method != Method::GetExtendedAgentCard {
+                store.answers().await?; // Else nobody would learn whose the task is that the agent makes.
+            }
             return Ok(());
         }
         let known = store.known(&agent.name, names.clone()).await?;

@@ -1,7 +1,7 @@
 //! Follows the agents of the configuration file. A file that checks out as a whole gives the next snapshot its agents; any other
 //! leaves them in place. What else is changed in it waits for the next start, and that is said.
 
-use crate::config::{self, Written};
+use crate::config::{self, Config, Problem, Written};
 use crate::reload::listed;
 use crate::state::Gateway;
 use crate::watched::Watched;
@@ -32,7 +32,7 @@ pub async fn follow_agents(gateway: Arc<Gateway>, started: Written) {
         last = found;
         // Off the runtime's workers: keys and lists are read with it.
         let Ok(loaded) = tokio::task::spawn_blocking(move || config::load(&path)).await else { continue };
-        let config = match loaded {
+        let config = match loaded.and_then(|config| among_replicas(config, &gateway)) {
             Ok(config) => config,
             Err(problems) => {
                 let problems = listed(&problems);
@@ -58,4 +58,14 @@ pub async fn follow_agents(gateway: Arc<Gateway>, started: Written) {
         gateway.swap(|state| state.agents = Arc::clone(&agents));
         running = config.written;
     }
+}
+
+/// The store of tasks is that of the start: where replicas share none, there are no agents until a restart.
+fn among_replicas(config: Config, gateway: &Gateway) -> Result<Config, Vec<Problem>> {
+    if config.replicas == 1 || config.agents.is_empty() || gateway.tasks.is_shared() {
+        return Ok(config);
+    }
+    let (wrong, fix) =
+        ("the store of tasks that replicas share is opened at the start", "start the gateway again");
+    Err(vec![Problem { path: "agents".into(), wrong: wrong.into(), fix: fix.into() }])
 }
