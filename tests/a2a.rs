@@ -10,12 +10,12 @@ use world::a2a::{Caller, Wire, message, task_in};
 use world::agent::send;
 use world::{Answer, Plan, Received, Reply, World, policies};
 
-fn plan() -> Plan {
+pub(crate) fn plan() -> Plan {
     Plan { policy: policies::trainer(), trainer: Some("push: direct"), ..Plan::default() }
 }
 
 /// Every operation on a task, with parameters as 1.0 has them.
-fn on_a_task(task: &str) -> Vec<(&'static str, Value)> {
+pub(crate) fn on_a_task(task: &str) -> Vec<(&'static str, Value)> {
     vec![
         ("GetTask", json!({ "id": task })),
         ("SubscribeToTask", json!({ "id": task })),
@@ -32,7 +32,7 @@ fn on_a_task(task: &str) -> Vec<(&'static str, Value)> {
 }
 
 /// What a caller hears, without what names the request.
-fn heard(reply: &Reply) -> (u16, String) {
+pub(crate) fn heard(reply: &Reply) -> (u16, String) {
     (reply.status, reply.text.clone())
 }
 
@@ -449,10 +449,10 @@ async fn an_agent_calls_onward_with_the_credential_that_it_got_and_its_scopes_on
 }
 
 /// Numbers that look random and are the same in every run (xorshift64).
-struct Dice(u64);
+pub(crate) struct Dice(pub(crate) u64);
 
 impl Dice {
-    fn below(&mut self, end: usize) -> usize {
+    pub(crate) fn below(&mut self, end: usize) -> usize {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;

@@ -107,9 +107,11 @@ fn the_clusters_configuration_and_policies_are_good() {
 }
 
 #[test]
-fn the_pod_outlives_the_drain_and_has_no_rights() {
+fn the_pod_is_what_its_configuration_says_outlives_the_drain_and_has_no_rights() {
     let config = manifest("config.yaml");
     let config: Value = yaml_serde::from_str(config["data"]["sallyport.yaml"].as_str().unwrap()).unwrap();
+    let replicas = &manifest("deployment.yaml")["spec"]["replicas"];
+    assert!(replicas.is_u64() && config["replicas"] == *replicas, "the gateways know how many they are");
     let drain: u64 =
         config["limits"]["drain_timeout"].as_str().unwrap().strip_suffix('s').unwrap().parse().unwrap();
     let pod = pod();

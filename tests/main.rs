@@ -27,6 +27,8 @@ mod sign_in; //      people sign in, and what their programs get
 mod delegation; //   agents that call onward, and what shrinks with each hop
 mod revocation; //   what is revoked before its time, open streams included
 mod shared_revocation; // one list in a Redis, and the gateways that hold to it
+mod shared_store; // whose tasks are, kept in each kind of store and told alike
+mod shared_tasks; // one task, and the gateways that know whose it is by a Redis
 mod exchange; //     what is minted, for whom, and for no one else
 mod token_services; // those that are not ours
 mod exchange_services; // one list of stories over each make of them

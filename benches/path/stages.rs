@@ -198,7 +198,6 @@ fn arrival(world: &World, tool: Tool, n: u64, token: &str) -> Arrival {
         began: Instant::now(),
         version: http::Version::HTTP_11,
         method: Method::POST,
-        version: http::Version::HTTP_11,
         uri: "/mcp/s3".parse().unwrap(),
         headers,
         body: Ok(Bytes::from(tool.body(n))),

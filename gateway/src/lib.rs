@@ -35,6 +35,7 @@ pub mod federation;
 pub mod config;
 pub mod engine;
 pub mod https;
+pub mod redis;
 pub mod jwks;
 mod watched; // a file that is looked at again and again
 pub mod run;

@@ -42,6 +42,7 @@ pub struct Metrics {
     svid_expiry: Gauge,
     identity_source_up: IntGauge,
     pub(crate) revocations_source_up: IntGauge,
+    pub(crate) tasks_store_up: IntGauge,
     agents_up: IntGaugeVec,
 }
 
@@ -213,6 +214,14 @@ impl Metrics {
                 let up = all.gauge(
                     "revocations_source_up",
                     "1 while the list of revocations can be read; at 0 what is known of it stays.",
+                )?;
+                up.set(1);
+                up
+            },
+            tasks_store_up: {
+                let up = all.gauge(
+                    "tasks_store_up",
+                    "1 while the shared store of tasks answers; at 0 no call that names or shows one goes on.",
                 )?;
                 up.set(1);
                 up

@@ -93,7 +93,7 @@ async fn forward(
     if let Call::Card = call {
         return Ok(Box::pin(cards::public(gateway, &state, &question, arrival)).await?);
     }
-    let named = Box::pin(tasks::named(&question, &gateway.tasks)).await?;
+    let named = Box::pin(tasks::named(&question, &gateway.tasks)).await;
     let question = question.naming(named.as_deref(), &gateway.limits);
     let session = session::open(&question, arrival, &state.sessions, &gateway.sessions, &gateway.limits)?;
     let permitted = authorize::permit(&state.policy, &gateway.lane, &question, &gateway.limits).await?;
@@ -121,7 +121,7 @@ async fn forward(
         (Some(call), Some(named)) => {
             let (store, tasks_max) = (&gateway.tasks, gateway.limits.tasks_per_owner_max);
             let watcher = Watcher::new(call, &question, named, store, record.shown(), tasks_max);
-            let going = Going::Agent(ToAgent { call, watcher, body });
+            let going = Going::Agent(Box::new(ToAgent { call, watcher, body }));
             let answer = Box::pin(upstream.send(permit, credential, going, arrival, trace)).await?;
             match call.method {
                 Method::GetExtendedAgentCard => {
@@ -138,7 +138,9 @@ async fn forward(
                 &gateway.revocations,
                 &gateway.limits,
             );
-            upstream.send(permit, credential, Going::Server(session.map(Box::new), filter), arrival, trace).await?
+            upstream
+                .send(permit, credential, Going::Server(session.map(Box::new), filter), arrival, trace)
+                .await?
         }
     };
     record.answered(&answer);

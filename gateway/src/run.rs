@@ -18,7 +18,7 @@ use crate::reload::{self, listed, read_sources};
 use crate::revocation::{self, Live, Revocations};
 use crate::session::{Counts, KeyRing};
 use crate::state::{Gateway, State};
-use crate::tasks::{Store, StoreError};
+use crate::tasks::{self, Store, StoreError};
 use crate::token::Issuers;
 use crate::token_service::listener::ServiceError;
 use crate::token_service::{TokenService, public};
@@ -164,6 +164,7 @@ pub async fn start(
         tokio::spawn(reload::follow_agents(Arc::clone(&gateway), written)),
         tokio::spawn(health::follow(Arc::clone(&gateway))),
         tokio::spawn(cards::follow(Arc::clone(&gateway))),
+        tokio::spawn(tasks::follow(Arc::clone(&gateway))),
     ];
     if let Some(path) = key_ring {
         followers.push(tokio::spawn(reload::follow_key_ring(Arc::clone(&gateway), path)));
@@ -245,7 +246,7 @@ fn assemble(
         )?,
         lane: Arc::new(Lane::new(config.policy_budget, config.policy_quick_budget, &config.limits)),
         sessions: Counts::default(),
-        tasks: Store::open(&config.tasks)?,
+        tasks: Store::open(&config.tasks, source, &clock)?,
         health: Health::default(),
         cards,
         push,

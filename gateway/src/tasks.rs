@@ -3,10 +3,12 @@
 //!
 //! Between stages 4 and 5: what a call names is looked up. Behind stage 8: what an answer shows becomes its owner's.
 
+mod follow;
 pub mod list;
 pub mod store;
 pub mod watch;
 
+pub use follow::follow;
 pub use store::{Store, StoreError};
 pub use watch::Watcher;
 
@@ -43,7 +45,7 @@ pub struct Named {
     shared: bool,
     /// A context that nobody has, and that becomes the caller's with the permit.
     claims: Option<String>,
-    /// Why what it names is not there. Only who may call at all is told.
+    /// Why what it names is not there, or can't be said to be. Only who may call at all is told.
     missing: Option<TaskError>,
 }
 
@@ -105,13 +107,10 @@ impl Owner {
     }
 }
 
-/// Looks up what a call to an agent names; none for a call to a server. What is not there is told behind the permit:
-/// who may not call an agent must not learn that there is one.
-///
-/// # Errors
-/// [`TaskError::Store`]; nothing has gone upstream.
-pub async fn named(question: &Question<'_>, store: &Store) -> Result<Option<Box<Named>>, TaskError> {
-    let (Some(call), Some(route)) = (question.call.a2a(), question.server.agent()) else { return Ok(None) };
+/// Looks up what a call to an agent names; none for a call to a server. What is not there is told behind the permit, and so
+/// is a store that fails: who may not call an agent must not learn that there is one.
+pub async fn named(question: &Question<'_>, store: &Store) -> Option<Box<Named>> {
+    let (call, route) = (question.call.a2a()?, question.server.agent()?);
     let owner = Owner::new(question.caller, question.subject);
     let mut named = Box::new(Named {
         owner_of_answer: owner.clone(),
@@ -121,17 +120,13 @@ pub async fn named(question: &Question<'_>, store: &Store) -> Result<Option<Box<
         claims: None,
         missing: None,
     });
-    let Some(agent) = &route.agent else { return Ok(Some(named)) };
-    if agent.tenants == Tenants::Subject && is_foreign(call.tenant.as_deref(), question.subject) {
-        named.missing = Some(TaskError::Tenant);
-        return Ok(Some(named));
+    if let Some(agent) = &route.agent {
+        let foreign =
+            agent.tenants == Tenants::Subject && is_foreign(call.tenant.as_deref(), question.subject);
+        named.missing =
+            if foreign { Some(TaskError::Tenant) } else { named.look_up(call, agent, store).await.err() };
     }
-    match named.look_up(call, agent, store).await {
-        Ok(()) => {}
-        Err(TaskError::Store(error)) => return Err(error.into()),
-        Err(missing) => named.missing = Some(missing),
-    }
-    Ok(Some(named))
+    Some(named)
 }
 
 /// Whether a call names another tenant than the token of its subject. Where either names none, there is nothing to compare.
@@ -169,6 +164,9 @@ impl Named {
             references: call.message.as_ref().map(|message| message.references.clone()).unwrap_or_default(),
         };
         if names.task.is_none() && names.context.is_none() && names.references.is_empty() {
+            if call.method != Method::GetExtendedAgentCard {
+                store.answers().await?; // Else nobody would learn whose the task is that the agent makes.
+            }
             return Ok(());
         }
         let known = store.known(&agent.name, names.clone()).await?;

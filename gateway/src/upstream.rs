@@ -145,7 +145,7 @@ pub enum Going<'c> {
     /// To a server: in its session, and with what keeps a list to what the caller may use.
     Server(Option<Box<Session<'c>>>, Option<ListFilter>),
     /// To an agent.
-    Agent(ToAgent<'c>),
+    Agent(Box<ToAgent<'c>>),
 }
 
 /// A permitted call on its way to an agent.
@@ -225,7 +225,7 @@ impl<'p> Upstream<'p> {
         trace: Option<HeaderValue>,
     ) -> Result<Answer, UpstreamError> {
         let Going::Agent(to) = going else { return Err(UpstreamError::Grpc) };
-        let ToAgent { call, watcher, body } = to;
+        let ToAgent { call, watcher, body } = *to;
         let request = grpc::request(&self.server, credential, call, (arrival, body.as_ref()), trace)?;
         let (response, lasts) = self.pool.send_grpc(&self.server, &self.identity, request).await?;
         let (head, incoming) = response.into_parts();

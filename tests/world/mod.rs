@@ -38,7 +38,7 @@ pub use reply::Reply;
 pub use server::{Answer, McpServer, Received};
 pub use workload_api::WorkloadApi;
 
-use written::{a2a_agents, config, revocations, servers, settings};
+use written::{a2a_agents, config, revocations, servers, settings, tasks};
 
 use certs::development::{Domain, paths_in};
 use certs::files::{FileSource, Paths};
@@ -102,6 +102,8 @@ pub struct Plan {
     /// The list of revocations is in a Redis, by its program; and what else the configuration says of it, as
     /// `when_away: refuse`. Else it is in a file.
     pub redis: Option<(PathBuf, &'static str)>,
+    /// Whose tasks are is kept in a Redis, by its program; and what else the configuration says of it, as `timeout: 1s`.
+    pub tasks_in_redis: Option<(PathBuf, &'static str)>,
     /// The token service's own file, where people sign in.
     pub people: Option<&'static str>,
 }
@@ -134,6 +136,7 @@ impl Default for Plan {
             workload_api: None,
             trust_domains: "{}".into(),
             redis: None,
+            tasks_in_redis: None,
             people: None,
         }
     }
@@ -248,7 +251,7 @@ impl World {
         certs::files::write(&dir.path().join("sessions.keys"), key.as_bytes(), 0o600).unwrap();
         std::fs::create_dir_all(dir.path().join("policies")).unwrap();
         std::fs::write(dir.path().join("revoked.jsonl"), "").unwrap();
-        let redis = plan.redis.as_ref().map(|(program, _)| {
+        let redis = plan.redis.as_ref().or(plan.tasks_in_redis.as_ref()).map(|(program, _)| {
             source(&dir, &domain, &clock, redis::WORKLOAD);
             Redis::start(program, dir.path(), &paths_in(&dir.path().join(redis::WORKLOAD)))
         });
@@ -264,7 +267,8 @@ impl World {
             (ledger.address, &interfaces),
             (&servers(&plan, s3.as_ref(), &agents), &a2a_agents(&plan, &agents)),
         )
-        .replace("revocations: {file: revoked.jsonl}", &revocations(&plan, redis.as_ref()));
+        .replace("revocations: {file: revoked.jsonl}", &revocations(&plan, redis.as_ref()))
+        .replace("tasks: {}", &tasks(&plan, redis.as_ref()));
         std::fs::write(dir.path().join("sallyport.yaml"), text).unwrap();
         let config = gateway::config::load(&dir.path().join("sallyport.yaml"))
             .unwrap_or_else(|problems| panic!("{problems:?}"));

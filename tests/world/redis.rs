@@ -2,8 +2,8 @@
 
 use crate::{World, components};
 use certs::files::Paths;
-use std::io::{BufRead, BufReader};
-use std::net::TcpListener;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
@@ -81,6 +81,17 @@ save \"\"
             assert!(lines.read_line(&mut said).unwrap() > 0, "Redis ended: {said}");
         }
         std::thread::spawn(move || std::io::copy(&mut lines, &mut std::io::sink())); // A full pipe would stop it.
+    }
+
+    /// Has it do something, as an operator does at its console; what it says.
+    pub fn told(&self, command: &str) -> String {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.plain_port)).unwrap();
+        write!(stream, "AUTH \"{PASSWORD}\"\r\n{command}\r\nQUIT\r\n").unwrap();
+        stream.shutdown(Shutdown::Write).unwrap();
+        let mut said = String::new();
+        stream.read_to_string(&mut said).unwrap();
+        assert!(!said.contains("-ERR"), "{command}: {said}");
+        said
     }
 
     /// Starts it without any.

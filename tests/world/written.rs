@@ -36,13 +36,25 @@ pub(crate) fn settings(domain: &Domain, url: &str, origin: &str, agents: &[&str]
 
 /// Where the list of revocations is.
 pub(crate) fn revocations(plan: &Plan, redis: Option<&Redis>) -> String {
-    let (Some((_, options)), Some(redis)) = (&plan.redis, redis) else {
-        return "revocations: {file: revoked.jsonl}".into();
-    };
+    match (&plan.redis, redis) {
+        (Some((_, options)), Some(redis)) => format!("revocations: {}", at(redis, options)),
+        _ => "revocations: {file: revoked.jsonl}".into(),
+    }
+}
+
+/// Where it is kept whose tasks are, if the plan doesn't say.
+pub(crate) fn tasks(plan: &Plan, redis: Option<&Redis>) -> String {
+    match (&plan.tasks_in_redis, redis) {
+        (Some((_, options)), Some(redis)) => format!("tasks: {}", at(redis, options)),
+        _ => "tasks: {}".into(),
+    }
+}
+
+fn at(redis: &Redis, options: &str) -> String {
     let (port, file, options) = (redis.port, redis::PASSWORD_FILE, options.trim());
     let options = if options.is_empty() { String::new() } else { format!(", {options}") };
     format!(
-        "revocations: {{redis: {{url: \"rediss://127.0.0.1:{port}\", server: {{spiffe_id: \"spiffe://{DOMAIN}/{}\"}}, password_file: {file}{options}}}}}",
+        "{{redis: {{url: \"rediss://127.0.0.1:{port}\", server: {{spiffe_id: \"spiffe://{DOMAIN}/{}\"}}, password_file: {file}{options}}}}}",
         redis::WORKLOAD
     )
 }

@@ -26,7 +26,7 @@ pub(crate) fn interop(name: &str) -> anyhow::Result<()> {
         "sight" => (None, "sight::"),
         "spire" => (None, "spire"),
         "a2a" => (None, "a2a_peers::"),
-        "redis" => (None, "shared_revocation::"),
+        "redis" => (None, "shared_revocation:: shared_store:: shared_tasks::"),
         "oidc-provider" => (None, "oidc_provider"),
         "keycloak" => (None, "keycloak"),
         _ => bail!(
@@ -36,7 +36,8 @@ pub(crate) fn interop(name: &str) -> anyhow::Result<()> {
     run::succeed(Command::new("cargo").args(["build", "--workspace", "--bins"]))?; // The stories start them.
     let mut command = Command::new("cargo");
     command
-        .args(["test", "--workspace", "--test", "stories", "--", filter, "--nocapture"])
+        .args(["test", "--workspace", "--test", "stories", "--", "--nocapture"])
+        .args(filter.split(' '))
         .env("SALLYPORT_COMPONENTS", "required")
         .env("SALLYPORT_SPIRE_SECONDS", SPIRE_LOAD_SECONDS);
     if let Some(component) = &component {

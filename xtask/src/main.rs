@@ -21,7 +21,7 @@ usage: cargo xtask CHORE
   interop clients    run the stories of the official Python and TypeScript MCP SDKs
   interop a2a        run the stories of the official A2A SDKs, Python's and JavaScript's, as agents and as callers
   interop sight      run the stories of health, metrics and traces, with a real Prometheus and a real collector
-  interop redis      run the stories of gateways that share a list of revocations in a real Redis
+  interop redis      run the stories of gateways that share revocations, and whose tasks are, in a real Redis
   interop oidc-provider, interop keycloak
                      run the stories of a real token service: credentials exchanged, narrowed, refused
   with s3 -- CMD...  start versitygw, run a command that finds it by SALLYPORT_S3_*, stop it

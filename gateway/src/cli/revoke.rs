@@ -130,7 +130,7 @@ async fn in_redis(config: Config, change: Option<&Change>) -> anyhow::Result<Rev
     let Some(RevocationsFrom::Redis(list)) = config.revocations else { bail!("it names no Redis") };
     let clock = Clock::system();
     let identity = federation::identity(&config.identity, &config.trust_domains, &clock).await?;
-    let place = format!("the list in {}", list.url);
+    let place = format!("the list in {}", list.at.url);
     let mut redis = Client::new(list, &identity, &clock, config.limits.revocations_max)?;
     match change {
         None => redis.read().await.context(place),

@@ -4,6 +4,7 @@ pub use super::file::{ContextsFile as Contexts, PushFile as Push, TenantsFile as
 
 use super::Server;
 use super::cards::CardAt;
+use super::redis::RedisTasks;
 use protocol::a2a::Binding;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -62,8 +63,10 @@ pub struct Health {
 pub enum TasksIn {
     /// In this process.
     Memory,
-    /// In an SQLite file.
+    /// In an SQLite file, which gateways on one machine may share.
     Sqlite(PathBuf),
+    /// In a Redis, which gateways on any machine may share.
+    Redis(Box<RedisTasks>),
 }
 
 impl Host {

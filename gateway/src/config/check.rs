@@ -6,8 +6,10 @@ mod embedded;
 mod identity;
 mod issuers;
 mod push;
+mod redis;
 mod revocations;
 mod sight;
+mod tasks;
 mod token_service;
 
 pub use embedded::load_embedded;
@@ -110,6 +112,7 @@ impl Checker<'_> {
         let admin = self.admin(&file.admin);
         let traces = self.traces(&file.telemetry);
         self.any_subject(&file);
+        let replicas = self.replicas(&file);
         let sessions = file.sessions.key_ring.as_deref().map(|path| self.key_ring(path));
         let limits = limits(self.problems, &file.limits);
         let revocations = self.revocations(&file.revocations, limits.revocations_max);
@@ -122,7 +125,8 @@ impl Checker<'_> {
             token_service: token_service?,
             servers: servers.into_iter().collect::<Option<_>>()?,
             agents: agents.into_iter().collect::<Option<_>>()?,
-            tasks,
+            replicas,
+            tasks: tasks?,
             push,
             card_key,
             policy_dir,

@@ -7,14 +7,16 @@ mod embedded;
 mod issuers;
 mod push;
 mod revocations;
+mod tasks;
 mod token_service;
 
-pub use agents::{AgentFile, ContextsFile, HealthFile, InterfacesFile, PushFile, TasksFile, TenantsFile};
+pub use agents::{AgentFile, ContextsFile, HealthFile, InterfacesFile, PushFile, TenantsFile};
 pub use cards::{CardFile, CardsFile};
 pub use embedded::{EmbeddedFile, EmbeddedLimitsFile, KeysFile, LifetimesFile, UserFile};
 pub use issuers::{ClaimPath, ClaimsFile, HttpsFile, IssuerFile, JwksFile, JwtSvidFile, PresenterFile};
 pub use push::PushesFile;
-pub use revocations::{RedisFile, RevocationsFile, WhenAwayFile};
+pub use revocations::{RevocationsFile, RevocationsRedisFile, WhenAwayFile};
+pub use tasks::{TasksFile, TasksRedisFile};
 pub use token_service::{
     ActorFile, AssertionFile, BreakerFile, IdJagFile, ServiceClientFile, SubjectNameFile, SubjectTokenFile,
     TargetFile, TokenServiceFile, WithoutSubjectFile,
@@ -34,6 +36,9 @@ pub struct ConfigFile {
     /// The gateway's own URL as its callers write it, as `https://gateway.example:8443`: a token for this audience opens
     /// every server here, one for `<url>/mcp/<server>` that server only.
     pub url: String,
+    /// How many gateways serve this configuration, each on a machine of its own. What they have to share then has to be
+    /// written: whose tasks are (`tasks.redis`) and the keys (`sessions.key_ring`, `cards.key`). Default 1.
+    pub replicas: Option<u64>,
     /// The gateway's own SVID and the trust bundle.
     pub identity: IdentityFile,
     /// Trust domains beside the gateway's own whose workloads may call, by name (SPIFFE Federation). Default: none.

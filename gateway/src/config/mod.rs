@@ -6,6 +6,7 @@ pub mod check;
 pub mod file;
 pub mod problems;
 pub mod push;
+pub mod redis;
 mod written;
 
 pub use agents::{Agent, Health, TasksIn};
@@ -16,6 +17,7 @@ pub use file::{
     WithoutSubjectFile as WithoutSubject,
 };
 pub use problems::{Problem, Problems};
+pub use redis::{RedisList, RedisServer, RedisTasks};
 pub use written::Written;
 
 use crate::revocation::Revocations;
@@ -51,6 +53,8 @@ pub struct Config {
     pub servers: BTreeMap<String, Server>,
     /// A2A agents by name.
     pub agents: BTreeMap<String, Arc<Agent>>,
+    /// How many gateways serve this configuration, each on a machine of its own.
+    pub replicas: usize,
     /// Where it is kept whose tasks are.
     pub tasks: TasksIn,
     /// How push notifications are relayed.
@@ -90,27 +94,6 @@ pub enum RevocationsFrom {
     File(PathBuf, Revocations),
     /// In a Redis.
     Redis(RedisList),
-}
-
-/// A list of revocations in Redis.
-#[derive(Clone, Debug)]
-pub struct RedisList {
-    /// The server; host and port.
-    pub url: Url,
-    /// Which of its databases.
-    pub database: i64,
-    /// What it must prove; none for one on this machine without TLS.
-    pub server: Option<HttpsServer>,
-    /// Who the gateway is there.
-    pub username: Option<String>,
-    /// The file with the password, read for each connection.
-    pub password_file: Option<PathBuf>,
-    /// The hash that is the list.
-    pub key: String,
-    /// How old what is known may become before the server counts as away.
-    pub stale_after: Duration,
-    /// What becomes of calls then.
-    pub when_away: WhenAway,
 }
 
 /// Where an SVID comes from.

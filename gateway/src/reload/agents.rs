@@ -3,7 +3,7 @@
 
 use crate::cards;
 use crate::config::problems::chain;
-use crate::config::{self, Agent, Written};
+use crate::config::{self, Agent, Config, Problem, Written};
 use crate::reload::listed;
 use crate::route::Agents;
 use crate::state::Gateway;
@@ -35,7 +35,7 @@ pub async fn follow_agents(gateway: Arc<Gateway>, started: Written) {
         last = found;
         // Off the runtime's workers: keys and lists are read with it.
         let Ok(loaded) = tokio::task::spawn_blocking(move || config::load(&path)).await else { continue };
-        let config = match loaded {
+        let config = match loaded.and_then(|config| among_replicas(config, &gateway)) {
             Ok(config) => config,
             Err(problems) => {
                 refuse(&gateway, &listed(&problems));
@@ -87,4 +87,14 @@ fn refuse(gateway: &Gateway, problems: &str) {
     gateway.audit.event("agents_refused", problems, gateway.clock.now());
     gateway.metrics.reload("agents", "refused");
     gateway.reloads.send_modify(|n| *n += 1);
+}
+
+/// The store of tasks is that of the start: where replicas share none, there are no agents until a restart.
+fn among_replicas(config: Config, gateway: &Gateway) -> Result<Config, Vec<Problem>> {
+    if config.replicas == 1 || config.agents.is_empty() || gateway.tasks.is_shared() {
+        return Ok(config);
+    }
+    let (wrong, fix) =
+        ("the store of tasks that replicas share is opened at the start", "start the gateway again");
+    Err(vec![Problem { path: "agents".into(), wrong: wrong.into(), fix: fix.into() }])
 }

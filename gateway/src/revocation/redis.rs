@@ -8,17 +8,15 @@
 use super::file::{RevocationsError, line};
 use super::{Revocations, source};
 use crate::config::{RedisList, WhenAway};
-use crate::https::{Https, HttpsError};
+use crate::https::HttpsError;
+use crate::redis::{Connection, Connector, RedisFailure};
 use crate::state::Gateway;
 use certs::{Clock, SharedSource};
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, FromRedisValue, Pipeline, RedisConnectionInfo, RedisError, cmd};
+use redis::{FromRedisValue, Pipeline, RedisError, cmd};
 use std::collections::HashMap;
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout};
 
 /// How often the number is asked for: streams have to end within a second.
@@ -33,27 +31,13 @@ const TRIES: usize = 32;
 const VERSION: &str = "version";
 /// Stands for the number of a list that isn't there: Redis counts from 1.
 const NO_LIST: i64 = 0;
-/// The port where nothing else is written.
-pub(crate) const PORT: u16 = 6379;
 
 /// Why there is no list from Redis, or no change of it.
 #[derive(Debug, thiserror::Error)]
 pub enum RedisListError {
-    /// The password's file can't be read.
-    #[error("the password's file can't be read")]
-    Password(#[source] io::Error),
-    /// No connection.
-    #[error("no connection")]
-    Connect(#[from] io::Error),
-    /// No TLS with it, or it is not who it should be.
-    #[error("no connection by TLS")]
-    Tls(#[from] HttpsError),
-    /// It refused, broke off, or answered with something else.
+    /// It gives no answer.
     #[error(transparent)]
-    Redis(#[from] RedisError),
-    /// It didn't answer in time.
-    #[error("no answer in time")]
-    Timeout,
+    Away(#[from] RedisFailure),
     /// What it gave is no list.
     #[error(transparent)]
     List(#[from] RevocationsError),
@@ -65,9 +49,9 @@ pub enum RedisListError {
 /// A Redis with a list in it.
 pub struct Client {
     list: RedisList,
-    https: Option<Https>,
+    connector: Connector,
     entries_max: usize,
-    connection: Option<MultiplexedConnection>,
+    connection: Option<Connection>,
 }
 
 impl Client {
@@ -81,9 +65,8 @@ impl Client {
         clock: &Clock,
         entries_max: usize,
     ) -> Result<Self, HttpsError> {
-        let by_tls = list.server.as_ref();
-        let https = by_tls.map(|server| Https::showing_our_svid(server, identity, clock)).transpose()?;
-        Ok(Self { list, https, entries_max, connection: None })
+        let connector = Connector::new(list.at.clone(), identity, clock)?;
+        Ok(Self { list, connector, entries_max, connection: None })
     }
 
     /// The list as it is now.
@@ -145,46 +128,22 @@ impl Client {
         if answer.is_err() {
             self.connection = None; // Nobody knows what it would answer next.
         }
-        answer
+        Ok(answer?)
     }
 
     async fn connected(&mut self) -> Result<&mut MultiplexedConnection, RedisListError> {
         let connection = match self.connection.take() {
             Some(connection) => connection,
-            None => timeout(PATIENCE, self.connect()).await.map_err(|_| RedisListError::Timeout)??,
+            None => {
+                timeout(PATIENCE, self.connector.connect()).await.map_err(|_| RedisFailure::Timeout)??
+            }
         };
-        Ok(self.connection.insert(connection))
-    }
-
-    async fn connect(&self) -> Result<MultiplexedConnection, RedisListError> {
-        if let Some(https) = &self.https {
-            return self.over(https.connect(&self.list.url).await?).await;
-        }
-        let host = self.list.url.host_str().unwrap_or_default().trim_matches(['[', ']']);
-        self.over(TcpStream::connect((host, self.list.url.port().unwrap_or(PORT))).await?).await
-    }
-
-    async fn over<S>(&self, stream: S) -> Result<MultiplexedConnection, RedisListError>
-    where
-        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    {
-        let mut info = RedisConnectionInfo::default().set_db(self.list.database).set_skip_set_lib_name();
-        if let Some(path) = &self.list.password_file {
-            let password = tokio::fs::read_to_string(path).await.map_err(RedisListError::Password)?;
-            info = info.set_password(password.trim_end_matches(['\r', '\n']));
-        }
-        if let Some(name) = &self.list.username {
-            info = info.set_username(name);
-        }
-        let config = AsyncConnectionConfig::new().set_response_timeout(None); // We have our own.
-        let (connection, driver) = MultiplexedConnection::new_with_config(&info, stream, config).await?;
-        tokio::spawn(driver); // It ends with the connection.
-        Ok(connection)
+        Ok(&mut self.connection.insert(connection).asks)
     }
 }
 
-async fn in_time<T>(answer: impl Future<Output = Result<T, RedisError>>) -> Result<T, RedisListError> {
-    Ok(timeout(PATIENCE, answer).await.map_err(|_| RedisListError::Timeout)??)
+async fn in_time<T>(answer: impl Future<Output = Result<T, RedisError>>) -> Result<T, RedisFailure> {
+    Ok(timeout(PATIENCE, answer).await.map_err(|_| RedisFailure::Timeout)??)
 }
 
 /// What a gateway knows of its list.
@@ -215,8 +174,8 @@ impl Follower {
     pub async fn looks(&mut self, gateway: &Gateway) {
         let left = (self.answered + self.client.list.stale_after).saturating_duration_since(Instant::now());
         let patience = if left.is_zero() { PATIENCE } else { PATIENCE.min(left) };
-        let looked = timeout(patience, self.look()).await.unwrap_or(Err(RedisListError::Timeout));
-        let place = self.client.list.url.as_str();
+        let looked = timeout(patience, self.look()).await.unwrap_or(Err(RedisFailure::Timeout.into()));
+        let place = self.client.list.at.url.as_str();
         match looked {
             Ok(None) => {}
             Ok(Some(list)) => source::swap(gateway, list),

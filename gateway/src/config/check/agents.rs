@@ -2,8 +2,8 @@
 
 use super::{Checker, is_server_name};
 use crate::config::Server;
-use crate::config::agents::{Agent, Health, Host, TasksIn};
-use crate::config::file::{AgentFile, HealthFile, ServerFile, TasksFile};
+use crate::config::agents::{Agent, Health, Host};
+use crate::config::file::{AgentFile, HealthFile, ServerFile};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -124,13 +124,6 @@ impl Checker<'_> {
         let (at, usual) = (format!("{path}.interval"), Duration::from_secs(30));
         let interval = self.problems.duration(&at, file.interval.as_deref(), usual, least..=most);
         Some(Health { interval, timeout })
-    }
-
-    pub(super) fn tasks(&mut self, file: &TasksFile) -> TasksIn {
-        match &file.sqlite {
-            Some(path) => TasksIn::Sqlite(self.base.join(path)),
-            None => TasksIn::Memory,
-        }
     }
 }
 

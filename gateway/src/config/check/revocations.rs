@@ -1,16 +1,13 @@
 //! `revocations:` as it runs.
 
 use super::Checker;
-use crate::config::file::{RedisFile, RevocationsFile};
+use super::redis::Written;
+use crate::config::file::{RevocationsFile, RevocationsRedisFile};
 use crate::config::{RedisList, RevocationsFrom};
 use crate::revocation::Revocations;
-use crate::revocation::redis::PORT;
-use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
-use url::Url;
 
-const REDIS: &str = "write rediss://host:6379, or redis://127.0.0.1:6379 for one on this machine";
 const KEY: &str = "sallyport:revocations";
 
 impl Checker<'_> {
@@ -23,7 +20,7 @@ impl Checker<'_> {
                 None
             }
             (Some(path), None) => self.revocations_file(path, max),
-            (None, Some(redis)) => self.redis(redis).map(RevocationsFrom::Redis),
+            (None, Some(redis)) => self.redis_list(redis).map(RevocationsFrom::Redis),
             (None, None) => None,
         }
     }
@@ -39,55 +36,25 @@ impl Checker<'_> {
         Some(RevocationsFrom::File(full, list))
     }
 
-    fn redis(&mut self, file: &RedisFile) -> Option<RedisList> {
-        let server = self.https_server("revocations.redis.server", &file.server);
+    fn redis_list(&mut self, file: &RevocationsRedisFile) -> Option<RedisList> {
         let stale_after = self.problems.duration(
             "revocations.redis.stale_after",
             file.stale_after.as_deref(),
             Duration::from_secs(10),
             Duration::from_secs(1)..=Duration::from_secs(3600),
         );
-        if let Some(password) = &file.password_file {
-            self.private("revocations.redis.password_file", password);
-        }
-        let (url, database) = self.redis_url(&file.url)?;
-        let server = if url.scheme() == "rediss" { Some(server?) } else { None };
+        let at = self.redis_server(&Written {
+            path: "revocations.redis",
+            url: &file.url,
+            server: &file.server,
+            username: file.username.as_deref(),
+            password_file: file.password_file.as_deref(),
+        });
         Some(RedisList {
-            url,
-            database,
-            server,
-            username: file.username.clone(),
-            password_file: file.password_file.as_ref().map(|path| self.base.join(path)),
+            at: at?,
             key: file.key.clone().unwrap_or_else(|| KEY.to_owned()),
             stale_after,
             when_away: file.when_away,
         })
-    }
-
-    /// A server and one of its databases. What it is told passes no network in the clear.
-    fn redis_url(&mut self, text: &str) -> Option<(Url, i64)> {
-        let path = "revocations.redis.url";
-        let mut url: Url = self.problems.parse(path, text, REDIS)?;
-        if !url.username().is_empty() || url.password().is_some() {
-            // Not quoted: there may be a password in it.
-            let fix = "write `username` and `password_file` beside it";
-            self.problems.add(path, "has a user or a password in it", fix);
-            return None;
-        }
-        let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']); // Of this scheme every host is a text.
-        let local = host == "localhost" || host.parse().is_ok_and(|address: IpAddr| address.is_loopback());
-        let database = match url.path().trim_start_matches('/') {
-            "" => Some(0),
-            digits => digits.parse().ok().filter(|number: &i64| *number >= 0),
-        };
-        let known = url.scheme() == "rediss" || (url.scheme() == "redis" && local);
-        let plain = url.query().is_none() && url.fragment().is_none() && !host.is_empty();
-        let (true, true, Some(database)) = (known, plain, database) else {
-            self.problems.add(path, format!("{text:?} is no Redis that may hold the list"), REDIS);
-            return None;
-        };
-        let port = url.port().unwrap_or(PORT);
-        url.set_port(Some(port)).ok()?;
-        Some((url, database))
     }
 }

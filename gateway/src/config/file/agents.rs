@@ -4,7 +4,6 @@ use super::{CardFile, SubjectFile};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
 /// An A2A agent behind the gateway.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -108,13 +107,4 @@ pub enum PushFile {
     Off,
     /// Straight to the URL that the caller names, past the gateway.
     Direct,
-}
-
-/// Whose tasks and contexts are.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct TasksFile {
-    /// An SQLite file; it is made where there is none. For one gateway, or several on one machine. Default: memory, which
-    /// forgets every task when the gateway ends.
-    pub sqlite: Option<PathBuf>,
 }

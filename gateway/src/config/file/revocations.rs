@@ -13,13 +13,13 @@ pub struct RevocationsFile {
     /// replaces a good one. An empty file revokes nothing.
     pub file: Option<PathBuf>,
     /// The list in a Redis that several gateways share, as `sallyport revoke --config` writes it.
-    pub redis: Option<RedisFile>,
+    pub redis: Option<RevocationsRedisFile>,
 }
 
 /// A list of revocations in Redis. Nothing is let through before it was read once.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct RedisFile {
+pub struct RevocationsRedisFile {
     /// The server, as `rediss://redis.example:6379`, or `rediss://redis.example:6379/1` for another database than 0. One on
     /// this machine may go without TLS: `redis://127.0.0.1:6379`.
     pub url: String,
