@@ -294,6 +294,8 @@ fn the_command_writes_what_it_was_told_and_nothing_else() {
         &["--jti", "a", "--tool", "s3/get_object"],
         &["--jti", "a", "--until", "2020-01-01T00:00:00Z"],
         &["--jti", "a", "--undo"],
+        &["--jti", "--undo"],
+        &["--subject", "-a", "--until"],
         &["--undo"],
     ] {
         assert!(!revoke(mistaken).0, "{mistaken:?}");
@@ -305,6 +307,10 @@ fn the_command_writes_what_it_was_told_and_nothing_else() {
     assert_eq!(revoke(&[]), (true, both.to_owned()));
     assert!(revoke(&["--jti", "a", "--undo"]).0);
     assert_eq!(std::fs::read_to_string(&file).unwrap(), "{\"tool\":\"s3/get_object\"}\n");
+    for random in [&["--jti", "-kT"][..], &["--session", "--8"], &["--subject", "-a", "-b"]] {
+        assert!(revoke(random).0, "{random:?}: such ids there are");
+        assert!(revoke(&[random, &["--undo"]].concat()).0);
+    }
     std::fs::write(&file, "{\"tool\": \"s3\"}\n").unwrap();
     assert!(!revoke(&["--jti", "b"]).0, "a list with a mistake is not written over");
     assert_eq!(std::fs::read_to_string(&file).unwrap(), "{\"tool\": \"s3\"}\n");

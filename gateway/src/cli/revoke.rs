@@ -39,17 +39,28 @@ struct What {
     #[arg(long, value_name = "ID")]
     spiffe_id: Option<String>,
     /// All tokens of a subject, by issuer and name.
-    #[arg(long, num_args = 2, value_names = ["ISS", "SUB"])]
+    #[arg(long, num_args = 2, value_names = ["ISS", "SUB"], allow_hyphen_values = true, value_parser = any_name)]
     subject: Vec<String>,
     /// One token, by its `jti`.
-    #[arg(long)]
+    #[arg(long, allow_hyphen_values = true, value_parser = any_name)]
     jti: Option<String>,
     /// A session, by its id or by the digest that the audit has of it.
-    #[arg(long, value_name = "ID|sha256:DIGEST")]
+    #[arg(long, value_name = "ID|sha256:DIGEST", allow_hyphen_values = true, value_parser = any_name)]
     session: Option<String>,
     /// A tool, as s3/get_object.
     #[arg(long, value_name = "SERVER/TOOL")]
     tool: Option<String>,
+}
+
+/// A name that others have given, as ids of random bytes that begin with a hyphen now and then. A flag of this command is
+/// none: the name before it was forgotten.
+fn any_name(text: &str) -> Result<String, String> {
+    let command = Revoke::augment_args(clap::Command::new("revoke"));
+    let is_flag = |flag: &str| command.get_arguments().any(|argument| argument.get_long() == Some(flag));
+    match text.strip_prefix("--") {
+        Some(flag) if is_flag(flag) => Err("the name is missing".to_owned()),
+        _ => Ok(text.to_owned()),
+    }
 }
 
 /// What is to become of the list.
