@@ -119,13 +119,16 @@ async fn forward(
             let watcher =
                 Watcher::new(call, &question, named, &gateway.tasks, gateway.limits.tasks_per_owner_max);
             let going = Going::Agent(Box::new(ToAgent { call, watcher, body }));
-            let answer = Box::pin(upstream.send(permit, credential, going, arrival, trace)).await?;
-            match call.method {
-                Method::GetExtendedAgentCard => {
-                    Box::pin(cards::extended::shown(gateway, &state, &question, call, answer)).await?
-                }
-                _ => Box::pin(push::shown(gateway, &state, &question, named, call, answer)).await?,
-            }
+            let answered = Box::pin(async {
+                let answer = upstream.send(permit, credential, going, arrival, trace).await?;
+                Ok::<Answer, Refusal>(match call.method {
+                    Method::GetExtendedAgentCard => {
+                        cards::extended::shown(gateway, &state, &question, call, answer).await?
+                    }
+                    _ => push::shown(gateway, &state, &question, named, call, answer).await?,
+                })
+            });
+            answered.await?
         }
         _ => {
             let filter = authorize::list_filter(
@@ -135,7 +138,9 @@ async fn forward(
                 &gateway.revocations,
                 &gateway.limits,
             );
-            upstream.send(permit, credential, Going::Server(session.map(Box::new), filter), arrival, trace).await?
+            upstream
+                .send(permit, credential, Going::Server(session.map(Box::new), filter), arrival, trace)
+                .await?
         }
     };
     record.answered(&answer);
