@@ -150,8 +150,7 @@ impl Audit {
         let facts = Facts {
             server: Some(pushed.agent.to_owned()),
             subject: subject(pushed.owner),
-            target: Some(Touched::Task { task: Some(pushed.task.to_owned()), context: None }),
-            host: Some(pushed.host.to_owned()),
+            target: Some(Touched::Pushed { task: pushed.task.to_owned(), host: pushed.host.to_owned() }),
             count: Some(pushed.attempts),
             status: pushed.status,
             cause: pushed.cause.map(ToOwned::to_owned),

@@ -122,13 +122,16 @@ async fn forward(
             let (store, tasks_max) = (&gateway.tasks, gateway.limits.tasks_per_owner_max);
             let watcher = Watcher::new(call, &question, named, store, record.shown(), tasks_max);
             let going = Going::Agent(Box::new(ToAgent { call, watcher, body }));
-            let answer = Box::pin(upstream.send(permit, credential, going, arrival, trace)).await?;
-            match call.method {
-                Method::GetExtendedAgentCard => {
-                    Box::pin(cards::extended::shown(gateway, &state, &question, call, answer)).await?
-                }
-                _ => Box::pin(push::shown(gateway, &state, &question, named, call, answer)).await?,
-            }
+            let answered = Box::pin(async {
+                let answer = upstream.send(permit, credential, going, arrival, trace).await?;
+                Ok::<Answer, Refusal>(match call.method {
+                    Method::GetExtendedAgentCard => {
+                        cards::extended::shown(gateway, &state, &question, call, answer).await?
+                    }
+                    _ => push::shown(gateway, &state, &question, named, call, answer).await?,
+                })
+            });
+            answered.await?
         }
         _ => {
             let filter = authorize::list_filter(

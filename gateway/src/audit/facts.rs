@@ -15,8 +15,6 @@ pub(super) struct Facts {
     pub(super) ip: Option<IpAddr>,
     pub(super) http_method: Option<Method>,
     pub(super) uri: Option<Uri>,
-    /// A server that isn't one of the configuration's.
-    pub(super) host: Option<String>,
     pub(super) caller: Option<String>,
     pub(super) subject: Option<Subject>,
     pub(super) actors: Vec<String>,
@@ -54,6 +52,13 @@ pub(super) enum Touched {
         task: Option<String>,
         /// The context that it names.
         context: Option<String>,
+    },
+    /// By an event of an A2A agent.
+    Pushed {
+        /// Its task.
+        task: String,
+        /// Where it goes: a server that isn't one of the configuration's.
+        host: String,
     },
 }
 
@@ -122,7 +127,7 @@ impl Facts {
         text(o, "decision", self.decision);
         number(o, "duration_us", self.duration_us);
         let hash_at = o.len();
-        text(o, "host", self.host.as_deref());
+        text(o, "host", self.target.as_ref().and_then(Touched::host));
         text(o, "http_method", self.http_method.as_ref().map(Method::as_str));
         if let Some(address) = self.ip {
             member(o, "ip", |o| ip(o, address));
@@ -154,6 +159,13 @@ impl Facts {
 }
 
 impl Touched {
+    fn host(&self) -> Option<&str> {
+        match self {
+            Self::Pushed { host, .. } => Some(host),
+            Self::Mcp(_) | Self::Task { .. } => None,
+        }
+    }
+
     /// Nothing where nothing in particular is touched.
     fn write(&self, o: &mut Vec<u8>) {
         match self {
@@ -165,6 +177,7 @@ impl Touched {
                 member(o, "target", |o| only(o, "resources", |o| strings(o, uris)));
             }
             Self::Mcp(Target::Protocol) | Self::Task { task: None, context: None } => {}
+            Self::Pushed { task, .. } => member(o, "target", |o| only(o, "task", |o| string(o, task))),
             Self::Task { task, context } => member(o, "target", |o| {
                 object(o, |o| {
                     text(o, "context", context.as_deref());
@@ -261,7 +274,6 @@ mod tests {
             ip: Some("::1".parse().unwrap()),
             http_method: Some(Method::POST),
             uri: Some(Uri::from_static("/mcp/ledger?token=x")),
-            host: text(),
             caller: text(),
             subject: Some(Subject { iss: odd.into(), sub: odd.into(), jti: None }),
             actors: vec![odd.into(), odd.into()],
@@ -304,7 +316,7 @@ mod tests {
         ] {
             let (line, read) = sealed(&full(odd));
             assert_eq!(line, [serde_json_canonicalizer::to_vec(&read).unwrap(), b"\n".to_vec()].concat());
-            assert_eq!(read.len(), 31, "a new fact belongs into this test: {read:?}");
+            assert_eq!(read.len(), 30, "a new fact belongs into this test: {read:?}");
             assert_eq!(read["path"], "/mcp/ledger", "the query of a URL stays out");
             let answer = json!({"artifact_bytes": 5, "context": odd, "events": 2, "state": odd, "task": odd});
             assert_eq!(read["answer"], answer, "what the last event left out, an earlier one said");
@@ -323,6 +335,7 @@ mod tests {
             Touched::Mcp(Target::Protocol),
             named(Some("t"), Some("c\"")),
             named(None, Some("c")),
+            Touched::Pushed { task: "t\"".into(), host: "h\"".into() },
             named(None, None),
         ] {
             let (line, read) = sealed(&Facts { target: Some(target), ..Facts::default() });
