@@ -115,6 +115,9 @@ async fn an_owner_has_so_many_tasks_and_no_more() {
         let one_more = store.saw("a", &owner("alice"), seen("t2", "c", "W", 1), 2).await.unwrap();
         let again = store.saw("a", &owner("alice"), seen("t1", "c", "C", 5), 2).await.unwrap();
         assert_eq!((one_more, again), (Claim::TooMany, Claim::Owned));
+        let refused = store.saw("a", &owner("alice"), seen("t5", "e", "W", 1), 2).await.unwrap();
+        let context = store.known("a", named("t5", "e")).await.unwrap().context;
+        assert_eq!((refused, context), (Claim::TooMany, None), "what is refused leaves nothing behind");
         store.gone("a", &owner("alice"), "t0").await.unwrap();
         let for_the_one = store.saw("a", &owner("alice"), seen("t3", "c", "W", 1), 2).await.unwrap();
         let one_more = store.saw("a", &owner("alice"), seen("t4", "c", "W", 1), 2).await.unwrap();
@@ -222,7 +225,10 @@ async fn of_many_who_see_a_task_at_once_one_owns_it() {
                     let (store, task) =
                         (if n % 2 == 0 { store.clone() } else { other.clone() }, task.clone());
                     tokio::spawn(async move {
-                        store.saw("a", &owner(&format!("p{n}")), seen(&task, &task, "W", 1), 9).await.unwrap()
+                        store
+                            .saw("a", &owner(&format!("p{n}")), seen(&task, &task, "W", 1), 99)
+                            .await
+                            .unwrap()
                     })
                 })
                 .collect();

@@ -316,7 +316,7 @@ mod tests {
         ] {
             let (line, read) = sealed(&full(odd));
             assert_eq!(line, [serde_json_canonicalizer::to_vec(&read).unwrap(), b"\n".to_vec()].concat());
-            assert_eq!(read.len(), 30, "a new fact belongs into this test: {read:?}");
+            assert_eq!(read.len(), 31, "a new fact belongs into this test: {read:?}");
             assert_eq!(read["path"], "/mcp/ledger", "the query of a URL stays out");
             let answer = json!({"artifact_bytes": 5, "context": odd, "events": 2, "state": odd, "task": odd});
             assert_eq!(read["answer"], answer, "what the last event left out, an earlier one said");

@@ -231,6 +231,10 @@ fn claim(
     if known.as_ref().is_some_and(|known| known.owner != *owner) {
         return Ok(Claim::Foreign);
     }
+    let is_new = seen.task.is_some() && known.is_none();
+    if is_new && usize::try_from(held(database, agent, owner)?).unwrap_or(usize::MAX) >= tasks_max {
+        return Ok(Claim::TooMany); // Before its context is anybody's.
+    }
     if let Some(context) = &seen.context {
         let claimed = claim_context(database, agent, owner, context)?;
         if claimed != Claim::Owned {
@@ -247,10 +251,6 @@ fn claim(
             }
         }
         (Some(id), None) => {
-            let held = held(database, agent, owner)?;
-            if usize::try_from(held).unwrap_or(usize::MAX) >= tasks_max {
-                return Ok(Claim::TooMany);
-            }
             let sql = "INSERT INTO tasks (agent, id, context, iss, sub, spiffe_id, state, since_ms)
                        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
             let (iss, sub, spiffe_id) = (&owner.iss, &owner.sub, &owner.spiffe_id);

@@ -15,6 +15,9 @@ local is_known = known and known[1]
 if is_known and known[1] ~= owner then
   return 'foreign'
 end
+if id and not is_known and redis.call('ZCARD', list_key(owner, false, false)) >= tonumber(ARGV[9]) then
+  return 'too_many' -- Before its context is anybody's.
+end
 if context and not claim(context, owner) then
   return 'foreign'
 end
@@ -29,9 +32,6 @@ if is_known then
     enter(owner, of_context, state, place, id)
   end
   return 'owned'
-end
-if redis.call('ZCARD', list_key(owner, false, false)) >= tonumber(ARGV[9]) then
-  return 'too_many'
 end
 redis.call('HSET', task_key(id), 'owner', owner, 'place', place)
 if context then
