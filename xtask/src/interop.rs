@@ -33,7 +33,7 @@ pub(crate) fn interop(name: &str) -> anyhow::Result<()> {
             "no such component: {name}; there are s3, clients, a2a, sight, spire, redis, oidc-provider and keycloak"
         ),
     };
-    run::succeed(Command::new("cargo").args(["build", "--workspace", "--bins"]))?; // The stories start them.
+    run::succeed(Command::new("cargo").args(["build", "--workspace", "--bins", "--examples"]))?; // The stories start them.
     let mut command = Command::new("cargo");
     command
         .args(["test", "--workspace", "--test", "stories", "--", filter, "--nocapture"])
