@@ -27,6 +27,10 @@ pub struct Server {
     pub address: SocketAddr,
 }
 
+/// What a person's token opens at `s3`, in every world.
+pub const S3_SCOPES: &[&str] =
+    &["protocol", "list_objects", "get_object", "head_object", "put_object", "delete_object"];
+
 /// A world whose clerk may do everything below `public/` of one bucket.
 pub async fn s3(program: &Path, url: &str, bucket: &str, access_key: &str, secret_key: &str) -> World {
     let below_public = "package tools.s3
@@ -41,7 +45,7 @@ allow if startswith(input.call.arguments.prefix, \"public/\")
     let served = Served {
         name: "s3",
         program: program.into(),
-        scopes: &["protocol", "list_objects", "get_object", "head_object", "put_object", "delete_object"],
+        scopes: S3_SCOPES,
         flags: flags.map(ToOwned::to_owned).to_vec(),
         files: vec![("access-key-file", access_key.into()), ("secret-key-file", secret_key.into())],
     };

@@ -17,6 +17,7 @@ pub(crate) fn settings(
     let of =
         |server: &str, all: &[&str]| all.iter().map(|s| format!("{server}:{s}")).collect::<BTreeSet<_>>();
     let mut scopes = of("ledger", &["post_entry", "read_balance", "protocol", "resources", "prompts"]);
+    scopes.extend(of("s3", served::S3_SCOPES));
     let mut servers = vec!["ledger", "s3"];
     if let Some(served) = served {
         scopes.extend(of(served.name, served.scopes));

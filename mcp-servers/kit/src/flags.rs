@@ -59,6 +59,10 @@ pub struct Flags {
         help_heading = "Door"
     )]
     pub token_types: Vec<String>,
+    /// Host names that requests may be sent to (`Host`), separated by commas: the one of the gateway's `url`, say. Any if not
+    /// given: only the gateway can finish a handshake, so no browser has a name to rebind. An `Origin` is always refused
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', help_heading = "Door")]
+    pub allowed_hosts: Vec<String>,
     /// End when standard input does: whoever started this server has gone, however it went
     #[arg(long, help_heading = "Door")]
     pub end_with_stdin: bool,

@@ -9,11 +9,13 @@ use crate::record::Note;
 use crate::schema;
 use rmcp::model::{
     CallToolRequestParams, CallToolResponse, CallToolResult, CancelTaskParams, CancelledNotificationParam,
-    CompleteRequestParams, CompleteResult, CustomNotification, CustomRequest, CustomResult, DiscoverResult,
-    ErrorCode, Extensions, GetPromptRequestParams, GetPromptResponse, GetTaskParams, GetTaskResult,
-    InitializeRequestParams, InitializeResult, ListPromptsResult, ListResourceTemplatesResult,
-    ListResourcesResult, ListToolsResult, PaginatedRequestParams, ProgressNotificationParam, ProtocolVersion,
-    ReadResourceRequestParams, ReadResourceResponse, ServerConfig, SetLevelRequestParams,
+    CompleteRequestMethod, CompleteRequestParams, CompleteResult, ConstString, CustomNotification,
+    CustomRequest, CustomResult, DiscoverResult, ErrorCode, Extensions, GetPromptRequestMethod,
+    GetPromptRequestParams, GetPromptResponse, GetTaskParams, GetTaskResult, InitializeRequestParams,
+    InitializeResult, ListPromptsRequestMethod, ListPromptsResult, ListResourceTemplatesRequestMethod,
+    ListResourceTemplatesResult, ListResourcesRequestMethod, ListResourcesResult, ListToolsResult,
+    PaginatedRequestParams, ProgressNotificationParam, ProtocolVersion, ReadResourceRequestMethod,
+    ReadResourceRequestParams, ReadResourceResponse, ServerCapabilities, ServerConfig, SetLevelRequestParams,
     SubscribeRequestParams, SubscriptionFilter, Tool, UnsubscribeRequestParams, UpdateTaskParams,
 };
 use rmcp::service::{NotificationContext, RequestContext, SubscriptionContext};
@@ -79,6 +81,18 @@ impl<H: ServerHandler> Guard<H> {
             note.ended(answer.as_ref().map_or_else(|(code, _)| *code, |_| "ok"));
         }
         answer.map_err(|(_, error)| error)
+    }
+
+    /// What a server doesn't declare isn't there: rmcp's own default would be an empty list.
+    fn declared<M: ConstString>(
+        &self,
+        declares: impl FnOnce(&ServerCapabilities) -> bool,
+    ) -> Result<(), ErrorData> {
+        if declares(&self.handler.get_info().capabilities) {
+            Ok(())
+        } else {
+            Err(ErrorData::method_not_found::<M>())
+        }
     }
 
     fn count(&self) -> Count {
@@ -223,6 +237,7 @@ impl<H: ServerHandler> ServerHandler for Guard<H> {
         request: Option<PaginatedRequestParams>,
         context: RequestContext<RoleServer>,
     ) -> Result<ListPromptsResult, ErrorData> {
+        self.declared::<ListPromptsRequestMethod>(|all| all.prompts.is_some())?;
         self.answered(context, fits, async |context| {
             let mut list = self.handler.list_prompts(None, context).await?;
             let count = self.limits.list_items_max;
@@ -238,6 +253,7 @@ impl<H: ServerHandler> ServerHandler for Guard<H> {
         request: Option<PaginatedRequestParams>,
         context: RequestContext<RoleServer>,
     ) -> Result<ListResourceTemplatesResult, ErrorData> {
+        self.declared::<ListResourceTemplatesRequestMethod>(|all| all.resources.is_some())?;
         self.answered(context, fits, async |context| {
             let mut list = self.handler.list_resource_templates(None, context).await?;
             let (all, count) = (list.resource_templates, self.limits.list_items_max);
@@ -254,6 +270,7 @@ impl<H: ServerHandler> ServerHandler for Guard<H> {
         request: Option<PaginatedRequestParams>,
         context: RequestContext<RoleServer>,
     ) -> Result<ListResourcesResult, ErrorData> {
+        self.declared::<ListResourcesRequestMethod>(|all| all.resources.is_some())?;
         self.answered(context, fits, async |context| self.handler.list_resources(request, context).await)
             .await
     }
@@ -263,6 +280,7 @@ impl<H: ServerHandler> ServerHandler for Guard<H> {
         request: ReadResourceRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<ReadResourceResponse, ErrorData> {
+        self.declared::<ReadResourceRequestMethod>(|all| all.resources.is_some())?;
         let fits = |answer: &ReadResourceResponse, count| match answer {
             ReadResourceResponse::Complete(result) => fits(result, count),
             ReadResourceResponse::InputRequired(result) => fits(result, count),
@@ -276,6 +294,7 @@ impl<H: ServerHandler> ServerHandler for Guard<H> {
         request: GetPromptRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<GetPromptResponse, ErrorData> {
+        self.declared::<GetPromptRequestMethod>(|all| all.prompts.is_some())?;
         let fits = |answer: &GetPromptResponse, count| match answer {
             GetPromptResponse::Complete(result) => fits(result, count),
             GetPromptResponse::InputRequired(result) => fits(result, count),
@@ -289,6 +308,7 @@ impl<H: ServerHandler> ServerHandler for Guard<H> {
         request: CompleteRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<CompleteResult, ErrorData> {
+        self.declared::<CompleteRequestMethod>(|all| all.completions.is_some())?;
         self.answered(context, fits, async |context| self.handler.complete(request, context).await).await
     }
 

@@ -175,12 +175,12 @@ impl<H: ServerHandler + Clone> Server<H> {
                 Some((Arc::new(office), listener, address))
             }
         };
-        // Whoever has no certificate of the gateway's is out before a Host header is read: no name to rebind. The gateway
-        // sends the name that it knows us by, and never an Origin.
+        // Whoever has no certificate of the gateway's is out before a Host header is read: no name to rebind, so which names
+        // are ours has to be said by who runs the server. The gateway never sends an Origin: none is accepted.
         let config = StreamableHttpServerConfig::default()
             .with_json_response(true) // Where a tool tells of its progress, a stream of events all the same.
             .with_max_request_body_bytes(flags.limits.body_bytes_max)
-            .disable_allowed_hosts()
+            .with_allowed_hosts(flags.allowed_hosts.iter().cloned()) // None named: the check is off.
             .enforce_origin_validation();
         let guard = Guard::new(handler, flags.limits);
         let mcp = StreamableHttpService::new(

@@ -158,6 +158,9 @@ async fn failures_have_a_code_a_sentence_and_a_fix_and_protocol_mistakes_are_pro
         let wrong = gateway.tool(&token, "long", arguments.clone()).await.body;
         assert_eq!(error_of(&wrong), (&json!(true), &json!("invalid_arguments")), "{arguments}: {wrong}");
     }
+    let prompts = world.token("alice", &[("scope", json!("fixture:prompts"))]);
+    let undeclared = gateway.modern(&prompts, "prompts/list", json!({})).await.body;
+    assert_eq!(undeclared["error"]["code"], json!(-32601), "{undeclared}");
     let scoped = world.token("alice", &[("scope", json!("fixture:nothing"))]);
     let unknown = gateway.tool(&scoped, "nothing", json!({})).await.body;
     assert_eq!(unknown["error"]["code"], json!(-32602), "{unknown}");
@@ -396,4 +399,35 @@ async fn a_stream_that_is_read_to_its_end_is_ok_and_one_that_is_left_is_not() {
     let whole = gateway.begin(&token, "tools/call", asked).await;
     whole.into_body().collect().await.unwrap();
     assert_eq!(world.audit(1).await[0]["outcome"], json!("ok"));
+}
+
+#[tokio::test]
+async fn a_host_that_is_not_ours_is_refused_where_ours_are_named_and_an_origin_always() {
+    let named = |names: &'static [&'static str]| {
+        let (hanging, _) = watch::channel((0, 0));
+        World::of(
+            "fixture",
+            &ALL,
+            |_| Service::new("fixture", Fixture { hanging }),
+            |flags, _| flags.allowed_hosts = names.iter().map(|name| (*name).to_owned()).collect(),
+        )
+    };
+    for (names, wanted) in [
+        (&["127.0.0.1"][..], StatusCode::OK),
+        (&["fixture.test"], StatusCode::FORBIDDEN),
+        (&[], StatusCode::OK),
+    ] {
+        let world = named(names).await;
+        let mut gateway = world.connect("gateway").await.unwrap();
+        let token = world.token("alice", &[]);
+        assert_eq!(gateway.modern(&token, "tools/list", json!({})).await.status, wanted, "{names:?}");
+        let headers = [
+            ("mcp-protocol-version", "2026-07-28"),
+            ("mcp-method", "tools/list"),
+            ("origin", "https://fixture.test"),
+        ];
+        let body = modern("tools/list", json!({})).to_string();
+        let foreign = gateway.send(Method::POST, Some(&token), &headers, body).await.unwrap();
+        assert_eq!(foreign.status, StatusCode::FORBIDDEN);
+    }
 }

@@ -70,6 +70,7 @@ impl World {
         let mut flags = Flags {
             end_with_stdin: false,
             print_tools: false,
+            allowed_hosts: Vec::new(),
             listen: ([127, 0, 0, 1], 0).into(),
             certificate: Some(own.certificate),
             private_key: Some(own.private_key),
