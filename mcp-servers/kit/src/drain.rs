@@ -44,8 +44,11 @@ impl Drop for Entry {
     }
 }
 
-impl<B> Counted<B> {
-    pub(crate) fn new(body: B, record: Record, entry: Option<Entry>) -> Self {
+impl<B: Body> Counted<B> {
+    pub(crate) fn new(body: B, mut record: Record, entry: Option<Entry>) -> Self {
+        if body.is_end_stream() {
+            record.complete(); // Nobody asks an empty body for its end.
+        }
         Self { body, record, _entry: entry }
     }
 }

@@ -288,6 +288,12 @@ async fn a_call_of_a_session_that_is_cancelled_is_ended() {
     assert_eq!(taken.status, StatusCode::ACCEPTED);
     hanging.wait_for(|seen| *seen == (0, 1)).await.unwrap();
     drop(stream);
+    let lines = world.audit(4).await;
+    let said = |method: &str| {
+        let line = lines.iter().find(|line| line["method"] == json!(method)).unwrap();
+        line["outcome"].clone()
+    };
+    assert_eq!((said("initialize"), said("notifications/cancelled")), (json!("ok"), json!("ok")));
 }
 
 #[tokio::test]
