@@ -88,6 +88,7 @@ async fn measured() {
 
     let before = memory(process);
     let mut open = Vec::new();
+    let token = world.token("alice", &[]); // The first may have ended.
     for _ in 0..SESSIONS {
         let mut client = world.connect("gateway").await.unwrap();
         session(&mut client, &token).await;
@@ -102,7 +103,15 @@ async fn measured() {
 fn started(world: &World) -> Child {
     let own = |name: &str| world.dir.path().join("bench").join(name);
     Command::new(std::env::current_exe().unwrap())
-        .args(["role", "--listen", "127.0.0.1:0", "--connections-max", "2000", "--certificate"])
+        .args([
+            "role",
+            "--end-with-stdin",
+            "--listen",
+            "127.0.0.1:0",
+            "--connections-max",
+            "2000",
+            "--certificate",
+        ])
         .arg(own("cert.pem"))
         .arg("--private-key")
         .arg(own("key.pem"))
@@ -113,6 +122,7 @@ fn started(world: &World) -> Child {
         .arg(world.dir.path().join("jwks.json"))
         .arg("--audit-file")
         .arg(world.dir.path().join("audit.jsonl"))
+        .stdin(Stdio::piped()) // However this process ends, that one does, too.
         .stdout(Stdio::piped())
         .spawn()
         .unwrap()

@@ -197,6 +197,7 @@ impl Client {
         body: String,
     ) -> hyper::Result<Answer> {
         let request = self.request(method, token, headers, body);
+        self.send.ready().await?; // The end of a stream is read before the connection knows of it.
         let (parts, body) = self.send.send_request(request).await?.into_parts();
         let text = String::from_utf8(body.collect().await?.to_bytes().to_vec()).unwrap();
         Ok(Answer { status: parts.status, headers: parts.headers, body: last_message(&text), text })
@@ -211,6 +212,7 @@ impl Client {
             headers.push(("mcp-name", &name));
         }
         let request = self.request(Method::POST, Some(token), &headers, modern(method, params).to_string());
+        self.send.ready().await.unwrap();
         self.send.send_request(request).await.unwrap()
     }
 
