@@ -122,7 +122,7 @@ async fn s3_endpoint_objects_come_and_go_through_the_gate() {
         return components::missing("an S3 service", "cargo xtask interop s3");
     };
     let env = |name: &str| std::env::var(name).unwrap();
-    let world = world::remote_s3::start(
+    let world = world::served::s3(
         &program("mcp-s3"),
         &endpoint,
         &env("SALLYPORT_S3_BUCKET"),

@@ -10,7 +10,7 @@ use tempfile::TempDir;
 /// One of our own programs, as the last build left it beside this one.
 pub fn program(name: &str) -> PathBuf {
     let path = std::env::current_exe().unwrap().parent().unwrap().parent().unwrap().join(name);
-    assert!(path.exists(), "{} is not built: cargo build --workspace --bins", path.display());
+    assert!(path.exists(), "{} is not built: cargo build --workspace --bins --examples", path.display());
     path
 }
 

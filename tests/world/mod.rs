@@ -19,7 +19,7 @@ pub mod program;
 pub mod frames;
 pub mod grpc;
 pub mod idp;
-pub mod remote_s3;
+pub mod served;
 pub mod sdks;
 pub mod services;
 pub mod spire;
@@ -86,7 +86,8 @@ pub struct Plan {
     pub agents: &'static [&'static str],
     /// A2A agents beside the trainer, each `agent/<name>`, which may call onward.
     pub a2a: &'static [&'static str],
-    pub s3: Option<remote_s3::Endpoint>,
+    /// One of our MCP servers, behind the gateway under its name.
+    pub served: Option<served::Served>,
     /// What is said of the A2A agent `trainer`, as `contexts: claim`; none: there is none.
     pub trainer: Option<&'static str>,
     /// The trainer is no fake then, but a program on an official SDK.
@@ -128,7 +129,7 @@ impl Default for Plan {
             server_is_up: true,
             agents: &[],
             a2a: &[],
-            s3: None,
+            served: None,
             trainer: None,
             sdk: None,
             tasks: "{}".into(),
@@ -164,7 +165,7 @@ pub struct World {
     /// What serves the embedded token service, and can be stopped.
     pub listener: JoinHandle<()>,
     dir: TempDir,
-    _s3: Option<remote_s3::Server>,
+    pub served: Option<served::Server>,
 }
 
 impl World {
@@ -218,7 +219,7 @@ impl World {
         let origin = format!("https://{}", service_socket.local_addr().unwrap());
         let people_socket = plan.people.map(|_| TcpListener::bind("127.0.0.1:0").unwrap());
         let sign_in = people_socket.as_ref().map(|tcp| format!("https://{}", tcp.local_addr().unwrap()));
-        let of_service = settings(&domain, &url, &origin, &names);
+        let of_service = settings(&domain, &url, &origin, &names, plan.served.as_ref());
         let service = match (plan.people, &sign_in) {
             (Some(text), Some(at)) => {
                 program::with_people(dir.path(), text, at, keys.clone(), &actor, of_service, clock.clone())
@@ -227,10 +228,10 @@ impl World {
         };
         std::fs::write(dir.path().join("credentials.jwks.json"), service.credential_jwks().to_string())
             .unwrap();
-        let s3 = plan.s3.as_ref().map(|endpoint| {
-            source(&dir, &domain, &clock, "mcp/s3");
-            let svid = paths_in(&dir.path().join("mcp-s3"));
-            remote_s3::Server::start(endpoint, dir.path(), &svid, DOMAIN, &token_service::issuer(&origin))
+        let served = plan.served.as_ref().map(|served| {
+            source(&dir, &domain, &clock, &format!("mcp/{}", served.name));
+            let svid = paths_in(&dir.path().join(format!("mcp-{}", served.name)));
+            served::Server::start(served, dir.path(), &svid, DOMAIN, &token_service::issuer(&origin))
         });
         let service = Arc::new(service);
         let service_source = source(&dir, &domain, &clock, "token-service");
@@ -265,7 +266,7 @@ impl World {
             dir.path(),
             (&url, &origin, sign_in.as_deref()),
             (ledger.address, &interfaces),
-            (&servers(&plan, s3.as_ref(), &agents), &a2a_agents(&plan, &agents)),
+            (&servers(&plan, served.as_ref(), &agents), &a2a_agents(&plan, &agents)),
         )
         .replace("revocations: {file: revoked.jsonl}", &revocations(&plan, redis.as_ref()))
         .replace("tasks: {}", &tasks(&plan, redis.as_ref()));
@@ -293,7 +294,7 @@ impl World {
             token_service: service,
             listener,
             dir,
-            _s3: s3,
+            served,
         }
     }
 
@@ -394,7 +395,7 @@ impl World {
 
     /// Tries to serve a second token service on a socket.
     pub fn another_token_service(&self, tcp: TcpListener) -> Result<(), ServiceError> {
-        let settings = settings(&self.domain, &self.url, &self.origin, &[]);
+        let settings = settings(&self.domain, &self.url, &self.origin, &[], None);
         let service =
             TokenService::new(self.keys.clone(), &self.keys.users, settings, self.clock.clone()).unwrap();
         let source: SharedSource = FileSource::open(paths_in(&self.path("token-service"))).unwrap();

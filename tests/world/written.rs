@@ -1,20 +1,28 @@
 //! What a world writes before it starts: the gateway's configuration, and the token service's settings.
 
-use crate::{DOMAIN, McpServer, Plan, Redis, redis, remote_s3, workload_api};
+use crate::{DOMAIN, McpServer, Plan, Redis, redis, served, workload_api};
 use certs::development::Domain;
 use gateway::token_service::{Settings, users_issuer};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::Path;
 
-pub(crate) fn settings(domain: &Domain, url: &str, origin: &str, agents: &[&str]) -> Settings {
+pub(crate) fn settings(
+    domain: &Domain,
+    url: &str,
+    origin: &str,
+    agents: &[&str],
+    served: Option<&served::Served>,
+) -> Settings {
     let of =
         |server: &str, all: &[&str]| all.iter().map(|s| format!("{server}:{s}")).collect::<BTreeSet<_>>();
     let mut scopes = of("ledger", &["post_entry", "read_balance", "protocol", "resources", "prompts"]);
-    scopes.extend(of(
-        "s3",
-        &["protocol", "list_objects", "get_object", "head_object", "put_object", "delete_object"],
-    ));
+    scopes.extend(of("s3", served::S3_SCOPES));
+    let mut servers = vec!["ledger", "s3"];
+    if let Some(served) = served {
+        scopes.extend(of(served.name, served.scopes));
+        servers.push(served.name);
+    }
     scopes.extend(agents.iter().flat_map(|agent| [format!("{agent}:ask"), format!("{agent}:SendMessage")]));
     scopes.extend(protocol::a2a::methods().iter().map(|row| format!("trainer:{}", row.name)));
     let agents: BTreeSet<_> = agents
@@ -22,12 +30,13 @@ pub(crate) fn settings(domain: &Domain, url: &str, origin: &str, agents: &[&str]
         .chain(&["trainer"])
         .map(|agent| domain.id(&format!("agent/{agent}")).unwrap().to_string())
         .collect();
-    let servers = ["mcp/ledger", "mcp/s3"].map(|path| domain.id(path).unwrap().to_string());
+    let resources = servers.iter().map(|server| format!("{url}/mcp/{server}"));
+    let audiences = servers.iter().map(|server| domain.id(&format!("mcp/{server}")).unwrap().to_string());
     Settings {
         origin: origin.into(),
         gateway: domain.id("gateway").unwrap(),
-        resources: [url.to_owned(), format!("{url}/mcp/ledger"), format!("{url}/mcp/s3")].into(),
-        audiences: servers.into_iter().chain(agents.clone()).collect(),
+        resources: resources.chain([url.to_owned()]).collect(),
+        audiences: audiences.chain(agents.clone()).collect(),
         agents,
         grants: BTreeMap::from([("bookkeeping".to_owned(), scopes.clone())]),
         workload_grants: BTreeMap::from([(domain.id("agent/robot").unwrap().to_string(), scopes)]),
@@ -73,7 +82,7 @@ pub(crate) fn a2a_agents(plan: &Plan, agents: &BTreeMap<&str, McpServer>) -> Str
 /// The servers beside the ledger.
 pub(crate) fn servers(
     plan: &Plan,
-    s3: Option<&remote_s3::Server>,
+    served: Option<&served::Server>,
     agents: &BTreeMap<&str, McpServer>,
 ) -> String {
     let line = |name: &str, kind: &str, at: SocketAddr| {
@@ -81,7 +90,7 @@ pub(crate) fn servers(
     };
     let agents = agents.iter().filter(|(name, _)| plan.agents.contains(name));
     let agents = agents.map(|(name, agent)| line(name, "agent", agent.address));
-    s3.map(|s3| line("s3", "mcp", s3.address)).into_iter().chain(agents).collect()
+    served.map(|server| line(server.name, "mcp", server.address)).into_iter().chain(agents).collect()
 }
 
 pub(crate) fn config(

@@ -27,13 +27,14 @@ pub(crate) fn interop(name: &str) -> anyhow::Result<()> {
         "spire" => (None, "spire"),
         "a2a" => (None, "a2a_peers::"),
         "redis" => (None, "shared_revocation:: shared_store:: shared_tasks::"),
+        "conformance" => (None, "mcp_conformance::"),
         "oidc-provider" => (None, "oidc_provider"),
         "keycloak" => (None, "keycloak"),
         _ => bail!(
-            "no such component: {name}; there are s3, clients, a2a, sight, spire, redis, oidc-provider and keycloak"
+            "no such component: {name}; there are s3, clients, a2a, sight, spire, redis, conformance, oidc-provider and keycloak"
         ),
     };
-    run::succeed(Command::new("cargo").args(["build", "--workspace", "--bins"]))?; // The stories start them.
+    run::succeed(Command::new("cargo").args(["build", "--workspace", "--bins", "--examples"]))?; // The stories start them.
     let mut command = Command::new("cargo");
     command
         .args(["test", "--workspace", "--test", "stories", "--", "--nocapture"])

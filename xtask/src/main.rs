@@ -22,6 +22,8 @@ usage: cargo xtask CHORE
   interop a2a        run the stories of the official A2A SDKs, Python's and JavaScript's, as agents and as callers
   interop sight      run the stories of health, metrics and traces, with a real Prometheus and a real collector
   interop redis      run the stories of gateways that share revocations, and whose tasks are, in a real Redis
+  interop conformance
+                     run the conformance kit of MCP against a server on our kit, directly and through the gateway
   interop oidc-provider, interop keycloak
                      run the stories of a real token service: credentials exchanged, narrowed, refused
   with s3 -- CMD...  start versitygw, run a command that finds it by SALLYPORT_S3_*, stop it
@@ -35,8 +37,8 @@ usage: cargo xtask CHORE
   schema [--check]   write the JSON Schemas of the configuration and of a policy's input as the code gives them, or
                      check that they are that
 
-interop and with need what `scripts/setup clients peers s3 sight redis oidc-provider keycloak` installs, bench what
-`scripts/setup bench` does, manifests --check what `scripts/setup checks` does.
+interop and with need what `scripts/setup clients peers s3 sight redis conformance oidc-provider keycloak` installs,
+bench what `scripts/setup bench` does, manifests --check what `scripts/setup checks` does.
 
 examples:
   cargo xtask tidy

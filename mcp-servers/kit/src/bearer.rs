@@ -9,7 +9,7 @@ use certs::Peer;
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use std::time::{Instant, SystemTime};
-use tokens::{Claims, Expect, TokenError};
+use tokens::{Claims, Expect, Secret, TokenError};
 
 /// What judges tokens.
 pub(crate) struct Bearer {
@@ -39,6 +39,16 @@ impl Bearer {
             leeway: flags.limits.leeway,
         };
         Ok(Self { keys: KeyFile::open(flags.jwks.clone(), now)?, expect })
+    }
+
+    /// Whether the keys' file can be read; the last good keys are used where it can't.
+    pub(crate) fn has_keys(&self) -> bool {
+        self.keys.is_good(Instant::now())
+    }
+
+    /// The token as text, verified or not.
+    pub(crate) fn presented(headers: &HeaderMap) -> Option<Secret> {
+        text(headers).ok().map(Secret::new)
     }
 
     /// Reads and verifies the token (RFC 6750 §2.1, RFC 8705 §3).

@@ -1,5 +1,6 @@
 //! Counts the requests whose answers are not out yet, so that a stopping server can wait for them.
 
+use crate::record::Record;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use std::pin::Pin;
@@ -14,9 +15,10 @@ pub(crate) struct InFlight(Arc<watch::Sender<usize>>);
 /// One of them. Dropping it counts it out.
 pub(crate) struct Entry(Arc<watch::Sender<usize>>);
 
-/// A body that keeps its request counted until its last byte is gone or the client is.
+/// A body that keeps its request counted, and its record open, until its last byte is gone or the client is.
 pub(crate) struct Counted<B> {
     body: B,
+    record: Record,
     _entry: Option<Entry>,
 }
 
@@ -42,9 +44,12 @@ impl Drop for Entry {
     }
 }
 
-impl<B> Counted<B> {
-    pub(crate) fn new(body: B, entry: Option<Entry>) -> Self {
-        Self { body, _entry: entry }
+impl<B: Body> Counted<B> {
+    pub(crate) fn new(body: B, mut record: Record, entry: Option<Entry>) -> Self {
+        if body.is_end_stream() {
+            record.complete(); // Nobody asks an empty body for its end.
+        }
+        Self { body, record, _entry: entry }
     }
 }
 
@@ -56,7 +61,11 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Counted<B> {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
+        let polled = Pin::new(&mut self.body).poll_frame(cx);
+        if self.body.is_end_stream() || matches!(polled, Poll::Ready(None)) {
+            self.record.complete();
+        }
+        polled
     }
 
     fn is_end_stream(&self) -> bool {

@@ -6,6 +6,7 @@ use certs::{IdentityError, SharedSource, SpiffeId};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
+use url::Url;
 
 /// How often the identity files are looked at.
 const WATCH_INTERVAL: Duration = Duration::from_secs(1);
@@ -58,12 +59,46 @@ pub struct Flags {
         help_heading = "Door"
     )]
     pub token_types: Vec<String>,
+    /// Host names that requests may be sent to (`Host`), separated by commas: the one of the gateway's `url`, say. Any if not
+    /// given: only the gateway can finish a handshake, so no browser has a name to rebind. An `Origin` is always refused
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', help_heading = "Door")]
+    pub allowed_hosts: Vec<String>,
     /// End when standard input does: whoever started this server has gone, however it went
     #[arg(long, help_heading = "Door")]
     pub end_with_stdin: bool,
+    /// Print the tools as JSON and end: nothing else is needed for that
+    #[arg(long, exclusive = true)]
+    pub print_tools: bool,
+    /// What is told about it.
+    #[command(flatten)]
+    pub observe: Observe,
     /// What is bounded.
     #[command(flatten)]
     pub limits: Limits,
+}
+
+/// What is told about the server, and to whom.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct Observe {
+    /// Address for `/healthz`, `/readyz` and `/metrics`, plain HTTP and for everybody who reaches it; off if not given.
+    /// The address that is listened on is printed on standard output
+    #[arg(long, value_name = "ADDR", help_heading = "Observe")]
+    pub admin_listen: Option<SocketAddr>,
+    /// File that each request's line of audit is added to, in place of the log
+    #[arg(long, value_name = "FILE", help_heading = "Observe")]
+    pub audit_file: Option<PathBuf>,
+    /// Collector of traces, OTLP over HTTP: all of its URL, as in http://127.0.0.1:4318/v1/traces
+    #[arg(long, value_name = "URL", help_heading = "Observe")]
+    pub otlp_endpoint: Option<Url>,
+    /// Its SPIFFE ID, where the endpoint is https://
+    #[arg(
+        long,
+        value_name = "SPIFFE_ID",
+        value_parser = spiffe_id,
+        requires = "otlp_endpoint",
+        help_heading = "Observe"
+    )]
+    pub otlp_server: Option<SpiffeId>,
 }
 
 /// Every bound, with its default.
@@ -72,6 +107,15 @@ pub struct Limits {
     /// Longest request body
     #[arg(long, value_name = "BYTES", default_value_t = 4 << 20, help_heading = "Limits")]
     pub body_bytes_max: usize,
+    /// Longest result of a tool or other answer, as JSON
+    #[arg(long, value_name = "BYTES", default_value_t = 2 << 20, help_heading = "Limits")]
+    pub result_bytes_max: usize,
+    /// Most tools, prompts or templates in one list; the others are on its next pages
+    #[arg(long, value_name = "COUNT", default_value_t = 100, value_parser = count, help_heading = "Limits")]
+    pub list_items_max: usize,
+    /// Time for a tool or another answer; what runs longer is ended
+    #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = seconds, help_heading = "Limits")]
+    pub request_timeout: Duration,
     /// Open connections; more wait to be accepted
     #[arg(long, value_name = "COUNT", default_value_t = 256, help_heading = "Limits")]
     pub connections_max: usize,
@@ -96,6 +140,9 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             body_bytes_max: 4 << 20,
+            result_bytes_max: 2 << 20,
+            list_items_max: 100,
+            request_timeout: Duration::from_secs(60),
             connections_max: 256,
             handshake_timeout: Duration::from_secs(10),
             header_timeout: Duration::from_secs(120),
@@ -132,11 +179,19 @@ fn endpoint(text: &str) -> Result<String, String> {
         .map_err(|_| "write unix:/path/to/agent.sock".into())
 }
 
-fn spiffe_id(text: &str) -> Result<SpiffeId, String> {
+pub(crate) fn spiffe_id(text: &str) -> Result<SpiffeId, String> {
     match SpiffeId::new(text) {
         Ok(id) if id.path().is_empty() => Err("it names a trust domain and no workload".to_owned()),
         Ok(id) => Ok(id),
         Err(error) => Err(error.to_string()),
+    }
+}
+
+fn count(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) => Err("at least 1".to_owned()),
+        Ok(count) => Ok(count),
+        Err(_) => Err("a whole number".to_owned()),
     }
 }
 

@@ -16,6 +16,7 @@ struct State {
     modified: Option<SystemTime>,
     looked: Instant,
     reread: Option<Instant>,
+    good: bool,
 }
 
 /// Why the keys can't be read.
@@ -47,7 +48,7 @@ impl KeyFile {
     pub(crate) fn open(path: PathBuf, now: Instant) -> Result<Self, KeyFileError> {
         let modified = modified(&path);
         let keys = read(&path)?;
-        Ok(Self { path, state: Mutex::new(State { keys, modified, looked: now, reread: None }) })
+        Ok(Self { path, state: Mutex::new(State { keys, modified, looked: now, reread: None, good: true }) })
     }
 
     /// The keys; a changed file is read first.
@@ -76,8 +77,16 @@ impl KeyFile {
         Some(Arc::clone(&state.keys))
     }
 
+    /// Whether the file could be read when it was last looked at, which this does.
+    pub(crate) fn is_good(&self, now: Instant) -> bool {
+        drop(self.current(now));
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).good
+    }
+
     fn refresh(&self, state: &mut State, modified: Option<SystemTime>) {
-        match read(&self.path) {
+        let read = read(&self.path);
+        state.good = read.is_ok();
+        match read {
             Ok(keys) => (state.keys, state.modified) = (keys, modified),
             Err(error) => tracing::warn!(error = %error, "the last good keys stay"),
         }
@@ -128,7 +137,9 @@ mod tests {
         publish(&path, &key);
         let file = KeyFile::open(path.clone(), start).unwrap();
         std::fs::write(&path, "{").unwrap();
+        assert!(file.is_good(start));
         assert!(file.reread(start + INTERVAL).unwrap().has(Some(key.kid())));
+        assert!(!file.is_good(start + INTERVAL));
         assert!(KeyFile::open(path, start).is_err());
     }
 }

@@ -1,8 +1,11 @@
 //! What a request does and which scope that needs. Read from the body that rmcp will get, before rmcp gets it:
 //! a tool that a server's author adds is covered, and so is a method that a later rmcp learns.
 
+use aws_lc_rs::digest::{SHA256, digest};
 use serde::Deserialize;
+use serde_json::Value;
 use serde_json::value::RawValue;
+use std::fmt::Write;
 
 /// A request as far as its scope depends on it.
 #[derive(Debug, PartialEq, Eq)]
@@ -13,6 +16,10 @@ pub(crate) struct Operation {
     pub(crate) tool: Option<String>,
     /// The JSON-RPC id as it came, for a refusal to answer.
     pub(crate) id: Option<String>,
+    /// Digest of what else is named: a resource's URI or a prompt.
+    pub(crate) target: Option<String>,
+    /// Digest of the arguments, as the gateway's audit has it.
+    pub(crate) arguments: Option<String>,
 }
 
 /// Why a body can't be judged.
@@ -41,13 +48,21 @@ struct CallParams {
     name: String,
 }
 
+/// What the record has digests of.
+#[derive(Deserialize)]
+struct Named {
+    name: Option<Value>,
+    uri: Option<Value>,
+    arguments: Option<Value>,
+}
+
 /// The scopes of what is no tool; a tool of such a name would share one.
 pub(crate) const RESERVED: [&str; 3] = ["protocol", "resources", "prompts"];
 
 impl Operation {
     /// What opens, reads or ends a stream without a message.
     pub(crate) fn of_stream() -> Self {
-        Self { method: None, tool: None, id: None }
+        Self { method: None, tool: None, id: None, target: None, arguments: None }
     }
 
     /// Reads a POST's body.
@@ -74,7 +89,18 @@ impl Operation {
             (Some("tools/call"), None) => return Err(OperationError::NoTool),
             _ => None,
         };
-        Ok(Self { method: message.method, tool, id: message.id.map(|id| id.get().to_owned()) })
+        let named = params.and_then(|params| serde_json::from_str::<Named>(params).ok());
+        let (target, arguments) = match named {
+            Some(named) => (named.uri.or(named.name.filter(|_| tool.is_none())), named.arguments),
+            None => (None, None),
+        };
+        Ok(Self {
+            method: message.method,
+            tool,
+            id: message.id.map(|id| id.get().to_owned()),
+            target: target.as_ref().map(digested),
+            arguments: arguments.as_ref().map(digested),
+        })
     }
 
     /// The scope that allows it: `s3:get_object` for that tool, `s3:resources`, `s3:prompts`, and `s3:protocol` for all
@@ -93,6 +119,15 @@ impl Operation {
     pub(crate) fn is_endless(&self) -> bool {
         matches!(self.method.as_deref(), None | Some("subscriptions/listen"))
     }
+}
+
+/// `sha256:` and, in hex, the digest of compact JSON with sorted keys.
+fn digested(value: &Value) -> String {
+    let text = value.to_string();
+    digest(&SHA256, text.as_bytes()).as_ref().iter().fold(String::from("sha256:"), |mut hex, byte| {
+        let _ = write!(hex, "{byte:02x}"); // A String takes everything.
+        hex
+    })
 }
 
 fn is_object(json: &str) -> bool {
@@ -167,6 +202,21 @@ mod tests {
             assert_eq!(scope(body), Err(wanted), "{body}");
         }
         assert_eq!(scope(r#"{"method":"tools/call","params":{"name":"x"}}"#), Ok("s3:x".into()));
+    }
+
+    #[test]
+    fn equal_arguments_have_one_digest_and_no_text_of_theirs_is_kept() {
+        let arguments = |params: &str| {
+            let body = format!(r#"{{"method":"tools/call","params":{params}}}"#);
+            Operation::of_body(body.as_bytes()).unwrap().arguments
+        };
+        let one = arguments(r#"{"name":"x","arguments":{"b":1,"a":"s"}}"#);
+        assert_eq!(one, arguments(r#"{"arguments":{ "a" : "\u0073", "b": 1 },"name":"x"}"#));
+        assert_ne!(one, arguments(r#"{"name":"x","arguments":{"b":1,"a":"t"}}"#));
+        assert_eq!(one.unwrap(), digested(&serde_json::json!({"a": "s", "b": 1})));
+        assert_eq!(arguments(r#"{"name":"x"}"#), None);
+        let read = Operation::of_body(br#"{"method":"resources/read","params":{"uri":"s3://a/b"}}"#).unwrap();
+        assert_eq!(read.target, Some(digested(&"s3://a/b".into())));
     }
 
     #[test]

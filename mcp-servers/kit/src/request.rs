@@ -3,7 +3,9 @@
 use crate::bearer::Bearer;
 use crate::drain::{Counted, InFlight};
 use crate::flags::Limits;
+use crate::guard::Guard;
 use crate::operation::Operation;
+use crate::record::{Desk, Record};
 use crate::refusal::Refusal;
 use crate::session::Sessions;
 use bytes::Bytes;
@@ -21,7 +23,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
-use tokens::Claims;
+use tokens::{Claims, Secret};
 
 /// What rmcp answers with.
 pub(crate) type Body = BoxBody<Bytes, Infallible>;
@@ -31,11 +33,12 @@ pub(crate) struct Frame<H> {
     pub(crate) name: &'static str,
     pub(crate) source: SharedSource,
     pub(crate) clock: Clock,
-    pub(crate) bearer: Bearer,
+    pub(crate) bearer: Arc<Bearer>,
+    pub(crate) desk: Arc<Desk>,
     pub(crate) sessions: Sessions,
     pub(crate) limits: Limits,
     pub(crate) in_flight: InFlight,
-    pub(crate) mcp: StreamableHttpService<H, LocalSessionManager>,
+    pub(crate) mcp: StreamableHttpService<Guard<H>, LocalSessionManager>,
 }
 
 /// The other end of a connection.
@@ -45,13 +48,9 @@ pub(crate) struct Connection {
     judged: AtomicU64,
 }
 
-/// What the log says about a request: never arguments, and nothing of a token but whom it names.
-#[derive(Default)]
-struct Line {
-    method: Option<String>,
-    tool: Option<String>,
-    claims: Option<Arc<Claims>>,
-}
+/// The token that a request came with, for [`crate::downstream`] alone: tools can't name this type.
+#[derive(Clone)]
+pub(crate) struct Presented(pub(crate) Secret);
 
 const SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
 
@@ -67,7 +66,7 @@ impl Connection {
 }
 
 impl<H: ServerHandler> Frame<H> {
-    /// Answers a request and leaves one line in the log.
+    /// Answers a request. Every exit leaves one record: its `Drop` writes it, behind the last byte of a stream, too.
     pub(crate) async fn answer<B>(
         &self,
         connection: &Connection,
@@ -77,32 +76,27 @@ impl<H: ServerHandler> Frame<H> {
         B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        let started = Instant::now();
         let entry = self.in_flight.enter();
-        let mut line = Line::default();
-        let (response, endless, refused) = match self.forward(connection, request, &mut line).await {
-            Ok((response, endless)) => (response, endless, None),
-            Err(refusal) => (refusal.response(), false, Some(refusal.code())),
+        let mut record = Record::open(&self.desk, request.headers());
+        let (response, endless) = match self.forward(connection, request, &mut record).await {
+            Ok((response, endless)) => {
+                record.answered(response.status(), None);
+                (response, endless)
+            }
+            Err(refusal) => {
+                let response = refusal.response();
+                record.answered(response.status(), Some(refusal.code()));
+                (response, false)
+            }
         };
-        let claims = line.claims.as_deref();
-        tracing::info!(
-            method = line.method.as_deref(),
-            tool = line.tool.as_deref(),
-            subject = claims.map(|c| c.sub.as_str()),
-            actor = claims.and_then(|c| c.actors.first()).map(String::as_str),
-            status = response.status().as_u16(),
-            refused,
-            microseconds = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX),
-            "request"
-        );
-        response.map(|body| Counted::new(body, (!endless).then_some(entry)))
+        response.map(|body| Counted::new(body, record, (!endless).then_some(entry)))
     }
 
     async fn forward<B>(
         &self,
         connection: &Connection,
         request: Request<B>,
-        line: &mut Line,
+        record: &mut Record,
     ) -> Result<(Response<Body>, bool), Refusal>
     where
         B: http_body::Body<Data = Bytes> + Send + 'static,
@@ -116,24 +110,30 @@ impl<H: ServerHandler> Frame<H> {
             .bearer
             .claims(request.headers(), &connection.peer, self.clock.now(), Instant::now())
             .map_err(Refusal::Token)?;
-        let claims = Arc::clone(line.claims.insert(Arc::new(claims)));
+        let claims = record.claims(claims);
+        let presented = Bearer::presented(request.headers());
         let (mut parts, body) = request.into_parts();
         let body = self.whole(&parts.headers, body).await?;
         let operation = match parts.method {
             Method::POST => Operation::of_body(&body).map_err(Refusal::Operation)?,
             _ => Operation::of_stream(),
         };
-        (line.method, line.tool) = (operation.method.clone(), operation.tool.clone());
-        let scope = operation.scope(self.name);
+        let (scope, endless) = (operation.scope(self.name), operation.is_endless());
+        let operation = record.operation(operation, &scope);
+        let id = operation.id.clone();
         if !claims.scopes.contains(&scope) {
-            return Err(Refusal::Scope { scope, id: operation.id });
+            return Err(Refusal::Scope { scope, id });
         }
-        self.open_session(&mut parts.headers, &claims, operation.id.as_ref())?;
-        parts.headers.remove(AUTHORIZATION); // Tools see the claims; the token itself goes no further.
+        self.open_session(&mut parts.headers, &claims, id.as_ref())?;
+        parts.headers.remove(AUTHORIZATION); // Tools see the claims; the token itself opens nothing but an exchange.
         parts.extensions.insert(Arc::clone(&claims));
+        parts.extensions.insert(record.note());
+        if let Some(presented) = presented {
+            parts.extensions.insert(Presented(presented));
+        }
         let mut response = self.mcp.handle(Request::from_parts(parts, Full::new(body))).await;
         self.seal_session(response.headers_mut(), &claims);
-        Ok((response, operation.is_endless()))
+        Ok((response, endless))
     }
 
     /// The handshake's verdict is not for ever: the SVID ends, and bundles change.

@@ -1,47 +1,75 @@
-//! What schemars writes that JSON Schema doesn't know.
+//! Tools as they are told to clients: with schemas that hold nothing that JSON Schema doesn't know.
 
-use schemars::Schema;
-use schemars::transform::{Transform, transform_subschemas};
+use rmcp::model::{JsonObject, Tool};
+use serde_json::Value;
+use std::sync::Arc;
 
-/// Takes away the formats of Rust's number types (`uint64` and the like), which validators warn of. To be named on each
-/// type of a tool's input and output: `#[schemars(transform = kit::plain_numbers)]`.
-pub fn plain_numbers(schema: &mut Schema) {
-    let rusts = |format: &str| ["int", "uint", "float", "double"].iter().any(|kind| format.starts_with(kind));
-    if schema.get("format").and_then(|f| f.as_str()).is_some_and(rusts) {
-        schema.remove("format");
-    }
-    transform_subschemas(&mut PlainNumbers, schema);
+/// All tools as JSON, in the order of their names: what `--print-tools` prints, for pinning and for a server's snapshot.
+pub fn tools_json(tools: impl IntoIterator<Item = Tool>) -> String {
+    let mut tools: Vec<_> = tools.into_iter().map(plain_tool).collect();
+    tools.sort_by(|a, b| a.name.cmp(&b.name));
+    // A Value's members are sorted, so the text changes only where a tool does.
+    let value = serde_json::to_value(tools).unwrap_or_default(); // Tools are JSON already.
+    format!("{value:#}\n")
 }
 
-struct PlainNumbers;
+/// Takes away the formats of Rust's number types (`uint64` and the like), which validators warn of.
+pub(crate) fn plain_tool(mut tool: Tool) -> Tool {
+    tool.input_schema = plain(&tool.input_schema);
+    tool.output_schema = tool.output_schema.as_ref().map(plain);
+    tool
+}
 
-impl Transform for PlainNumbers {
-    fn transform(&mut self, schema: &mut Schema) {
-        plain_numbers(schema);
+fn plain(schema: &Arc<JsonObject>) -> Arc<JsonObject> {
+    let mut value = Value::Object(JsonObject::clone(schema));
+    plain_numbers(&mut value);
+    match value {
+        Value::Object(object) => Arc::new(object),
+        _ => Arc::clone(schema), // It was an object.
+    }
+}
+
+/// In a schema and in the schemas inside of it; a property that is called `format` is a schema, and no text.
+fn plain_numbers(schema: &mut Value) {
+    match schema {
+        Value::Object(members) => {
+            let rusts =
+                |format: &str| ["int", "uint", "float", "double"].iter().any(|kind| format.starts_with(kind));
+            if members.get("format").and_then(Value::as_str).is_some_and(rusts) {
+                members.remove("format");
+            }
+            for (name, member) in members {
+                if !matches!(name.as_str(), "const" | "enum" | "default" | "examples") {
+                    plain_numbers(member);
+                }
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(plain_numbers),
+        _ => {}
     }
 }
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "a test ends by panicking")]
     use super::*;
     use serde_json::json;
 
     #[test]
     fn only_formats_of_rust_are_taken_away() {
-        let mut schema = Schema::try_from(json!({"properties": {
+        let mut schema = json!({"properties": {
             "size": {"type": "integer", "format": "uint64", "minimum": 0},
             "times": {"type": "array", "items": {"type": ["integer", "null"], "format": "int32"}},
             "at": {"type": "string", "format": "date-time"},
-        }}))
-        .unwrap();
+            "format": {"type": "string", "enum": ["int"], "default": {"format": "int"}},
+        }});
         plain_numbers(&mut schema);
         assert_eq!(
-            schema.as_value(),
-            &json!({"properties": {
+            schema,
+            json!({"properties": {
                 "size": {"type": "integer", "minimum": 0},
                 "times": {"type": "array", "items": {"type": ["integer", "null"]}},
                 "at": {"type": "string", "format": "date-time"},
+                "format": {"type": "string", "enum": ["int"], "default": {"format": "int"}},
             }})
         );
     }

@@ -1,15 +1,23 @@
 //! Accepts connections, shakes hands, and stops gracefully.
 
+use crate::admin::{self, Office};
+use crate::audit::Audit;
 use crate::bearer::Bearer;
 use crate::drain::InFlight;
 use crate::flags::Flags;
+use crate::guard::Guard;
+use crate::https::{Client, ClientError};
 use crate::keys::KeyFileError;
 use crate::logging;
+use crate::metrics::Metrics;
 use crate::operation::RESERVED;
+use crate::record::Desk;
 use crate::request::{Connection, Frame};
+use crate::service::Service;
 use crate::session::Sessions;
+use crate::traces::Traces;
 use certs::tls::Accept;
-use certs::{Clock, IdentityError};
+use certs::{Clock, IdentityError, SharedSource};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -33,6 +41,8 @@ pub struct Server<H> {
     frame: Arc<Frame<H>>,
     listener: TcpListener,
     address: SocketAddr,
+    admin: Option<(Arc<Office>, TcpListener, SocketAddr)>,
+    stopping: watch::Sender<bool>,
     tls: TlsAcceptor,
 }
 
@@ -59,6 +69,23 @@ pub enum ServeError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// The file of audit lines.
+    #[error("{path} can't be added to")]
+    Audit {
+        /// Where.
+        path: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The collector of traces.
+    #[error("traces can't be delivered")]
+    Traces(#[from] ClientError),
+    /// The exporter of traces refused its settings.
+    #[error("traces can't be delivered")]
+    Exporter(#[from] opentelemetry_otlp::ExporterBuildError),
+    /// Metrics can't be set up.
+    #[error("the metrics can't be set up")]
+    Metrics(#[from] prometheus::Error),
     /// Its scope would be that of something else.
     #[error("a tool may not be called {0:?}: its scope would be that of other methods")]
     ReservedTool(&'static str),
@@ -74,23 +101,21 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// For the streams that are ended when the drain is over.
 const ENDING: Duration = Duration::from_secs(1);
 
-/// The whole of a server's `main`: serves `handler` under `name` (the first half of its scopes, as in `s3:get_object`)
-/// until SIGTERM or SIGINT. Prints `listening on https://ADDR` to standard output when it is ready.
+/// The whole of a server's `main`: serves until SIGTERM or SIGINT. Prints `listening on https://ADDR` to standard output
+/// when it is ready, and `admin on http://ADDR` before it where there is an admin listener.
 ///
 /// # Errors
 /// [`ServeError`] says what is missing at the start; once it listens there is none.
-pub async fn run<H: ServerHandler + Clone>(
-    name: &'static str,
-    flags: &Flags,
-    handler: H,
-) -> Result<(), ServeError> {
+pub async fn run<H: ServerHandler + Clone>(service: Service<H>, flags: &Flags) -> Result<(), ServeError> {
     certs::install_crypto();
     logging::install();
     let mut terminate = signal(SignalKind::terminate()).map_err(ServeError::Signal)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(ServeError::Signal)?;
-    let server = Server::bind(name, flags, handler, Clock::system()).await?;
-    let ready = writeln!(std::io::stdout(), "listening on https://{}", server.address());
-    if let Err(error) = ready {
+    let server = Server::bind(service, flags, Clock::system()).await?;
+    let mut said =
+        server.admin_address().map(|admin| format!("admin on http://{admin}\n")).unwrap_or_default();
+    said.push_str(&format!("listening on https://{}\n", server.address()));
+    if let Err(error) = std::io::stdout().write_all(said.as_bytes()) {
         tracing::warn!(error = %error, "nobody reads the address");
     }
     let stdin_ended = stdin_end(flags.end_with_stdin);
@@ -124,30 +149,42 @@ impl<H: ServerHandler + Clone> Server<H> {
     ///
     /// # Errors
     /// [`ServeError`] says what is missing.
-    pub async fn bind(
-        name: &'static str,
-        flags: &Flags,
-        handler: H,
-        clock: Clock,
-    ) -> Result<Self, ServeError> {
+    pub async fn bind(service: Service<H>, flags: &Flags, clock: Clock) -> Result<Self, ServeError> {
+        let Service { name, handler, check } = service;
         if let Some(reserved) = RESERVED.into_iter().find(|tool| handler.get_tool(tool).is_some()) {
             return Err(ServeError::ReservedTool(reserved));
         }
         let source = flags.identity().await?;
         let accept = Accept::Ids(vec![flags.gateway.clone()]);
         let tls = certs::tls::server_config(Arc::clone(&source), accept, &["http/1.1"], clock.clone())?;
-        let listen = |source| ServeError::Listen { address: flags.listen, source };
-        let listener = TcpListener::bind(flags.listen).await.map_err(listen)?;
-        let address = listener.local_addr().map_err(listen)?;
-        // Whoever has no certificate of the gateway's is out before a Host header is read: no name to rebind. The gateway
-        // sends the name that it knows us by, and never an Origin.
+        let (listener, address) = listen(flags.listen).await?;
+        let desk = desk(name, &handler.get_info().server_info.version, flags, &source, &clock)?;
+        let bearer = Arc::new(Bearer::new(flags, Instant::now())?);
+        let stopping = watch::Sender::new(false);
+        let admin = match flags.observe.admin_listen {
+            None => None,
+            Some(address) => {
+                let (listener, address) = listen(address).await?;
+                let office = Office {
+                    desk: Arc::clone(&desk),
+                    source: Arc::clone(&source),
+                    bearer: Arc::clone(&bearer),
+                    check,
+                    stopping: stopping.subscribe(),
+                };
+                Some((Arc::new(office), listener, address))
+            }
+        };
+        // Whoever has no certificate of the gateway's is out before a Host header is read: no name to rebind, so which names
+        // are ours has to be said by who runs the server. The gateway never sends an Origin: none is accepted.
         let config = StreamableHttpServerConfig::default()
-            .with_json_response(true)
+            .with_json_response(true) // Where a tool tells of its progress, a stream of events all the same.
             .with_max_request_body_bytes(flags.limits.body_bytes_max)
-            .disable_allowed_hosts()
+            .with_allowed_hosts(flags.allowed_hosts.iter().cloned()) // None named: the check is off.
             .enforce_origin_validation();
+        let guard = Guard::new(handler, flags.limits);
         let mcp = StreamableHttpService::new(
-            move || Ok(handler.clone()),
+            move || Ok(guard.clone()),
             Arc::new(LocalSessionManager::default()),
             config,
         );
@@ -155,13 +192,15 @@ impl<H: ServerHandler + Clone> Server<H> {
             name,
             source,
             clock,
-            bearer: Bearer::new(flags, Instant::now())?,
+            bearer,
+            desk,
             sessions: Sessions::new()?,
             limits: flags.limits,
             in_flight: InFlight::new(),
             mcp,
         };
-        Ok(Self { frame: Arc::new(frame), listener, address, tls: TlsAcceptor::from(Arc::new(tls)) })
+        let tls = TlsAcceptor::from(Arc::new(tls));
+        Ok(Self { frame: Arc::new(frame), listener, address, admin, stopping, tls })
     }
 
     /// Where it listens.
@@ -169,11 +208,19 @@ impl<H: ServerHandler + Clone> Server<H> {
         self.address
     }
 
+    /// Where its admin listener is, if there is one.
+    pub fn admin_address(&self) -> Option<SocketAddr> {
+        self.admin.as_ref().map(|(.., address)| *address)
+    }
+
     /// Serves until `stop` is done, then lets what is in flight end, up to the drain limit.
     pub async fn run(self, stop: impl Future<Output = ()>) {
-        let Self { frame, listener, tls, .. } = self;
+        let Self { frame, listener, tls, admin, stopping, .. } = self;
+        let mut beside = JoinSet::new(); // Ends with this function.
+        if let Some((office, listener, _)) = admin {
+            beside.spawn(admin::serve(office, listener));
+        }
         let room = Arc::new(Semaphore::new(frame.limits.connections_max));
-        let stopping = watch::Sender::new(false);
         let mut connections = JoinSet::new();
         let mut stop = std::pin::pin!(stop);
         loop {
@@ -194,7 +241,39 @@ impl<H: ServerHandler + Clone> Server<H> {
         frame.mcp.config.cancellation_token.cancel();
         let _ = timeout(ENDING, async { while connections.join_next().await.is_some() {} }).await;
         connections.shutdown().await;
+        let _ = tokio::task::spawn_blocking(move || frame.desk.traces.as_ref().map(Traces::stop)).await; // It may panic alone.
     }
+}
+
+async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), ServeError> {
+    let failed = |source| ServeError::Listen { address, source };
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let taken = listener.local_addr().map_err(failed)?;
+    Ok((listener, taken))
+}
+
+/// What keeps the records, as the flags say.
+fn desk(
+    name: &'static str,
+    version: &str,
+    flags: &Flags,
+    source: &SharedSource,
+    clock: &Clock,
+) -> Result<Arc<Desk>, ServeError> {
+    let observe = &flags.observe;
+    let audit = Audit::open(observe.audit_file.as_deref()).map_err(|source| ServeError::Audit {
+        path: observe.audit_file.as_deref().unwrap_or(std::path::Path::new("")).display().to_string(),
+        source,
+    })?;
+    let traces = match &observe.otlp_endpoint {
+        None => None,
+        Some(url) => {
+            let client = Client::new(url, observe.otlp_server.as_ref(), source, clock)?;
+            Some(Traces::new(client, name, version)?)
+        }
+    };
+    let metrics = Arc::new(Metrics::new(name, version)?);
+    Ok(Arc::new(Desk { name, audit, metrics, traces, clock: clock.clone() }))
 }
 
 /// The next connection, once there is room for it; until then it waits in the kernel's queue.
@@ -221,10 +300,17 @@ async fn serve<H: ServerHandler>(
     let from = tcp.peer_addr().map(|a| a.to_string()).unwrap_or_default();
     let _ = tcp.set_nodelay(true); // Only slower without.
     let generation = frame.source.current().generation; // Before the handshake: a change during it is judged again.
+    let metrics = Arc::clone(&frame.desk.metrics);
     let stream = match timeout(frame.limits.handshake_timeout, tls.accept(tcp)).await {
         Ok(Ok(stream)) => stream,
-        Ok(Err(error)) => return tracing::info!(from, error = %error, "handshake refused"),
-        Err(_) => return tracing::info!(from, "handshake took too long"),
+        Ok(Err(error)) => {
+            metrics.handshake_refused("refused");
+            return tracing::info!(from, error = %error, "handshake refused");
+        }
+        Err(_) => {
+            metrics.handshake_refused("too_slow");
+            return tracing::info!(from, "handshake took too long");
+        }
     };
     let chain: Vec<_> = stream
         .get_ref()
@@ -235,8 +321,10 @@ async fn serve<H: ServerHandler>(
         .map(|c| c.clone().into_owned())
         .collect();
     let Some(Ok(peer)) = chain.first().map(|leaf| certs::peer::peer(leaf)) else {
+        metrics.handshake_refused("no_svid");
         return tracing::warn!(from, "a finished handshake without an SVID");
     };
+    let _open = Open::new(metrics);
     let limits = frame.limits;
     let connection = Arc::new(Connection::new(chain, peer, generation));
     let service = service_fn(move |request| {
@@ -259,5 +347,21 @@ async fn serve<H: ServerHandler>(
     };
     if let Err(error) = ended {
         tracing::debug!(from, error = %error, "connection ended");
+    }
+}
+
+/// An open connection. Dropping it counts it out.
+struct Open(Arc<Metrics>);
+
+impl Open {
+    fn new(metrics: Arc<Metrics>) -> Self {
+        metrics.connections.inc();
+        Self(metrics)
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.connections.dec();
     }
 }

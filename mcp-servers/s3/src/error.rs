@@ -1,6 +1,19 @@
 //! Why the store didn't do what it was asked, in words that help whoever asked.
 
 use crate::name::NameError;
+use kit::error::{BAD_CURSOR, FORBIDDEN, INVALID_ARGUMENTS, UNAVAILABLE};
+use kit::{Code, ToolError};
+use rmcp::ErrorData;
+use rmcp::handler::server::tool::IntoCallToolResult;
+use rmcp::model::{CallToolResponse, ErrorCode};
+
+const INVALID_NAME: Code = Code::new("invalid_name");
+const NO_BUCKET: Code = Code::new("no_bucket");
+const NOT_FOUND: Code = Code::new("not_found");
+const UNPLACEABLE: Code = Code::new("unplaceable");
+const EXISTS: Code = Code::new("exists");
+const OUT_OF_RANGE: Code = Code::new("out_of_range");
+const TOO_LARGE: Code = Code::new("too_large");
 
 /// One variant for each thing that a caller can do something about, and one for the rest.
 #[derive(Debug, thiserror::Error)]
@@ -51,7 +64,7 @@ pub enum StoreError {
         size: u64,
     },
     /// More than one answer carries.
-    #[error("{what} may be {max} at most; ask for the rest with the cursor or offset of the next page")]
+    #[error("{what} may be {max} at most")]
     TooLarge {
         /// The argument.
         what: &'static str,
@@ -59,8 +72,8 @@ pub enum StoreError {
         max: u64,
     },
     /// A cursor that this server didn't give.
-    #[error("the cursor is not one of ours; begin again without one")]
-    Cursor,
+    #[error(transparent)]
+    Cursor(#[from] kit::cursor::BadCursor),
     /// Arguments that contradict each other.
     #[error("{0}")]
     Arguments(&'static str),
@@ -68,16 +81,16 @@ pub enum StoreError {
     #[error("the store does not allow this server to do that")]
     Forbidden(#[source] object_store::Error),
     /// The store failed; its own words are for the log.
-    #[error("the store did not answer as it should; the same call may work later")]
+    #[error("the store did not answer as it should")]
     Store(#[source] object_store::Error),
     /// The local folder failed.
-    #[error("the store did not answer as it should; the same call may work later")]
+    #[error("the store did not answer as it should")]
     Folder(#[source] std::io::Error),
 }
 
 impl StoreError {
-    /// The text for whoever called. What only the operator should read goes to the log here, without keys.
-    pub fn text(&self) -> String {
+    /// For whoever called. What only the operator should read goes to the log here, without keys.
+    pub fn told(&self) -> ToolError {
         match self {
             Self::Forbidden(cause) => {
                 tracing::warn!(kind = kind(cause), "the store refused this server's credentials")
@@ -86,12 +99,44 @@ impl StoreError {
             Self::Folder(cause) => tracing::warn!(kind = %cause.kind(), "the folder failed"),
             _ => {}
         }
-        self.to_string()
+        let (code, fix) = self.advice();
+        ToolError::new(code, self.to_string(), fix)
     }
 
-    /// Whether it means that there is nothing of that name.
-    pub fn is_absence(&self) -> bool {
-        matches!(self, Self::NoBucket { .. } | Self::NotFound { .. })
+    /// The code, and what whoever called can do.
+    fn advice(&self) -> (Code, &'static str) {
+        match self {
+            Self::Name(_) => (INVALID_NAME, "Write the name as the tool's description says"),
+            Self::NoBucket { .. } => (NO_BUCKET, "Use a bucket that resources/list shows"),
+            Self::NotFound { .. } => (NOT_FOUND, "See which keys there are with list_objects"),
+            Self::Link { .. } => (UNPLACEABLE, "Use the key of the object that it leads to"),
+            Self::Unplaceable { .. } => (UNPLACEABLE, "Use another key"),
+            Self::Exists { .. } => (EXISTS, "Use another key, or leave out if_none_match to replace it"),
+            Self::Offset { .. } => (OUT_OF_RANGE, "Ask for an offset before the end"),
+            Self::TooLarge { .. } => {
+                (TOO_LARGE, "Ask for less, and for the rest with the cursor or offset of the next page")
+            }
+            Self::Cursor(_) => (BAD_CURSOR, "Begin again without a cursor"),
+            Self::Arguments(_) => (INVALID_ARGUMENTS, "Give the arguments as the tool's description says"),
+            Self::Forbidden(_) => (FORBIDDEN, "Ask whoever runs this server to allow it in the store"),
+            Self::Store(_) | Self::Folder(_) => (UNAVAILABLE, "The same call may work later"),
+        }
+    }
+
+    /// For methods that know JSON-RPC errors alone.
+    pub fn protocol(&self) -> ErrorData {
+        let code = match self {
+            Self::NoBucket { .. } | Self::NotFound { .. } => ErrorCode::RESOURCE_NOT_FOUND,
+            Self::Forbidden(_) | Self::Store(_) | Self::Folder(_) => ErrorCode::INTERNAL_ERROR,
+            _ => ErrorCode::INVALID_PARAMS,
+        };
+        self.told().protocol(code)
+    }
+}
+
+impl IntoCallToolResult for StoreError {
+    fn into_call_tool_result(self) -> Result<CallToolResponse, ErrorData> {
+        self.told().into_call_tool_result()
     }
 }
 

@@ -5,7 +5,6 @@ mod flags;
 mod error;
 mod store;
 mod folder;
-mod page;
 mod tools;
 mod resources;
 mod server;

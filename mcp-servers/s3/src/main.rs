@@ -1,6 +1,7 @@
 //! `mcp-s3`: an MCP server for the objects of an S3 endpoint or of a local folder.
 
 use clap::Parser;
+use kit::Service;
 use mcp_s3::{Objects, Store, StoreFlags};
 
 /// An MCP server for S3 objects, behind the gateway
@@ -29,8 +30,13 @@ Example, an S3 endpoint (the first eight flags as above):
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     certs::install_crypto();
-    let command = Command::parse();
+    let Some(command) = kit::parse::<Command>(Objects::tools()) else { return Ok(()) };
     let store = Store::from_flags(&command.store)?;
-    kit::run(mcp_s3::NAME, &command.door, Objects::new(store)).await?;
+    let behind = store.clone();
+    let service = Service::new(mcp_s3::NAME, Objects::new(store)).reachable_if(move || {
+        let store = behind.clone();
+        async move { store.reachable().await.map_err(|error| error.told().to_string()) }
+    });
+    kit::run(service, &command.door).await?;
     Ok(())
 }

@@ -2,13 +2,17 @@
 
 use crate::error::StoreError;
 use crate::name::{Bucket, Key, Prefix, parse_uri, uri};
-use crate::page;
 use crate::server::Objects;
 use crate::store::Piece;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use kit::ToolError;
+use kit::cursor::{self, BadCursor};
+use kit::error::RESULT_TOO_LARGE;
 use rmcp::ErrorData;
-use rmcp::model::{ListResourcesResult, ReadResourceResult, Resource, ResourceContents, ResourceTemplate};
+use rmcp::model::{
+    ErrorCode, ListResourcesResult, ReadResourceResult, Resource, ResourceContents, ResourceTemplate,
+};
 
 /// Resources in a list.
 const PAGE_ITEMS: usize = 100;
@@ -26,8 +30,8 @@ impl Objects {
         &self,
         cursor: Option<&str>,
     ) -> Result<ListResourcesResult, StoreError> {
-        let begin = cursor.map(page::parse).transpose()?;
-        let begin = begin.as_deref().map(|b| b.split_once('/').ok_or(StoreError::Cursor)).transpose()?;
+        let begin = cursor.map(cursor::parse).transpose()?;
+        let begin = begin.as_deref().map(|b| b.split_once('/').ok_or(BadCursor)).transpose()?;
         let count = PAGE_ITEMS.min(self.store.page_items_max);
         let everything = Prefix::parse("")?;
         let (mut resources, mut next) = (Vec::new(), None);
@@ -38,11 +42,11 @@ impl Objects {
             let page = self.store.list(&bucket, &everything, after, count - resources.len()).await?;
             resources.extend(page.objects.iter().map(|o| resource(&bucket, &o.key, o.size)));
             if let Some(last) = page.next {
-                next = Some(page::cursor(&format!("{bucket}/{last}")));
+                next = Some(cursor::after(&format!("{bucket}/{last}")));
                 break;
             }
             if resources.len() == count {
-                next = buckets.next().map(|following| page::cursor(&format!("{following}/")));
+                next = buckets.next().map(|following| cursor::after(&format!("{following}/")));
                 break;
             }
         }
@@ -53,15 +57,13 @@ impl Objects {
 
     /// A whole object. Resources have no pages, so a long one is left to `get_object`.
     pub(crate) async fn read_resource_whole(&self, text: &str) -> Result<ReadResourceResult, ErrorData> {
-        let (bucket, key) = parse_uri(text).map_err(|e| ErrorData::invalid_params(e.to_string(), None))?;
+        let (bucket, key) = parse_uri(text).map_err(|e| StoreError::from(e).protocol())?;
         let max = self.store.page_bytes_max;
-        let piece = self.store.read(&bucket, &key, 0, max).await.map_err(|e| error(&e))?;
+        let piece = self.store.read(&bucket, &key, 0, max).await.map_err(|e| e.protocol())?;
         if piece.info.size > max {
-            let text = format!(
-                "the object has {} bytes and a resource {max} at most: read it in pages with get_object",
-                piece.info.size
-            );
-            return Err(ErrorData::invalid_params(text, None));
+            let text = format!("the object has {} bytes and a resource {max} at most", piece.info.size);
+            let error = ToolError::new(RESULT_TOO_LARGE, text, "Read it in pages with get_object");
+            return Err(error.protocol(ErrorCode::INVALID_PARAMS));
         }
         Ok(ReadResourceResult::new(vec![contents(text, &piece)]))
     }
@@ -76,16 +78,5 @@ fn contents(uri: &str, piece: &Piece) -> ResourceContents {
         Ok(text) => ResourceContents::text(text, uri),
         Err(_) => ResourceContents::blob(STANDARD.encode(&piece.bytes), uri)
             .with_mime_type("application/octet-stream"),
-    }
-}
-
-pub(crate) fn error(error: &StoreError) -> ErrorData {
-    let text = error.text();
-    match error {
-        absent if absent.is_absence() => ErrorData::resource_not_found(text, None),
-        StoreError::Forbidden(_) | StoreError::Store(_) | StoreError::Folder(_) => {
-            ErrorData::internal_error(text, None)
-        }
-        _ => ErrorData::invalid_params(text, None),
     }
 }

@@ -5,7 +5,7 @@ use crate::store::Store;
 use rmcp::handler::server::router::tool::ToolRouter;
 use rmcp::model::{
     Implementation, ListResourceTemplatesResult, ListResourcesResult, PaginatedRequestParams,
-    ReadResourceRequestParams, ReadResourceResponse, ServerCapabilities, ServerConfig,
+    ReadResourceRequestParams, ReadResourceResponse, ServerCapabilities, ServerConfig, Tool,
 };
 use rmcp::service::RequestContext;
 use rmcp::{ErrorData, RoleServer, ServerHandler, tool_handler};
@@ -26,6 +26,11 @@ impl Objects {
     pub fn new(store: Store) -> Self {
         Self { store, tools: Arc::new(Self::tool_router()) }
     }
+
+    /// Its tools, whatever the store.
+    pub fn tools() -> Vec<Tool> {
+        Self::tool_router().list_all()
+    }
 }
 
 #[tool_handler(router = self.tools)]
@@ -42,7 +47,7 @@ impl ServerHandler for Objects {
         _: RequestContext<RoleServer>,
     ) -> Result<ListResourcesResult, ErrorData> {
         let cursor = request.and_then(|r| r.cursor);
-        self.list_resources_page(cursor.as_deref()).await.map_err(|e| resources::error(&e))
+        self.list_resources_page(cursor.as_deref()).await.map_err(|e| e.protocol())
     }
 
     async fn list_resource_templates(

@@ -98,6 +98,17 @@ impl Store {
         }
     }
 
+    /// Looks whether the store answers at all: its buckets, and one key of the first.
+    ///
+    /// # Errors
+    /// [`StoreError`], as every other call would have it.
+    pub async fn reachable(&self) -> Result<(), StoreError> {
+        match self.buckets()?.first() {
+            Some(first) => self.list(first, &Prefix::parse("")?, None, 1).await.map(drop),
+            None => Ok(()),
+        }
+    }
+
     /// The objects of a bucket under a prefix, behind a key, `count` at most.
     ///
     /// # Errors

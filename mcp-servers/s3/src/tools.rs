@@ -2,15 +2,13 @@
 
 use crate::error::StoreError;
 use crate::name::{Bucket, Key, Prefix, uri};
-use crate::page;
 use crate::server::Objects;
 use crate::store::{ObjectInfo, Piece};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use rmcp::handler::server::tool::schema_for_output;
-use rmcp::handler::server::wrapper::{Json, Parameters};
-use rmcp::model::{CallToolResult, ContentBlock};
+use kit::{Json, cursor};
+use rmcp::handler::server::wrapper::Parameters;
 use rmcp::{tool, tool_router};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -23,7 +21,6 @@ const PAGE_ITEMS: u32 = 100;
 
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[schemars(transform = kit::plain_numbers)]
 struct ListArguments {
     /// The bucket's name
     bucket: String,
@@ -37,7 +34,6 @@ struct ListArguments {
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
-#[schemars(transform = kit::plain_numbers)]
 pub(crate) struct List {
     /// The objects, in the order of their keys
     objects: Vec<Entry>,
@@ -47,7 +43,6 @@ pub(crate) struct List {
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
-#[schemars(transform = kit::plain_numbers)]
 pub(crate) struct Entry {
     /// The object's key
     key: String,
@@ -62,7 +57,6 @@ pub(crate) struct Entry {
 
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[schemars(transform = kit::plain_numbers)]
 struct GetArguments {
     /// The bucket's name
     bucket: String,
@@ -76,7 +70,6 @@ struct GetArguments {
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
-#[schemars(transform = kit::plain_numbers)]
 pub(crate) struct Content {
     /// The bucket's name
     bucket: String,
@@ -102,7 +95,6 @@ pub(crate) struct Content {
 
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[schemars(transform = kit::plain_numbers)]
 struct PutArguments {
     /// The bucket's name
     bucket: String,
@@ -124,7 +116,6 @@ enum Anything {
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
-#[schemars(transform = kit::plain_numbers)]
 pub(crate) struct Written {
     /// The bucket's name
     bucket: String,
@@ -141,7 +132,6 @@ pub(crate) struct Written {
 
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[schemars(transform = kit::plain_numbers)]
 struct ObjectArguments {
     /// The bucket's name
     bucket: String,
@@ -150,7 +140,6 @@ struct ObjectArguments {
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
-#[schemars(transform = kit::plain_numbers)]
 pub(crate) struct Head {
     /// The bucket's name
     bucket: String,
@@ -161,7 +150,6 @@ pub(crate) struct Head {
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
-#[schemars(transform = kit::plain_numbers)]
 pub(crate) struct Deleted {
     /// The bucket's name
     bucket: String,
@@ -181,22 +169,28 @@ impl Objects {
             open_world_hint = false
         )
     )]
-    async fn list_objects(&self, Parameters(asked): Parameters<ListArguments>) -> Result<Json<List>, String> {
-        self.list(asked).await.map(Json).map_err(|e| e.text())
+    async fn list_objects(
+        &self,
+        Parameters(asked): Parameters<ListArguments>,
+    ) -> Result<Json<List>, StoreError> {
+        self.list(asked).await.map(List::told)
     }
 
     /// Reads an object, or a range of its bytes. A long one comes in pages: ask again with `next_offset` as `offset`.
     #[tool(
         title = "Read an object",
-        output_schema = schema_for_output::<Content>(),
-        annotations(read_only_hint = true, destructive_hint = false, idempotent_hint = true, open_world_hint = false)
+        annotations(
+            read_only_hint = true,
+            destructive_hint = false,
+            idempotent_hint = true,
+            open_world_hint = false
+        )
     )]
     async fn get_object(
         &self,
         Parameters(asked): Parameters<GetArguments>,
-    ) -> Result<CallToolResult, String> {
-        let content = self.get(asked).await.map_err(|e| e.text())?;
-        content.result().map_err(|e| e.to_string())
+    ) -> Result<Json<Content>, StoreError> {
+        self.get(asked).await.map(Content::told)
     }
 
     /// Writes an object whole. An object of that key is replaced, unless `if_none_match` is `*`.
@@ -209,8 +203,13 @@ impl Objects {
             open_world_hint = false
         )
     )]
-    async fn put_object(&self, Parameters(asked): Parameters<PutArguments>) -> Result<Json<Written>, String> {
-        self.put(asked).await.map(Json).map_err(|e| e.text())
+    async fn put_object(
+        &self,
+        Parameters(asked): Parameters<PutArguments>,
+    ) -> Result<Json<Written>, StoreError> {
+        let written = self.put(asked).await?;
+        let text = format!("{} is written, {} bytes", written.uri, written.size);
+        Ok(Json::new(written, text))
     }
 
     /// Tells an object's length, age and entity tag without reading it.
@@ -226,8 +225,10 @@ impl Objects {
     async fn head_object(
         &self,
         Parameters(asked): Parameters<ObjectArguments>,
-    ) -> Result<Json<Head>, String> {
-        self.head(asked).await.map(Json).map_err(|e| e.text())
+    ) -> Result<Json<Head>, StoreError> {
+        let head = self.head(asked).await?;
+        let text = format!("{}: {} bytes, written {}", head.uri, head.entry.size, head.entry.last_modified);
+        Ok(Json::new(head, text))
     }
 
     /// Deletes an object. Deleting what is not there succeeds.
@@ -243,8 +244,10 @@ impl Objects {
     async fn delete_object(
         &self,
         Parameters(asked): Parameters<ObjectArguments>,
-    ) -> Result<Json<Deleted>, String> {
-        self.delete(asked).await.map(Json).map_err(|e| e.text())
+    ) -> Result<Json<Deleted>, StoreError> {
+        let deleted = self.delete(asked).await?;
+        let text = format!("there is no object {:?} in bucket {:?} now", deleted.key, deleted.bucket);
+        Ok(Json::new(deleted, text))
     }
 }
 
@@ -252,7 +255,7 @@ impl Objects {
     async fn list(&self, asked: ListArguments) -> Result<List, StoreError> {
         let (bucket, prefix) =
             (Bucket::parse(&asked.bucket)?, Prefix::parse(asked.prefix.as_deref().unwrap_or(""))?);
-        let after = asked.cursor.as_deref().map(page::parse).transpose()?;
+        let after = asked.cursor.as_deref().map(cursor::parse).transpose()?;
         let max = self.store.page_items_max;
         let count = match asked.page_size {
             Some(0) => return Err(StoreError::Arguments("page_size is 1 at least")),
@@ -264,7 +267,7 @@ impl Objects {
         let page = self.store.list(&bucket, &prefix, after, count).await?;
         Ok(List {
             objects: page.objects.into_iter().map(Entry::from).collect(),
-            next_cursor: page.next.as_deref().map(page::cursor),
+            next_cursor: page.next.as_deref().map(cursor::after),
         })
     }
 
@@ -330,24 +333,31 @@ impl Content {
     }
 
     /// Text for a model to read is the content itself and, where there is more, how to get it.
-    fn result(self) -> Result<CallToolResult, serde_json::Error> {
-        let mut content = vec![ContentBlock::text(self.content.clone())];
-        if self.base64 || self.next_offset.is_some() {
-            let form = if self.base64 { "base64 of bytes" } else { "bytes" };
-            let rest = self
-                .next_offset
-                .map(|next| format!("; the rest begins at offset {next}"))
-                .unwrap_or_default();
-            let end = self.offset + self.length;
-            content.push(ContentBlock::text(format!(
-                "[{form} {} to {end} of {}{rest}]",
-                self.offset, self.total_size
-            )));
+    fn told(self) -> Json<Self> {
+        let text = self.content.clone();
+        if !self.base64 && self.next_offset.is_none() {
+            return Json::new(self, text);
         }
-        let structured = serde_json::to_value(self)?;
-        let mut result = CallToolResult::success(content);
-        result.structured_content = Some(structured);
-        Ok(result)
+        let form = if self.base64 { "base64 of bytes" } else { "bytes" };
+        let rest =
+            self.next_offset.map(|next| format!("; the rest begins at offset {next}")).unwrap_or_default();
+        let end = self.offset + self.length;
+        let where_from = format!("[{form} {} to {end} of {}{rest}]", self.offset, self.total_size);
+        Json::new(self, text).and(where_from)
+    }
+}
+
+impl List {
+    /// The keys, one a line: a model needs no more to go on.
+    fn told(self) -> Json<Self> {
+        let mut text = format!("{} objects", self.objects.len());
+        if self.next_cursor.is_some() {
+            text.push_str(", and there are more (next_cursor)");
+        }
+        for entry in &self.objects {
+            text.push_str(&format!("\n{}, {} bytes", entry.key, entry.size));
+        }
+        Json::new(self, text)
     }
 }
 

@@ -1,176 +1,32 @@
 //! The whole server on a socket: who is let in, with what token, to do what.
 #![allow(clippy::unwrap_used, reason = "a test ends by panicking")]
 
-use certs::development::Domain;
-use certs::files::FileSource;
-use certs::{Clock, SpiffeId, TrustDomain};
 use http::{Method, Request, StatusCode};
-use http_body_util::{BodyExt, Full};
-use hyper_util::rt::TokioIo;
-use kit::{Flags, Limits, Server};
+use http_body_util::Full;
+use kit::Service;
 use mcp_s3::{Objects, Store};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::time::{Duration, UNIX_EPOCH};
-use tokens::SigningKey;
-use tokio::sync::oneshot;
-use tokio::task::JoinHandle;
-use tokio_rustls::TlsConnector;
+use world::{World, modern};
+
+#[path = "../../kit/tests/world/mod.rs"]
+mod world;
 
 const GATEWAY: &str = "spiffe://s3.test/gateway";
-const ALL: &str =
-    "s3:protocol s3:resources s3:list_objects s3:get_object s3:put_object s3:head_object s3:delete_object";
-
-struct World {
-    dir: tempfile::TempDir,
-    domain: Domain,
-    key: SigningKey,
-    address: SocketAddr,
-    clock: Clock,
-    stop: oneshot::Sender<()>,
-    server: JoinHandle<()>,
-}
-
-struct Answer {
-    status: StatusCode,
-    headers: http::HeaderMap,
-    body: Value,
-}
-
-/// A connection of one workload.
-struct Client {
-    send: hyper::client::conn::http1::SendRequest<Full<bytes::Bytes>>,
-    host: String,
-}
+const ALL: [&str; 7] =
+    ["protocol", "resources", "list_objects", "get_object", "put_object", "head_object", "delete_object"];
 
 async fn world() -> World {
-    certs::install_crypto();
-    let (dir, clock) = (tempfile::tempdir().unwrap(), Clock::adjustable());
-    let domain = Domain::open(&dir.path().join("ca"), &TrustDomain::new("s3.test").unwrap(), &clock).unwrap();
-    let own =
-        domain.write_svid(&dir.path().join("s3"), &domain.id("mcp/s3").unwrap(), &[], clock.now()).unwrap();
-    let key = SigningKey::generate().unwrap();
-    let jwks = dir.path().join("jwks.json");
-    std::fs::write(&jwks, SigningKey::jwks([&key]).to_string()).unwrap();
-    for (path, text) in [("public/hello.txt", "hello"), ("private/salary.csv", "alice,1")] {
-        let path = dir.path().join("buckets/demo").join(path);
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(path, text).unwrap();
-    }
-    let flags = Flags {
-        end_with_stdin: false,
-        listen: ([127, 0, 0, 1], 0).into(),
-        certificate: Some(own.certificate),
-        private_key: Some(own.private_key),
-        trust_bundle: Some(own.trust_bundle),
-        workload_api: None,
-        workload_api_wait: Duration::ZERO,
-        gateway: SpiffeId::new(GATEWAY).unwrap(),
-        issuer: "https://issuer.test".into(),
-        audience: "s3".into(),
-        jwks,
-        token_types: vec!["at+jwt".into()],
-        limits: Limits { body_bytes_max: 10_000, ..Limits::default() },
+    let make = |dir: &std::path::Path| {
+        for (path, text) in [("public/hello.txt", "hello"), ("private/salary.csv", "alice,1")] {
+            let path = dir.join("buckets/demo").join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        }
+        let root = std::fs::canonicalize(dir.join("buckets")).unwrap();
+        Service::new(mcp_s3::NAME, Objects::new(Store::folder(root, None)))
     };
-    let root = std::fs::canonicalize(dir.path().join("buckets")).unwrap();
-    let server = Server::bind(mcp_s3::NAME, &flags, Objects::new(Store::folder(root, None)), clock.clone())
-        .await
-        .unwrap();
-    let address = server.address();
-    let (stop, stopped) = oneshot::channel::<()>();
-    let server = tokio::spawn(server.run(async move { drop(stopped.await) }));
-    World { dir, domain, key, address, clock, stop, server }
-}
-
-impl World {
-    /// Connects as a workload of the domain. In TLS 1.3 a client has finished before the server judges it, so a refusal may
-    /// come here or with the first request.
-    async fn connect(&self, path: &str) -> std::io::Result<Client> {
-        let clock = Clock::system();
-        let id = self.domain.id(path).unwrap();
-        let paths = self.domain.write_svid(&self.dir.path().join(path), &id, &[], clock.now()).unwrap();
-        let source = FileSource::open(paths).unwrap();
-        let config = certs::tls::client_config(source, self.domain.id("mcp/s3").unwrap(), clock).unwrap();
-        let tcp = tokio::net::TcpStream::connect(self.address).await?;
-        let name = rustls::pki_types::ServerName::try_from("s3.test").unwrap();
-        let tls = TlsConnector::from(Arc::new(config)).connect(name, tcp).await?;
-        let (send, connection) =
-            hyper::client::conn::http1::handshake(TokioIo::new(tls)).await.map_err(std::io::Error::other)?;
-        tokio::spawn(connection);
-        Ok(Client { send, host: self.address.to_string() })
-    }
-
-    fn token(&self, sub: &str, change: &[(&str, Value)]) -> String {
-        let now = Clock::system().now().duration_since(UNIX_EPOCH).unwrap().as_secs();
-        let mut claims: Map<String, Value> = json!({
-            "iss": "https://issuer.test", "sub": sub, "aud": "s3", "exp": now + 60, "scope": ALL,
-            "act": {"sub": "spiffe://s3.test/agent/demo"},
-        })
-        .as_object()
-        .unwrap()
-        .clone();
-        claims.extend(change.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
-        self.key.sign("at+jwt", &claims).unwrap().expose().to_owned()
-    }
-}
-
-/// A 2026-07-28 request: everything that a session would know stands in it.
-fn modern(method: &str, mut params: Value) -> Value {
-    params["_meta"] = json!({
-        "io.modelcontextprotocol/protocolVersion": "2026-07-28",
-        "io.modelcontextprotocol/clientCapabilities": {},
-        "io.modelcontextprotocol/clientInfo": {"name": "test", "version": "1"},
-    });
-    json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params})
-}
-
-impl Client {
-    async fn send(
-        &mut self,
-        method: Method,
-        token: Option<&str>,
-        headers: &[(&str, &str)],
-        body: String,
-    ) -> hyper::Result<Answer> {
-        let mut request = Request::builder()
-            .method(method)
-            .uri("/mcp")
-            .header("host", &self.host)
-            .header("accept", "application/json, text/event-stream")
-            .header("content-type", "application/json");
-        if let Some(token) = token {
-            request = request.header("authorization", format!("Bearer {token}"));
-        }
-        for (name, value) in headers {
-            request = request.header(*name, *value);
-        }
-        let response = self.send.send_request(request.body(Full::from(body)).unwrap()).await?;
-        let (parts, body) = response.into_parts();
-        let text = String::from_utf8(body.collect().await?.to_bytes().to_vec()).unwrap();
-        Ok(Answer { status: parts.status, headers: parts.headers, body: last_message(&text) })
-    }
-
-    async fn modern(&mut self, token: &str, method: &str, params: Value) -> Answer {
-        let name =
-            params.get("name").or(params.get("uri")).and_then(Value::as_str).unwrap_or_default().to_owned();
-        let mut headers = vec![("mcp-protocol-version", "2026-07-28"), ("mcp-method", method)];
-        if !name.is_empty() {
-            headers.push(("mcp-name", &name));
-        }
-        self.send(Method::POST, Some(token), &headers, modern(method, params).to_string()).await.unwrap()
-    }
-
-    async fn tool(&mut self, token: &str, name: &str, arguments: Value) -> Answer {
-        self.modern(token, "tools/call", json!({"name": name, "arguments": arguments})).await
-    }
-}
-
-/// The JSON of a body, or of the last event of a stream.
-fn last_message(text: &str) -> Value {
-    let json =
-        text.lines().filter_map(|line| line.strip_prefix("data:")).map(str::trim).rfind(|d| !d.is_empty());
-    serde_json::from_str(json.unwrap_or(text)).unwrap_or(Value::Null)
+    World::of(mcp_s3::NAME, &ALL, make, |_, _| {}).await
 }
 
 #[tokio::test]
@@ -187,6 +43,8 @@ async fn the_gateway_reads_an_object_with_a_token_for_it() {
         json!(["delete_object", "get_object", "head_object", "list_objects", "put_object"])
     );
     let read = gateway.tool(&token, "get_object", json!({"bucket": "demo", "key": "public/hello.txt"})).await;
+    let pinned: Value = serde_json::from_str(include_str!("../tools.json")).unwrap();
+    assert_eq!(tools.body["result"]["tools"], pinned, "what --print-tools prints is what clients are told");
     assert_eq!(read.body["result"]["content"], json!([{"type": "text", "text": "hello"}]), "{}", read.body);
     assert_eq!(read.body["result"]["structuredContent"]["total_size"], json!(5));
     let put = gateway
@@ -276,6 +134,7 @@ async fn a_key_that_climbs_is_an_error_that_says_why() {
             "{}",
             refused.body
         );
+        assert_eq!(refused.body["result"]["structuredContent"]["error"]["code"], json!("invalid_name"));
         let refused =
             gateway.modern(&token, "resources/read", json!({"uri": format!("s3://demo/{key}")})).await;
         assert_eq!(refused.body["error"]["code"], json!(-32602), "{}", refused.body);
@@ -446,7 +305,7 @@ async fn the_program_prints_its_address_logs_no_arguments_and_ends_at_sigterm() 
     assert_eq!(program.wait().await.unwrap().code(), Some(0));
     assert_eq!(lines.next_line().await.unwrap(), None);
     let log = std::fs::read_to_string(file("log")).unwrap();
-    for said in ["tools/call", "head_object", "alice", "spiffe://s3.test/agent/demo", "status"] {
+    for said in ["tools/call", "head_object", "alice", "spiffe://s3.test/agent/demo", "status", "sha256:"] {
         assert!(log.contains(said), "{said} is not in the log");
     }
     assert!(!log.contains("hello.txt"), "an argument is in the log");

@@ -21,6 +21,9 @@ fn desk() -> Desk {
     let jwks = dir.path().join("jwks.json");
     std::fs::write(&jwks, SigningKey::jwks([&key]).to_string()).unwrap();
     let flags = Flags {
+        print_tools: false,
+        allowed_hosts: Vec::new(),
+        observe: crate::flags::Observe::default(),
         end_with_stdin: false,
         listen: ([127, 0, 0, 1], 0).into(),
         certificate: Some("c".into()),

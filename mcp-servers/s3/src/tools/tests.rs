@@ -2,6 +2,7 @@
 use super::*;
 use crate::store::Store;
 use rmcp::handler::server::tool::ToolRouter;
+use rmcp::model::Tool;
 use serde_json::{Value, json};
 
 struct World {
@@ -140,7 +141,7 @@ fn what_only_reads_says_so_and_what_destroys_says_so() {
 #[test]
 fn schemas_say_what_is_required_and_allow_nothing_else() {
     let router: ToolRouter<Objects> = Objects::tool_router();
-    for tool in router.list_all() {
+    for tool in serde_json::from_str::<Vec<Tool>>(&kit::tools_json(router.list_all())).unwrap() {
         assert_eq!(tool.input_schema["additionalProperties"], json!(false), "{}", tool.name);
         assert_eq!(tool.output_schema.as_ref().unwrap()["type"], json!("object"), "{}", tool.name);
         let whole = serde_json::to_string(&tool).unwrap();
@@ -177,4 +178,13 @@ async fn resources_of_all_buckets_come_once_each() {
         }
     }
     assert_eq!(seen, ["s3://demo/a", "s3://demo/b", "s3://demo/c", "s3://zzz/d"]);
+}
+
+#[test]
+fn the_tools_are_those_of_the_snapshot() {
+    assert_eq!(
+        kit::tools_json(Objects::tools()),
+        include_str!("../../tools.json"),
+        "clients pin tools: if the change is meant, run `cargo run -q -p mcp-s3 -- --print-tools > mcp-servers/s3/tools.json`"
+    );
 }

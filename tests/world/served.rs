@@ -1,4 +1,4 @@
-//! `mcp-s3` as a process of its own, over a real S3 endpoint.
+//! One of our MCP servers as a process of its own, behind the gateway of a world.
 
 use crate::{Plan, World, policies};
 use certs::files::Paths;
@@ -7,24 +7,32 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-/// An S3 service and where its credentials are.
+/// A server's program, and the flags that are its own.
 #[derive(Clone)]
-pub struct Endpoint {
+pub struct Served {
+    /// Its name at the gateway, and behind `mcp/` in its SPIFFE ID.
+    pub name: &'static str,
     pub program: PathBuf,
-    pub url: String,
-    pub bucket: String,
-    pub access_key: String,
-    pub secret_key: String,
+    /// What a person's token may open there: `<name>:<scope>`.
+    pub scopes: &'static [&'static str],
+    pub flags: Vec<String>,
+    /// Flags that name a file, and what stands in it.
+    pub files: Vec<(&'static str, String)>,
 }
 
 /// The running server; it ends with the world.
 pub struct Server {
     process: Child,
+    pub name: &'static str,
     pub address: SocketAddr,
 }
 
+/// What a person's token opens at `s3`, in every world.
+pub const S3_SCOPES: &[&str] =
+    &["protocol", "list_objects", "get_object", "head_object", "put_object", "delete_object"];
+
 /// A world whose clerk may do everything below `public/` of one bucket.
-pub async fn start(program: &Path, url: &str, bucket: &str, access_key: &str, secret_key: &str) -> World {
+pub async fn s3(program: &Path, url: &str, bucket: &str, access_key: &str, secret_key: &str) -> World {
     let below_public = "package tools.s3
 
 visible := true
@@ -33,41 +41,30 @@ allow if startswith(input.call.arguments.key, \"public/\")
 
 allow if startswith(input.call.arguments.prefix, \"public/\")
 ";
-    let endpoint = Endpoint {
+    let flags = ["--store", "s3", "--allow-http", "--endpoint", url, "--buckets", bucket];
+    let served = Served {
+        name: "s3",
         program: program.into(),
-        url: url.into(),
-        bucket: bucket.into(),
-        access_key: access_key.into(),
-        secret_key: secret_key.into(),
+        scopes: S3_SCOPES,
+        flags: flags.map(ToOwned::to_owned).to_vec(),
+        files: vec![("access-key-file", access_key.into()), ("secret-key-file", secret_key.into())],
     };
     let policy = vec![("protocol.rego", policies::protocol()), ("tools/s3.rego", below_public.to_owned())];
-    World::with(Plan { policy, s3: Some(endpoint), ..Plan::default() }).await
+    World::with(Plan { policy, served: Some(served), ..Plan::default() }).await
 }
 
 impl Server {
     /// Starts it and reads where it listens.
-    pub fn start(endpoint: &Endpoint, dir: &Path, svid: &Paths, domain: &str, issuer: &str) -> Self {
-        let secret = |name: &str, text: &str| {
-            let path = dir.join(name);
+    pub fn start(served: &Served, dir: &Path, svid: &Paths, domain: &str, issuer: &str) -> Self {
+        let mut command = Command::new(&served.program);
+        for (flag, text) in &served.files {
+            let path = dir.join(flag);
             certs::files::write(&path, text.as_bytes(), 0o600).unwrap();
-            path
-        };
-        let mut process = Command::new(&endpoint.program)
-            .args([
-                "--listen",
-                "127.0.0.1:0",
-                "--store",
-                "s3",
-                "--allow-http",
-                "--endpoint",
-                &endpoint.url,
-                "--buckets",
-                &endpoint.bucket,
-            ])
-            .arg("--access-key-file")
-            .arg(secret("access", &endpoint.access_key))
-            .arg("--secret-key-file")
-            .arg(secret("secret", &endpoint.secret_key))
+            command.arg(format!("--{flag}")).arg(path);
+        }
+        let mut process = command
+            .args(&served.flags)
+            .args(["--listen", "127.0.0.1:0"])
             .arg("--certificate")
             .arg(&svid.certificate)
             .arg("--private-key")
@@ -82,7 +79,7 @@ impl Server {
                 "--gateway",
                 &format!("spiffe://{domain}/gateway"),
                 "--audience",
-                &format!("spiffe://{domain}/mcp/s3"),
+                &format!("spiffe://{domain}/mcp/{}", served.name),
             ])
             .stdout(Stdio::piped())
             .spawn()
@@ -95,7 +92,7 @@ impl Server {
             .unwrap_or_else(|| panic!("{line:?}"))
             .parse()
             .unwrap();
-        Self { process, address }
+        Self { process, name: served.name, address }
     }
 }
 
