@@ -124,6 +124,22 @@ async fn an_agents_list_is_the_callers_own_and_its_total_says_no_more() {
 }
 
 #[tokio::test]
+async fn a_list_shows_no_task_but_the_ones_that_were_asked_for() {
+    let world = World::with(plan()).await;
+    let alice = world.caller("agent/clerk", "alice", Wire::Rpc);
+    alice.send("train", &json!({})).await;
+    let bobs = task_in(&world.caller("agent/clerk", "bob", Wire::Rpc).send("train", &json!({})).await);
+    world.trainer.answers(move |received| {
+        let task = json!({"id": bobs, "contextId": "c", "status": {"state": "TASK_STATE_WORKING"}});
+        Answer::Json(json!({"jsonrpc": "2.0", "id": received.json()["id"], "result": task}))
+    });
+    let listed = alice.call("ListTasks", &json!({})).await;
+    assert_eq!(listed.refused_because(), "upstream_failed", "{listed:?}");
+    let record = world.records("request").pop().unwrap();
+    assert!(record["cause"].as_str().unwrap().contains("another task"), "{record}");
+}
+
+#[tokio::test]
 async fn a_list_by_state_knows_what_nobody_watched() {
     let world = World::with(plan()).await;
     let alice = world.caller("agent/clerk", "alice", Wire::Rpc);

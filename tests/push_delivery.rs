@@ -1,7 +1,8 @@
 //! An event on its way to its receiver: again and again, in its order, and no further than it may go.
 
 use serde_json::{Value, json};
-use world::pushes::{ended, event, of_kind, plan, posts, registered};
+use world::a2a::Wire;
+use world::pushes::{ended, event, of_kind, plan, posts, registered, registered_by};
 use world::webhook::{Webhook, status};
 use world::{Plan, Received, World};
 
@@ -90,11 +91,13 @@ async fn where_too_much_waits_the_agent_is_asked_to_come_again() {
     );
     assert_eq!(full.header("retry-after"), Some("1"));
     let (other, second) = registered(&world, &hook, json!({})).await;
-    assert_eq!(
-        posts(&world, "agent/trainer", &second, &event(&other, 0)).await.status,
-        202,
-        "others have theirs"
-    );
+    let full = posts(&world, "agent/trainer", &second, &event(&other, 0)).await;
+    assert_eq!(full.refused_because(), "push_queue_full", "a quarter is all for one owner");
+    let bob = world.caller("agent/clerk", "bob", Wire::Rpc);
+    let (bobs, third) = registered_by(&bob, &world, &hook, json!({})).await;
+    let mut bobs = event(&bobs, 0);
+    bobs["statusUpdate"]["contextId"] = "of-bob".into();
+    assert_eq!(posts(&world, "agent/trainer", &third, &bobs).await.status, 202, "others have theirs");
 
     let world = World::with(plan(&hook, ", queue_max: 1")).await;
     let (task, path) = registered(&world, &hook, json!({})).await;

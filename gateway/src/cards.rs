@@ -197,9 +197,13 @@ fn good<'c>(cards: &'c Cards, agent: &Agent) -> Result<&'c Shown, &'static str> 
     }
 }
 
-/// Whether an agent is the pinned one, or need not be.
-pub fn is_as_pinned(cards: &Cards, agent: &Agent) -> bool {
-    agent.card.pin.is_none() || matches!(cards.get(&agent.name), Some(Standing::Good(_)))
+/// Whether an agent is heard that posts on its own: as long as it is called. Its card is the pinned one, or there is no pin,
+/// and requires nothing that is not configured.
+pub fn is_heard(cards: &Cards, agent: &Agent) -> bool {
+    match good(cards, agent) {
+        Ok(shown) => shown.required.is_subset(&agent.extensions),
+        Err(_) => agent.card.pin.is_none(),
+    }
 }
 
 /// Whether an agent's card lets a permitted call go on.

@@ -250,16 +250,19 @@ impl Revocations {
         self.none_of(server.into_iter().map(|server| of_server(server)), now)
     }
 
-    /// Whether the events of an agent may not go to who asked for them: the person, the workload that asked, or the agent
-    /// is revoked.
+    /// Whether the events of an agent may not go to who asked for them: who asked, whose the tasks are, or the agent is
+    /// revoked.
     ///
     /// # Errors
     /// [`Revoked`].
-    pub fn relay(&self, owner: &Owner, agent: &str, now: SystemTime) -> Result<(), Revoked> {
-        let subject = owner.iss.as_deref().zip(owner.sub.as_deref());
-        let subject = subject.map(|(iss, sub)| Name::Subject { iss: iss.into(), sub: sub.into() });
-        let workloads = [owner.spiffe_id.as_str(), agent].map(|id| Name::SpiffeId(id.into()));
-        self.none_of(subject.into_iter().chain(workloads), now)
+    pub fn relay(&self, owners: [&Owner; 2], agent: &str, now: SystemTime) -> Result<(), Revoked> {
+        let subject = |owner: &Owner| {
+            let (iss, sub) = owner.iss.clone().zip(owner.sub.clone())?;
+            Some(Name::Subject { iss: iss.into(), sub: sub.into() })
+        };
+        let [one, other] = owners.map(|owner| owner.spiffe_id.as_str());
+        let workloads = [one, other, agent].map(|id| Name::SpiffeId(id.into()));
+        self.none_of(owners.into_iter().filter_map(subject).chain(workloads), now)
     }
 
     /// One look where nothing is revoked, one for each name where something is.

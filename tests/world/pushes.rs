@@ -53,11 +53,15 @@ pub async fn posts(world: &World, workload: &str, path: &str, body: &Value) -> R
 
 /// A task of alice's, with events that go to the receiver: its id, and what the agent posts to.
 pub async fn registered(world: &World, hook: &Webhook, more: Value) -> (String, String) {
-    let alice = alice(world, Wire::Rpc);
-    let task = task_in(&alice.send("train", &json!({})).await);
+    registered_by(&alice(world, Wire::Rpc), world, hook, more).await
+}
+
+/// The same of somebody's.
+pub async fn registered_by(who: &Caller, world: &World, hook: &Webhook, more: Value) -> (String, String) {
+    let task = task_in(&who.send("train", &json!({})).await);
     let mut config = json!({"taskId": task, "url": hook.url("/hooks/a?key=1")});
     config.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-    let reply = alice.call("CreateTaskPushNotificationConfig", &config).await;
+    let reply = who.call("CreateTaskPushNotificationConfig", &config).await;
     assert_eq!(reply.json()["result"]["url"], config["url"], "{reply:?}");
     (task, given(world))
 }

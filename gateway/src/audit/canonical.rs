@@ -118,6 +118,40 @@ fn decimal(out: &mut Vec<u8>, mut number: u64, digits_min: usize) {
     out.extend_from_slice(&digits[from..]);
 }
 
+/// A member, with a comma behind it.
+pub(super) fn member(out: &mut Vec<u8>, key: &str, value: impl FnOnce(&mut Vec<u8>)) {
+    name(out, key);
+    value(out);
+    out.push(b',');
+}
+
+/// A member of text, if there is one.
+pub(super) fn text(out: &mut Vec<u8>, key: &str, value: Option<&str>) {
+    if let Some(value) = value {
+        member(out, key, |out| string(out, value));
+    }
+}
+
+/// A member that is a number, if there is one.
+pub(super) fn number(out: &mut Vec<u8>, key: &str, value: Option<u64>) {
+    if let Some(value) = value {
+        member(out, key, |out| integer(out, value));
+    }
+}
+
+/// An object of members that each have a comma behind them.
+pub(super) fn object(out: &mut Vec<u8>, members: impl FnOnce(&mut Vec<u8>)) {
+    out.push(b'{');
+    members(out);
+    out.pop();
+    out.push(b'}');
+}
+
+/// An object of one member.
+pub(super) fn only(out: &mut Vec<u8>, key: &str, value: impl FnOnce(&mut Vec<u8>)) {
+    object(out, |out| member(out, key, value));
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test ends by panicking")]

@@ -1,6 +1,6 @@
 //! What a record says, less its place in the chain, and how that becomes a line.
 
-use super::canonical::{integer, ip, name, string, string_or_null, strings, time};
+use super::canonical::{ip, member, number, object, only, string, string_or_null, strings, text, time};
 use super::chain::Line;
 use super::shown::Shown;
 use http::{Method, Uri};
@@ -207,36 +207,6 @@ impl Minted {
             member(out, "scopes", |out| strings(out, &self.scopes));
         });
     }
-}
-
-pub(super) fn member(out: &mut Vec<u8>, key: &str, value: impl FnOnce(&mut Vec<u8>)) {
-    name(out, key);
-    value(out);
-    out.push(b',');
-}
-
-pub(super) fn text(out: &mut Vec<u8>, key: &str, value: Option<&str>) {
-    if let Some(value) = value {
-        member(out, key, |out| string(out, value));
-    }
-}
-
-pub(super) fn number(out: &mut Vec<u8>, key: &str, value: Option<u64>) {
-    if let Some(value) = value {
-        member(out, key, |out| integer(out, value));
-    }
-}
-
-/// An object of members that each have a comma behind them.
-pub(super) fn object(out: &mut Vec<u8>, members: impl FnOnce(&mut Vec<u8>)) {
-    out.push(b'{');
-    members(out);
-    out.pop();
-    out.push(b'}');
-}
-
-fn only(out: &mut Vec<u8>, key: &str, value: impl FnOnce(&mut Vec<u8>)) {
-    object(out, |out| member(out, key, value));
 }
 
 #[cfg(test)]

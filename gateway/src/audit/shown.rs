@@ -1,6 +1,6 @@
 //! What an agent's answer showed its caller, added up event by event as it passed. Nothing of an artifact but its size.
 
-use super::facts::{member, number, object, text};
+use super::canonical::{member, number, object, text};
 use protocol::a2a::Event;
 use std::sync::{Arc, Mutex, PoisonError};
 

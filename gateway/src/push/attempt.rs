@@ -92,7 +92,7 @@ impl AttemptError {
 /// Tries once. Returns the status of success.
 pub(super) async fn attempt(delivery: &Delivery, sending: &Sending) -> Result<u16, AttemptError> {
     let seal = &delivery.seal;
-    sending.revocations.current().relay(&seal.owner, &delivery.from, sending.clock.now())?;
+    sending.revocations.current().relay([&seal.owner, &seal.of], &delivery.from, sending.clock.now())?;
     let targets = sending.targets.load_full();
     let url = targets.allowed(&seal.push.url)?;
     let addresses = targets.addresses(&url).await?;

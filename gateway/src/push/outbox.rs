@@ -11,6 +11,7 @@ use crate::digest::Digest;
 use crate::https::{Https, HttpsError};
 use crate::metrics::Metrics;
 use crate::revocation::Live;
+use crate::tasks::Owner;
 use arc_swap::ArcSwap;
 use certs::{Clock, SharedSource};
 use std::collections::{HashMap, VecDeque};
@@ -41,8 +42,14 @@ pub(super) struct Sending {
     cut: watch::Sender<bool>,
 }
 
-/// What waits, by the URL that it came to. A URL is there while something of it is under way.
-type Waiting = HashMap<Digest, VecDeque<Delivery>>;
+/// What waits or is under way.
+#[derive(Debug, Default)]
+struct Waiting {
+    /// By the URL that it came to. A URL is there while something of it is under way.
+    lines: HashMap<Digest, VecDeque<Delivery>>,
+    /// How many places each owner has.
+    held: HashMap<Owner, usize>,
+}
 
 /// What the outbox works with.
 pub struct With<'a> {
@@ -64,8 +71,10 @@ pub struct With<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Full;
 
-/// The share of all places that one URL may take.
-const SHARE: usize = 8;
+/// The share of all places that may wait at one URL.
+const URL_SHARE: usize = 8;
+/// The share that one owner may have: whose targets don't answer must not keep others' events out.
+const OWNER_SHARE: usize = 4;
 
 impl Outbox {
     /// With nothing in it.
@@ -113,17 +122,21 @@ impl Outbox {
     pub(super) fn put(&self, url: Digest, delivery: Delivery) -> Result<(), Full> {
         let most = self.0.settings.queue_max;
         let mut waiting = self.0.waiting();
-        if *self.0.count.borrow() >= most || *self.0.cut.borrow() {
+        let Waiting { lines, held } = &mut *waiting;
+        let own = held.get(&delivery.seal.owner).copied().unwrap_or_default();
+        if *self.0.count.borrow() >= most || own >= (most / OWNER_SHARE).max(1) || *self.0.cut.borrow() {
             return Err(Full);
         }
-        match waiting.get_mut(&url) {
-            Some(line) if line.len() >= (most / SHARE).max(1) => return Err(Full),
+        let owner = delivery.seal.owner.clone();
+        match lines.get_mut(&url) {
+            Some(line) if line.len() >= (most / URL_SHARE).max(1) => return Err(Full),
             Some(line) => line.push_back(delivery),
             None => {
-                waiting.insert(url, VecDeque::from([delivery]));
+                lines.insert(url, VecDeque::from([delivery]));
                 tokio::spawn(work(Arc::clone(&self.0), url));
             }
         }
+        held.insert(owner, own + 1);
         self.0.count.send_modify(|count| *count += 1);
         self.0.metrics.push_waiting.inc();
         Ok(())
@@ -167,11 +180,22 @@ impl Sending {
     /// The next that came to a URL. None: the URL is let go of, under the same lock.
     fn next(&self, url: Digest) -> Option<Delivery> {
         let mut waiting = self.waiting();
-        let next = waiting.get_mut(&url).and_then(VecDeque::pop_front);
+        let next = waiting.lines.get_mut(&url).and_then(VecDeque::pop_front);
         if next.is_none() {
-            waiting.remove(&url);
+            waiting.lines.remove(&url);
         }
         next
+    }
+
+    /// Gives an owner's place back.
+    fn gives_back(&self, owner: &Owner) {
+        let mut waiting = self.waiting();
+        if let Some(held) = waiting.held.get_mut(owner) {
+            *held = held.saturating_sub(1);
+            if *held == 0 {
+                waiting.held.remove(owner);
+            }
+        }
     }
 
     fn ended(&self, delivery: &Delivery, end: &End) {
@@ -188,6 +212,7 @@ impl Sending {
             },
             self.clock.now(),
         );
+        self.gives_back(&delivery.seal.owner);
         self.metrics.push_delivery(end.outcome());
         self.metrics.push_waiting.dec();
         self.count.send_modify(|count| *count -= 1); // Last: who waits for none may go on to stop.

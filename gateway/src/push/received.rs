@@ -59,7 +59,7 @@ pub enum PushError {
     #[error("the push URL is of an agent that does not use the relay")]
     Agent,
     /// It is not called either.
-    #[error("the card of the push URL's agent is not the pinned one")]
+    #[error("the card of the push URL's agent is not the pinned one, or requires what is not configured")]
     Quarantined,
     /// Somebody else than the agent.
     #[error("the push URL is another workload's")]
@@ -134,13 +134,13 @@ impl Post<'_> {
         if agent.push != Push::Relay {
             return Err(PushError::Agent);
         }
-        if !cards::is_as_pinned(&self.state.cards, agent) {
+        if !cards::is_heard(&self.state.cards, agent) {
             return Err(PushError::Quarantined);
         }
         if seal.ends <= self.now {
             return Err(PushError::Ended);
         }
-        self.state.revocations.relay(&seal.owner, self.caller.spiffe_id(), self.now)?;
+        self.state.revocations.relay([&seal.owner, &seal.of], self.caller.spiffe_id(), self.now)?;
         Ok(seal)
     }
 

@@ -125,10 +125,13 @@ impl Targets {
 
 /// Link-local networks, where clouds keep the credentials of their machines: a network of the configuration opens them
 /// only if it lies within, so that nobody does by a wide one.
-const NARROW: [Network; 3] = [
+const NARROW: [Network; 6] = [
     Network { address: IpAddr::V4(Ipv4Addr::new(169, 254, 0, 0)), bits: 16 },
     Network { address: IpAddr::V6(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0)), bits: 10 },
     Network { address: IpAddr::V6(Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254)), bits: 128 },
+    Network { address: IpAddr::V6(Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254)), bits: 128 },
+    Network { address: IpAddr::V4(Ipv4Addr::new(100, 100, 100, 200)), bits: 32 },
+    Network { address: IpAddr::V4(Ipv4Addr::new(192, 0, 0, 192)), bits: 32 },
 ];
 
 /// Whether an address is one host's in the world (IANA's registries of special-purpose addresses). What leads elsewhere by

@@ -1,7 +1,8 @@
 //! `ListTasks`, answered from the store: an agent's own list holds everybody's. The tasks themselves are asked of the
 //! agent, one by one, so that what the caller reads is what is so.
 
-use super::store::{Page, Query, Task};
+use super::store::{Claim, Page, Query, Task};
+use super::watch::WatchError;
 use super::{Named, Store, TaskError};
 use crate::authorize::Question;
 use crate::exchange::Credential;
@@ -110,15 +111,20 @@ impl Lister<'_> {
                 .map_err(TaskError::from)?;
             return Ok(None);
         };
+        if task["id"].as_str() != Some(&known.id) {
+            return Err(UpstreamError::from(WatchError::Other).into());
+        }
         let status = &task["status"];
         let since_ms = status["timestamp"].as_str().and_then(milliseconds).unwrap_or(known.since_ms);
         let state = status["state"].as_str().map(str::to_owned);
-        if state != known.state {
-            let seen = super::store::Seen { task: Some(known.id.clone()), context: None, state, since_ms };
-            self.store
-                .saw(self.question.server.name(), &self.named.owner, seen, usize::MAX)
-                .await
-                .map_err(TaskError::from)?;
+        let context = task["contextId"].as_str().filter(|context| !context.is_empty()).map(str::to_owned);
+        if state != known.state || (context.is_some() && context != known.context) {
+            let seen = super::store::Seen { task: Some(known.id.clone()), context, state, since_ms };
+            let agent = self.question.server.name();
+            let claim = self.store.saw(agent, &self.named.owner, seen, usize::MAX).await;
+            if claim.map_err(TaskError::from)? != Claim::Owned {
+                return Err(UpstreamError::from(WatchError::Foreign).into());
+            }
         }
         let artifacts = self.call.list.as_ref().is_some_and(|list| list.include_artifacts);
         if let Value::Object(members) = &mut task

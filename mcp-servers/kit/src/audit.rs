@@ -73,6 +73,9 @@ impl Audit {
         let Some(file) = &self.file else { return written.log() };
         let Ok(mut text) = serde_json::to_vec(&written) else { return written.log() }; // It is text and numbers.
         text.push(b'\n');
+        if self.broken.load(Ordering::Relaxed) {
+            text.insert(0, b'\n'); // Half a line may stand there: it must not swallow this one.
+        }
         let kept = file.lock().unwrap_or_else(PoisonError::into_inner).write_all(&text);
         let failed = kept.is_err();
         if let Err(error) = kept {

@@ -86,13 +86,17 @@ impl<H: ServerHandler> Guard<H> {
     /// What a server doesn't declare isn't there: rmcp's own default would be an empty list.
     fn declared<M: ConstString>(
         &self,
+        context: &RequestContext<RoleServer>,
         declares: impl FnOnce(&ServerCapabilities) -> bool,
     ) -> Result<(), ErrorData> {
         if declares(&self.handler.get_info().capabilities) {
-            Ok(())
-        } else {
-            Err(ErrorData::method_not_found::<M>())
+            return Ok(());
         }
+        let error = ErrorData::method_not_found::<M>();
+        if let Some(note) = note(&context.extensions) {
+            note.ended(word(&error));
+        }
+        Err(error)
     }
 
     fn count(&self) -> Count {
@@ -237,7 +241,7 @@ impl<H: ServerHandler> ServerHandler for Guard<H> {
         request: Option<PaginatedRequestParams>,
         context: RequestContext<RoleServer>,
     ) -> Result<ListPromptsResult, ErrorData> {
-        self.declared::<ListPromptsRequestMethod>(|all| all.prompts.is_some())?;
+        self.declared::<ListPromptsRequestMethod>(&context, |all| all.prompts.is_some())?;
         self.answered(context, fits, async |context| {
             let mut list = self.handler.list_prompts(None, context).await?;
             let count = self.limits.list_items_max;
@@ -253,7 +257,7 @@ impl<H: ServerHandler> ServerHandler for Guard<H> {
         request: Option<PaginatedRequestParams>,
         context: RequestContext<RoleServer>,
     ) -> Result<ListResourceTemplatesResult, ErrorData> {
-        self.declared::<ListResourceTemplatesRequestMethod>(|all| all.resources.is_some())?;
+        self.declared::<ListResourceTemplatesRequestMethod>(&context, |all| all.resources.is_some())?;
         self.answered(context, fits, async |context| {
             let mut list = self.handler.list_resource_templates(None, context).await?;
             let (all, count) = (list.resource_templates, self.limits.list_items_max);
@@ -270,7 +274,7 @@ impl<H: ServerHandler> ServerHandler for Guard<H> {
         request: Option<PaginatedRequestParams>,
         context: RequestContext<RoleServer>,
     ) -> Result<ListResourcesResult, ErrorData> {
-        self.declared::<ListResourcesRequestMethod>(|all| all.resources.is_some())?;
+        self.declared::<ListResourcesRequestMethod>(&context, |all| all.resources.is_some())?;
         self.answered(context, fits, async |context| self.handler.list_resources(request, context).await)
             .await
     }
@@ -280,7 +284,7 @@ impl<H: ServerHandler> ServerHandler for Guard<H> {
         request: ReadResourceRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<ReadResourceResponse, ErrorData> {
-        self.declared::<ReadResourceRequestMethod>(|all| all.resources.is_some())?;
+        self.declared::<ReadResourceRequestMethod>(&context, |all| all.resources.is_some())?;
         let fits = |answer: &ReadResourceResponse, count| match answer {
             ReadResourceResponse::Complete(result) => fits(result, count),
             ReadResourceResponse::InputRequired(result) => fits(result, count),
@@ -294,7 +298,7 @@ impl<H: ServerHandler> ServerHandler for Guard<H> {
         request: GetPromptRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<GetPromptResponse, ErrorData> {
-        self.declared::<GetPromptRequestMethod>(|all| all.prompts.is_some())?;
+        self.declared::<GetPromptRequestMethod>(&context, |all| all.prompts.is_some())?;
         let fits = |answer: &GetPromptResponse, count| match answer {
             GetPromptResponse::Complete(result) => fits(result, count),
             GetPromptResponse::InputRequired(result) => fits(result, count),
@@ -308,7 +312,7 @@ impl<H: ServerHandler> ServerHandler for Guard<H> {
         request: CompleteRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<CompleteResult, ErrorData> {
-        self.declared::<CompleteRequestMethod>(|all| all.completions.is_some())?;
+        self.declared::<CompleteRequestMethod>(&context, |all| all.completions.is_some())?;
         self.answered(context, fits, async |context| self.handler.complete(request, context).await).await
     }
 

@@ -1,6 +1,7 @@
 //! What an agent answers, as far as the gateway has to know it: whose task it is, in which state, how large its artifacts
 //! are. The answer itself goes on as it came.
 
+use super::read::{ID_BYTES_MAX, is_id};
 use super::wire::{self, Reading};
 use super::{Binding, Method, Version};
 use serde::Deserialize;
@@ -51,6 +52,9 @@ pub enum EventError {
     /// Not the method's message.
     #[error("the answer is not the method's message")]
     Wire(#[from] super::WireError),
+    /// A task or a context whose id no call could name.
+    #[error("the answer has an id that is too long, or can't stand in every binding")]
+    Id,
     /// Several things at once, or none.
     #[error("the answer is several things at once, or none")]
     Kind,
@@ -86,8 +90,15 @@ pub fn event(binding: Binding, version: Version, method: Method, bytes: &[u8]) -
     }
 }
 
-/// `tagged`: the thing stands there itself and says its `kind`, as in 0.3 over JSON-RPC.
+/// Reads it, and refuses ids that no call could name: what is kept, and said in records, has a bound.
 pub(super) fn read(text: &str, version: Version, method: Method, tagged: bool) -> Result<Event, EventError> {
+    let event = told(text, version, method, tagged)?;
+    let fits = |id: &Option<String>| id.as_deref().is_none_or(|id| is_id(id, "id", ID_BYTES_MAX).is_ok());
+    if fits(&event.task) && fits(&event.context) { Ok(event) } else { Err(EventError::Id) }
+}
+
+/// `tagged`: the thing stands there itself and says its `kind`, as in 0.3 over JSON-RPC.
+fn told(text: &str, version: Version, method: Method, tagged: bool) -> Result<Event, EventError> {
     match method {
         Method::GetTask | Method::CancelTask => {
             let task: Thing<'_> = serde_json::from_str(text)?;

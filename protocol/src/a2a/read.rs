@@ -9,7 +9,7 @@ use super::{
 use serde_json::{Map, Value};
 
 /// Bytes of an id: of a task, a context, a message, a push configuration.
-const ID_BYTES_MAX: usize = 512;
+pub(super) const ID_BYTES_MAX: usize = 512;
 /// Bytes of a tenant.
 const TENANT_BYTES_MAX: usize = 1024;
 
@@ -92,7 +92,8 @@ fn sent(call: &mut Call, mut message: Object, mut configuration: Object) -> Resu
         history_length: int(&mut configuration, "historyLength"),
         blocking: flag(&mut configuration, "returnImmediately").map(|at_once| !at_once),
     };
-    if let Some(wanted) = object(&mut configuration, "taskPushNotificationConfig") {
+    if let Some(mut wanted) = object(&mut configuration, "taskPushNotificationConfig") {
+        agrees(call, &mut wanted)?;
         call.push = Some(push(wanted)?);
     }
     let role = match text(&mut message, "role").as_deref() {
@@ -116,6 +117,19 @@ fn sent(call: &mut Call, mut message: Object, mut configuration: Object) -> Resu
         extensions: texts(&mut message, "extensions"),
         references,
     });
+    Ok(())
+}
+
+/// A message's push configuration may name task and tenant once more, and then the same: nobody judges another one. Over gRPC
+/// the call's tenant is written anew on the way, so there is none to compare with.
+fn agrees(call: &Call, wanted: &mut Object) -> Result<(), Fault> {
+    let (task, named) = (id(wanted, "taskId")?, tenant(wanted)?);
+    if task.is_some() && task != call.task {
+        return Err(Fault::Disagree { name: "taskId" });
+    }
+    if named.is_some() && (call.binding == Binding::Grpc || named != call.tenant) {
+        return Err(Fault::Disagree { name: "tenant" });
+    }
     Ok(())
 }
 

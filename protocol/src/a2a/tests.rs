@@ -116,6 +116,30 @@ fn a_message_is_the_same_call_in_every_binding_and_version() {
 }
 
 #[test]
+fn a_push_configuration_in_a_message_names_no_other_task_and_no_other_tenant() {
+    let with = |name: &str, value: &str| {
+        let mut message = message();
+        message["tenant"] = "acme".into();
+        message["configuration"]["taskPushNotificationConfig"][name] = value.into();
+        message
+    };
+    for (name, same_one, other) in [("taskId", "t-1", "t-2"), ("tenant", "acme", "acme2")] {
+        for written in [
+            |message: &Value| rpc(&[V1], "SendMessage", message),
+            |message: &Value| http("POST", "/message:send", &[V1], message),
+            |message: &Value| grpc_call(Method::SendMessage, message),
+        ] {
+            assert!(written(&with(name, "")).is_ok());
+            assert_eq!(fault(written(&with(name, other))), Fault::Disagree { name });
+        }
+        assert!(rpc(&[V1], "SendMessage", &with(name, same_one)).is_ok());
+    }
+    assert!(
+        fault(grpc_call(Method::SendMessage, &with("tenant", "acme"))) == Fault::Disagree { name: "tenant" }
+    );
+}
+
+#[test]
 fn the_older_rest_form_is_the_same_call() {
     let mut expected = older_message();
     expected["message"].as_object_mut().unwrap().remove("referenceTaskIds"); // Its REST form never had them.
@@ -426,7 +450,10 @@ fn an_answer_says_whose_task_it_is_in_every_binding() {
     let failed =
         event(Binding::JsonRpc, v1, m, br#"{"jsonrpc":"2.0","id":1,"error":{"code":-32001}}"#).unwrap();
     assert_eq!(failed.kind, EventKind::Error);
+    let long = format!(r#"{{"task":{{"id":"{}"}}}}"#, "t".repeat(513));
     for odd in [
+        long.as_str(),
+        r#"{"task":{"id":"a/b"}}"#,
         r#"{"task":{"id":"t"},"message":{}}"#,
         r#"{"task":{"id":"t","id":"u"}}"#,
         "{}",

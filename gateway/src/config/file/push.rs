@@ -28,7 +28,8 @@ pub struct PushesFile {
     pub back_off: Option<String>,
     /// How long to wait at most, also where the target asks for more (`Retry-After`). Default `60s`.
     pub back_off_max: Option<String>,
-    /// Events that wait or are being delivered, all together; an eighth of them for one URL. Further ones are refused.
+    /// Events that wait or are being delivered, all together; a quarter of them for one owner, an eighth waiting at one URL.
+    /// Further ones are refused.
     /// Default 1024.
     pub queue_max: Option<u64>,
     /// Bytes of the longest event. Default 256 KiB.
