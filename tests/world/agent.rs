@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use std::collections::VecDeque;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 /// `_meta` of a 2026-07-28 request.
 pub fn meta() -> Value {
@@ -24,6 +25,9 @@ pub struct Agent {
     token: Option<String>,
     path: String,
 }
+
+/// For a whole answer: a story that waits for one in vain fails, and does not wait for ever.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 impl Agent {
     pub fn new(url: &str, bundle: &str, svid: Option<&Paths>) -> Self {
@@ -55,7 +59,8 @@ impl Agent {
         };
         config.alpn_protocols = alpn.iter().map(|p| p.to_vec()).collect();
         #[expect(clippy::disallowed_methods, reason = "a caller of the gateway, and not the gateway")]
-        let client = Client::builder().tls_backend_preconfigured(config).no_proxy().build().unwrap();
+        let client = Client::builder().tls_backend_preconfigured(config).no_proxy().timeout(PATIENCE);
+        let client = client.build().unwrap();
         Self { url: url.into(), client, token: None, path: "/mcp/ledger".into() }
     }
 
