@@ -35,7 +35,7 @@ const OTHERS: &str = "package tools.prometheus
 
 visible := true
 
-allow if input.call.tool in {\"targets\", \"label_values\"}
+allow if input.call.tool.name in {\"targets\", \"label_values\"}
 ";
 const RESOURCES: &str = "package resources.prometheus
 
