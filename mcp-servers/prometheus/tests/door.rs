@@ -295,3 +295,69 @@ async fn only_the_gateway_with_a_token_of_the_tools_scope_gets_in() {
     assert!(refused);
     assert_eq!(upstream.heard().len(), 1);
 }
+
+#[tokio::test]
+async fn the_program_sends_the_credential_of_its_file_and_logs_neither_that_nor_queries() {
+    use tokio::io::{AsyncBufReadExt, BufReader};
+    let upstream = Upstream::start(Behaviour::Prometheus).await;
+    let mut world = world(&upstream.url, "namespace=\"ml\"").await;
+    let dir = world.dir.path().to_owned();
+    let file = |name: &str| dir.join(name).display().to_string();
+    std::fs::write(file("credential"), "alan:open sesame\n").unwrap();
+    for (flag, sent) in [
+        ("--basic-auth-file", "Basic YWxhbjpvcGVuIHNlc2FtZQ=="),
+        ("--bearer-file", "Bearer alan:open sesame"),
+    ] {
+        let mut program = tokio::process::Command::new(env!("CARGO_BIN_EXE_mcp-prometheus"))
+            .args([
+                "--certificate",
+                &file("prometheus/cert.pem"),
+                "--private-key",
+                &file("prometheus/key.pem"),
+            ])
+            .args(["--trust-bundle", &file("prometheus/bundle.pem"), "--jwks", &file("jwks.json")])
+            .args(["--gateway", "spiffe://prometheus.test/gateway", "--issuer", "https://issuer.test"])
+            .args(["--audience", "prometheus", "--prometheus", &upstream.url, flag, &file("credential")])
+            .env("RUST_LOG", "trace")
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::from(std::fs::File::create(file("log")).unwrap()))
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(program.stdout.take().unwrap()).lines();
+        let line = lines.next_line().await.unwrap().unwrap();
+        let token = world.token("alice", &[]);
+        world.address = line.strip_prefix("listening on https://").unwrap().parse().unwrap();
+        let mut gateway = world.connect("gateway").await.unwrap();
+        let answer = gateway.tool(&token, "query_instant", json!({"query": "word_of_the_query"})).await;
+        assert_eq!(answer.body["result"]["isError"], json!(false), "{}", answer.body);
+        assert_eq!(upstream::credential(upstream.heard().last().unwrap()), Some(sent));
+        program.start_kill().unwrap();
+        program.wait().await.unwrap();
+        let log = std::fs::read_to_string(file("log")).unwrap();
+        assert!(log.contains("query_instant"));
+        for secret in ["sesame", "YWxhbjpvcGVuIHNlc2FtZQ", "word_of_the_query", &token] {
+            assert!(!log.contains(secret), "{secret} is in the log");
+        }
+    }
+    for wrong in ["ftp://host", "http://u:p@host", "https://host/?a=b", "http://host/#a"] {
+        let output = tokio::process::Command::new(env!("CARGO_BIN_EXE_mcp-prometheus"))
+            .args(["--gateway", "spiffe://prometheus.test/gateway", "--issuer", "https://issuer.test"])
+            .args([
+                "--certificate",
+                &file("prometheus/cert.pem"),
+                "--private-key",
+                &file("prometheus/key.pem"),
+            ])
+            .args(["--trust-bundle", &file("prometheus/bundle.pem"), "--jwks", &file("jwks.json")])
+            .args(["--audience", "prometheus", "--prometheus", wrong])
+            .output()
+            .await
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(
+            !output.status.success() && said.contains("--prometheus:") && !said.contains("u:p@"),
+            "{said}"
+        );
+    }
+}

@@ -20,6 +20,11 @@ pub(crate) struct Upstream {
     heard: Arc<Mutex<Vec<String>>>,
 }
 
+/// The `Authorization` of a request, where it stands in what was heard.
+pub(crate) fn credential(heard: &str) -> Option<&str> {
+    heard.split_once("authorization: ").map(|(_, rest)| rest.lines().next().unwrap())
+}
+
 impl Upstream {
     pub(crate) async fn start(behaviour: Behaviour) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -36,7 +41,7 @@ impl Upstream {
         upstream
     }
 
-    /// Path, query and body of each request.
+    /// Path, query, body and credential of each request.
     pub(crate) fn heard(&self) -> Vec<String> {
         self.heard.lock().unwrap().clone()
     }
@@ -56,7 +61,9 @@ async fn serve(mut stream: TcpStream, behaviour: Behaviour, heard: Arc<Mutex<Vec
             .nth(1)
             .map_or(0, |l| l.lines().next().unwrap().parse().unwrap());
         if body.len() >= length {
-            break format!("{} {body}", head.split(' ').nth(1).unwrap());
+            let credential = head.lines().find(|line| line.to_lowercase().starts_with("authorization: "));
+            let target = head.split(' ').nth(1).unwrap();
+            break format!("{target} {body}\n{}", credential.unwrap_or_default());
         }
     };
     heard.lock().unwrap().push(text.clone());
