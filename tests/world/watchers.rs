@@ -168,30 +168,49 @@ impl Span {
     }
 }
 
-/// A Prometheus that scrapes one gateway.
+/// A Prometheus.
 pub struct Prometheus {
     _program: Program,
     address: SocketAddr,
 }
 
 impl Prometheus {
-    /// None where it isn't installed, which is said.
+    /// One that scrapes a world's gateway. None where it isn't installed, which is said.
     pub fn start(world: &World) -> Option<Self> {
+        let target = world.probe().0;
+        Self::with(|_| {
+            format!("  - job_name: sallyport\n    static_configs: [{{targets: [\"{target}\"]}}]\n")
+        })
+    }
+
+    /// One that scrapes itself, once for each of some namespaces. None where it isn't installed, which is said.
+    pub fn of_namespaces(names: &[&str]) -> Option<Self> {
+        let job = |target: SocketAddr, name: &str| {
+            format!(
+                "  - job_name: {name}\n    static_configs: [{{targets: [\"{target}\"], labels: {{namespace: {name}}}}}]\n"
+            )
+        };
+        Self::with(|itself| names.iter().map(|name| job(itself, name)).collect())
+    }
+
+    fn with(jobs: impl FnOnce(SocketAddr) -> String) -> Option<Self> {
         let prometheus = installed("prometheus", "sight")?;
         let (dir, address) = (tempfile::tempdir().unwrap(), free_address());
-        let target = world.probe().0;
-        let config = format!(
-            "global: {{scrape_interval: 1s}}\nscrape_configs:\n  - job_name: sallyport\n    static_configs: [{{targets: [\"{target}\"]}}]\n"
-        );
+        let config = format!("global: {{scrape_interval: 1s}}\nscrape_configs:\n{}", jobs(address));
         std::fs::write(dir.path().join("prometheus.yml"), config).unwrap();
         let listen = format!("--web.listen-address={address}");
         let arguments = ["--config.file=prometheus.yml", "--storage.tsdb.path=data", &listen];
         Some(Self { _program: Program::start(&prometheus, dir, &arguments, &[address]), address })
     }
 
+    /// Where it is.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
     /// The answer to a query, once there is one.
     pub async fn query(&self, query: &str) -> Value {
-        let url = format!("http://{}/api/v1/query", self.address);
+        let url = format!("{}/api/v1/query", self.url());
         let deadline = Instant::now() + PATIENCE;
         loop {
             let asked = plain().post(&url).form(&[("query", query)]).send().await;

@@ -18,6 +18,7 @@ The chores of Sallyport that are more than one line.
 usage: cargo xtask CHORE
 
   interop s3         start versitygw with an empty bucket, run mcp-s3's stories against it, stop it
+  interop prometheus run mcp-prometheus's stories against a real Prometheus
   interop clients    run the stories of the official Python and TypeScript MCP SDKs
   interop a2a        run the stories of the official A2A SDKs, Python's and JavaScript's, as agents and as callers
   interop sight      run the stories of health, metrics and traces, with a real Prometheus and a real collector

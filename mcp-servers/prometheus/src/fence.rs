@@ -1,0 +1,229 @@
+//! A fence: label matchers that every selector of every query gets. The query is parsed, each selector of its syntax tree
+//! gets the matchers beside those it has, so that it can only become narrower, and the tree is written anew. What is
+//! written is parsed once more and has to be the same tree: whatever the parser and its printer don't agree on is refused.
+
+use crate::error::{PrometheusError, one_line};
+use crate::place;
+use promql_parser::label::{METRIC_NAME, MatchOp, Matcher};
+use promql_parser::parser::value::ValueType;
+use promql_parser::parser::{Expr, LabelModifier, VectorSelector, parse};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use tokio::sync::oneshot;
+
+/// Labels and their values.
+pub(crate) type Labels = BTreeMap<String, String>;
+
+/// The longest PromQL that is read.
+const BYTES_MAX: usize = 4096;
+/// The parser, its printer and the walk recurse once a byte at most: `((((…` and `- - - …` fit in here.
+const STACK_BYTES: usize = 64 << 20;
+
+/// Matchers that hold for all that is read; none let everything be read.
+#[derive(Clone, Debug, Default)]
+pub struct Fence(Arc<[Matcher]>);
+
+/// Why matchers are none.
+#[derive(Debug, thiserror::Error)]
+#[error("{0:?} is not a list of label matchers, as in namespace=\"ml\"")]
+pub struct FenceError(String);
+
+/// A query that may be sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Query {
+    /// With the fence in it.
+    pub text: String,
+    /// The metric of each selector; `None` for one that selects by anything else than the name.
+    pub metrics: Vec<Option<String>>,
+}
+
+impl Fence {
+    /// Reads matchers as they stand between `{` and `}`.
+    ///
+    /// # Errors
+    /// [`FenceError`] for the first text that is none.
+    pub fn parse(texts: &[String]) -> Result<Self, FenceError> {
+        let mut matchers = Vec::new();
+        for text in texts {
+            let wrong = || FenceError(text.clone());
+            match parse(&format!("x{{{text}}}")) {
+                Ok(Expr::VectorSelector(found)) if plain(&found) && !found.matchers.matchers.is_empty() => {
+                    matchers.extend(found.matchers.matchers)
+                }
+                // A name outside of the braces forbids one inside, where a fence may have it.
+                _ => match parse(&format!("{{__name__=~\".+\",{text}}}")) {
+                    Ok(Expr::VectorSelector(found)) if plain(&found) && found.matchers.matchers.len() > 1 => {
+                        matchers.extend(found.matchers.matchers.into_iter().skip(1));
+                    }
+                    _ => return Err(wrong()),
+                },
+            }
+        }
+        Ok(Self(matchers.into()))
+    }
+
+    /// Whether nothing is fenced off.
+    pub fn is_open(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether labels satisfy every matcher; a label that is not there is empty.
+    pub fn holds(&self, labels: &Labels) -> bool {
+        self.0.iter().all(|m| m.is_match(labels.get(&m.name).map_or("", String::as_str)))
+    }
+
+    /// A selector of all that may be read; none where that is everything.
+    pub fn everything(&self) -> Option<String> {
+        let matchers: Vec<_> = self.0.iter().map(Matcher::to_string).collect();
+        (!self.is_open()).then(|| format!("{{__name__=~\".+\",{}}}", matchers.join(",")))
+    }
+
+    /// An expression with the fence in it.
+    ///
+    /// # Errors
+    /// [`PrometheusError::Query`] where it is no PromQL, [`PrometheusError::Unsupported`] where it can't be fenced.
+    pub async fn query(&self, text: &str) -> Result<Query, PrometheusError> {
+        self.apart(text, fenced).await
+    }
+
+    /// A single selector, as `series` and the like take it, with the fence in it.
+    ///
+    /// # Errors
+    /// As [`Fence::query`].
+    pub async fn selector(&self, text: &str) -> Result<String, PrometheusError> {
+        let only = |text: &str, fence: &[Matcher]| match parse(text) {
+            Ok(Expr::VectorSelector(found)) if found.offset.is_none() && found.at.is_none() => {
+                fenced(text, fence)
+            }
+            Ok(_) => Err(unsupported("only a selector is allowed here, as in up{job=\"node\"}")),
+            Err(_) => fenced(text, fence),
+        };
+        Ok(self.apart(text, only).await?.text)
+    }
+
+    /// On a stack of its own: a deep expression needs much of it, and a panic of the parser ends nothing else.
+    async fn apart(
+        &self,
+        text: &str,
+        work: impl FnOnce(&str, &[Matcher]) -> Result<Query, PrometheusError> + Send + 'static,
+    ) -> Result<Query, PrometheusError> {
+        if text.len() > BYTES_MAX {
+            return Err(unsupported(format!("the query has more than {BYTES_MAX} bytes")));
+        }
+        let (tell, told) = oneshot::channel();
+        let (text, fence) = (text.to_owned(), Arc::clone(&self.0));
+        let thread = std::thread::Builder::new().name("promql".into()).stack_size(STACK_BYTES);
+        let spawned = thread.spawn(move || drop(tell.send(work(&text, &fence))));
+        spawned.map_err(|_| PrometheusError::Unavailable("no thread for the parser"))?;
+        told.await.unwrap_or_else(|_| Err(unsupported("the query can't be parsed")))
+    }
+}
+
+fn unsupported(what: impl Into<String>) -> PrometheusError {
+    PrometheusError::Unsupported(what.into())
+}
+
+fn plain(found: &VectorSelector) -> bool {
+    found.offset.is_none() && found.at.is_none() && check(found).is_ok()
+}
+
+fn fenced(text: &str, fence: &[Matcher]) -> Result<Query, PrometheusError> {
+    let mut expr = parse(text).map_err(|error| {
+        let (what, position) = place::failure(text, &error);
+        PrometheusError::Query { what: one_line(&what), position }
+    })?;
+    if expr.value_type() == ValueType::Matrix {
+        return Err(unsupported("the query gives ranges; take rate(...) or another function of them"));
+    }
+    let mut metrics = Vec::new();
+    walk(&mut expr, fence, &mut metrics)?;
+    if fence.is_empty() {
+        return Ok(Query { text: text.to_owned(), metrics });
+    }
+    let written = expr.to_string();
+    match parse(&written) {
+        Ok(read) if read == expr => Ok(Query { text: written, metrics }),
+        _ => Err(unsupported("the query can't be written anew with the fence in it")),
+    }
+}
+
+/// Visits every selector, those in an aggregation's parameter, too. Without a wildcard: a new kind of node must be thought of.
+fn walk(
+    expr: &mut Expr,
+    fence: &[Matcher],
+    metrics: &mut Vec<Option<String>>,
+) -> Result<(), PrometheusError> {
+    match expr {
+        Expr::Aggregate(aggregate) => {
+            if let Some(param) = &mut aggregate.param {
+                walk(param, fence, metrics)?;
+            }
+            if matches!(&aggregate.modifier, Some(LabelModifier::Include(labels)) if labels.is_empty()) {
+                aggregate.modifier = None; // `by ()` is what no modifier is.
+            }
+            walk(&mut aggregate.expr, fence, metrics)
+        }
+        Expr::Unary(unary) => walk(&mut unary.expr, fence, metrics),
+        Expr::Binary(binary) => {
+            walk(&mut binary.lhs, fence, metrics)?;
+            walk(&mut binary.rhs, fence, metrics)
+        }
+        Expr::Paren(paren) => walk(&mut paren.expr, fence, metrics),
+        Expr::Subquery(subquery) => walk(&mut subquery.expr, fence, metrics),
+        Expr::Call(call) if call.func.name == "info" => {
+            Err(unsupported("info() reads metrics that no selector names"))
+        }
+        Expr::Call(call) => call.args.args.iter_mut().try_for_each(|arg| walk(arg, fence, metrics)),
+        Expr::VectorSelector(selector) => narrow(selector, fence, metrics),
+        Expr::MatrixSelector(selector) => narrow(&mut selector.vs, fence, metrics),
+        Expr::NumberLiteral(_) | Expr::StringLiteral(_) => Ok(()),
+        Expr::Extension(_) => Err(unsupported("the query has an extension")),
+    }
+}
+
+fn narrow(
+    selector: &mut VectorSelector,
+    fence: &[Matcher],
+    metrics: &mut Vec<Option<String>>,
+) -> Result<(), PrometheusError> {
+    check(selector)?;
+    let matchers = &mut selector.matchers.matchers;
+    let exact = matchers.iter().find(|m| m.name == METRIC_NAME && m.op == MatchOp::Equal);
+    metrics.push(selector.name.clone().or_else(|| exact.map(|m| m.value.clone())));
+    let by_name = fence.iter().any(|m| m.name == METRIC_NAME);
+    if let Some(name) = selector.name.take_if(|name| by_name || !is_metric_name(name)) {
+        matchers.push(Matcher::new(MatchOp::Equal, METRIC_NAME, &name)); // A name before the braces forbids one in them.
+    }
+    matchers.extend(fence.iter().cloned());
+    matchers.sort_by_cached_key(Matcher::to_string); // As they are written.
+    matchers.dedup();
+    Ok(())
+}
+
+fn check(selector: &VectorSelector) -> Result<(), PrometheusError> {
+    if !selector.matchers.or_matchers.is_empty() {
+        return Err(unsupported("`or` between label matchers is not PromQL of Prometheus"));
+    }
+    match selector.matchers.matchers.iter().find(|m| !is_label_name(&m.name)) {
+        Some(m) => Err(unsupported(format!("{:?} is no label name", one_line(&m.name)))),
+        None => Ok(()),
+    }
+}
+
+/// `[a-zA-Z_:][a-zA-Z0-9_:]*`, of bounded length.
+pub(crate) fn is_metric_name(text: &str) -> bool {
+    is_name(text, |c| c == b':')
+}
+
+/// `[a-zA-Z_][a-zA-Z0-9_]*`, of bounded length.
+pub(crate) fn is_label_name(text: &str) -> bool {
+    is_name(text, |_| false)
+}
+
+fn is_name(text: &str, more: impl Fn(u8) -> bool) -> bool {
+    let begins = text.bytes().next().is_some_and(|c| c.is_ascii_alphabetic() || c == b'_' || more(c));
+    begins && text.len() <= 256 && text.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'_' || more(c))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,103 @@
+//! What rmcp asks of the server: who it is, its tools, its resources.
+
+use crate::client::Client;
+use crate::error::PrometheusError;
+use crate::fence::Fence;
+use crate::flags::{FlagsError, Limits, PrometheusFlags};
+use crate::resources;
+use certs::Clock;
+use rmcp::handler::server::router::tool::ToolRouter;
+use rmcp::model::{
+    Implementation, ListResourceTemplatesResult, ListResourcesResult, PaginatedRequestParams,
+    ReadResourceRequestParams, ReadResourceResponse, ServerCapabilities, ServerConfig, Tool,
+};
+use rmcp::service::RequestContext;
+use rmcp::{ErrorData, RoleServer, ServerHandler, tool_handler};
+use std::sync::Arc;
+use std::time::UNIX_EPOCH;
+
+/// The tools and resources over one Prometheus.
+#[derive(Clone)]
+pub struct Metrics {
+    pub(crate) client: Client,
+    pub(crate) fence: Fence,
+    pub(crate) limits: Limits,
+    clock: Clock,
+    tools: Arc<ToolRouter<Self>>,
+}
+
+const INSTRUCTIONS: &str = "Metrics of a Prometheus, read only. label_values of __name__ has the names of metrics, metadata \
+    what they mean. For a range of times analyze says trend, quantiles and jumps in numbers; query_range has the points. \
+    Long lists come in pages (cursor, next_cursor).";
+
+impl Metrics {
+    /// Serves a Prometheus.
+    pub fn new(client: Client, fence: Fence, limits: Limits, clock: Clock) -> Self {
+        Self { client, fence, limits, clock, tools: Arc::new(Self::router()) }
+    }
+
+    /// Serves the Prometheus of the flags. No network is touched.
+    ///
+    /// # Errors
+    /// [`FlagsError`] names the flag.
+    pub async fn from_flags(flags: &PrometheusFlags, door: &kit::Flags) -> Result<Self, FlagsError> {
+        let (client, fence, limits) = flags.parts(door).await?;
+        Ok(Self::new(client, fence, limits, Clock::system()))
+    }
+
+    /// Its tools, whatever the Prometheus.
+    pub fn tools() -> Vec<Tool> {
+        Self::router().list_all()
+    }
+
+    /// Whether Prometheus answers.
+    ///
+    /// # Errors
+    /// Why it doesn't.
+    pub async fn reachable(&self) -> Result<(), PrometheusError> {
+        self.client.reachable().await
+    }
+
+    fn router() -> ToolRouter<Self> {
+        Self::queries() + Self::lists() + Self::state()
+    }
+
+    /// Unix seconds.
+    pub(crate) fn now(&self) -> f64 {
+        self.clock.now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as f64 / 1000.0
+    }
+}
+
+#[tool_handler(router = self.tools)]
+impl ServerHandler for Metrics {
+    fn get_info(&self) -> ServerConfig {
+        ServerConfig::new(ServerCapabilities::builder().enable_tools().enable_resources().build())
+            .with_server_info(Implementation::new("mcp-prometheus", env!("CARGO_PKG_VERSION")))
+            .with_instructions(INSTRUCTIONS)
+    }
+
+    async fn list_resources(
+        &self,
+        request: Option<PaginatedRequestParams>,
+        _: RequestContext<RoleServer>,
+    ) -> Result<ListResourcesResult, ErrorData> {
+        let cursor = request.and_then(|r| r.cursor);
+        self.list_resources_page(cursor.as_deref()).await.map_err(|e| e.protocol())
+    }
+
+    async fn list_resource_templates(
+        &self,
+        _: Option<PaginatedRequestParams>,
+        _: RequestContext<RoleServer>,
+    ) -> Result<ListResourceTemplatesResult, ErrorData> {
+        Ok(ListResourceTemplatesResult::with_all_items(vec![resources::template()]))
+    }
+
+    async fn read_resource(
+        &self,
+        request: ReadResourceRequestParams,
+        _: RequestContext<RoleServer>,
+    ) -> Result<ReadResourceResponse, ErrorData> {
+        self.read_metric(&request.uri).await.map(Into::into).map_err(|e| e.protocol())
+    }
+}

@@ -1,0 +1,184 @@
+//! The Prometheus server behind the gate, before a real Prometheus: what policy allows of it by argument and by scope, and
+//! what its fence leaves of the rest.
+
+use gateway::token_service::{SubjectClaims, subject_token, users_issuer};
+use serde_json::{Value, json};
+use std::process::Command;
+use std::time::Duration;
+use world::components::{program, root};
+use world::served::Served;
+use world::watchers::Prometheus;
+use world::{Agent, Plan, Reply, World, policies};
+
+/// Two metrics may be read, if the call says that it reads no others.
+const QUERY: &str = "package tools.prometheus.query_instant
+
+visible := true
+
+allow if {
+	count(input.call.arguments.metrics) > 0
+	every metric in input.call.arguments.metrics {
+		metric in {\"up\", \"prometheus_build_info\"}
+	}
+}
+";
+/// A range needs a scope of the person's token.
+const ANALYZE: &str = "package tools.prometheus.analyze
+
+visible := true
+
+allow := true
+
+needs_scopes contains \"ranges\"
+";
+const OTHERS: &str = "package tools.prometheus
+
+visible := true
+
+allow if input.call.tool.name in {\"targets\", \"label_values\"}
+";
+const RESOURCES: &str = "package resources.prometheus
+
+visible := true
+
+allow if input.call.resource.uri == \"metrics://up\"
+";
+
+async fn world(prometheus: &Prometheus) -> World {
+    let served = Served {
+        name: "prometheus",
+        program: program("mcp-prometheus"),
+        scopes: &["protocol", "resources", "query_instant", "analyze", "targets", "label_values", "alerts"],
+        flags: ["--prometheus", &prometheus.url(), "--fence", "namespace=\"ml\""]
+            .map(ToOwned::to_owned)
+            .to_vec(),
+        files: vec![("audit-file", String::new())],
+    };
+    let policy = vec![
+        ("protocol.rego", policies::protocol()),
+        ("tools/prometheus/query_instant.rego", QUERY.to_owned()),
+        ("tools/prometheus/analyze.rego", ANALYZE.to_owned()),
+        ("tools/prometheus.rego", OTHERS.to_owned()),
+        ("resources/prometheus.rego", RESOURCES.to_owned()),
+    ];
+    World::with(Plan { policy, served: Some(served), ..Plan::default() }).await
+}
+
+/// Alice's clerk, with these scopes.
+fn clerk(world: &World, scopes: &[&str]) -> Agent {
+    let presenter = world.id("agent/clerk");
+    let scopes = scopes.iter().map(|scope| (*scope).to_owned()).collect();
+    let claims = SubjectClaims {
+        issuer: &users_issuer(&world.origin),
+        subject: "alice",
+        presenter: &presenter,
+        audience: &world.url,
+        scopes: &scopes,
+        ttl: Duration::from_secs(600),
+    };
+    let token = subject_token(&world.keys.users, &claims, world.clock.now()).unwrap();
+    world.agent("agent/clerk").with_token(token.expose()).at("/mcp/prometheus")
+}
+
+fn content(reply: &Reply) -> Value {
+    let mut reply = reply.json();
+    assert_eq!(reply["result"]["isError"], json!(false), "{reply}");
+    reply["result"]["structuredContent"].take()
+}
+
+/// How many requests the server has written down, once there are so many: it writes behind its answer.
+async fn heard(world: &World, least: usize) -> usize {
+    for _ in 0..500 {
+        let count = std::fs::read_to_string(world.path("audit-file")).unwrap().lines().count();
+        if count >= least {
+            return count;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("there are no {least} lines");
+}
+
+#[tokio::test]
+async fn a_real_prometheus_tells_what_policy_and_fence_leave_of_it() {
+    let Some(prometheus) = Prometheus::of_namespaces(&["ml", "ops"]) else { return };
+    // Both namespaces are there before anybody asks through the gateway.
+    prometheus.query("count(up) == 2").await;
+    let direct = prometheus.query("prometheus_build_info{namespace=\"ml\"}").await;
+    let world = world(&prometheus).await;
+    let agent = clerk(&world, &["bookkeeping"]);
+    let query = async |query: &str, metrics: Value| {
+        agent.call("query_instant", json!({"query": query, "metrics": metrics})).await
+    };
+
+    let one = content(&query("prometheus_build_info", json!(["prometheus_build_info"])).await);
+    assert_eq!(one["query"], "prometheus_build_info{namespace=\"ml\"}");
+    assert_eq!(json!([one["series"][0]["labels"]]), json!([direct[0]["metric"]]), "as its own API says");
+    assert_eq!(one["series"][0]["value"], direct[0]["value"][1]);
+    assert_eq!(one["series"].as_array().unwrap().len(), 1);
+    let count = content(&query("count(up{namespace=~\".*\"})", json!(["up"])).await);
+    assert_eq!(count["series"][0]["value"], "1", "its own API counts 2");
+    assert_eq!(heard(&world, 2).await, 2);
+
+    let denied = query("prometheus_ready", json!(["prometheus_ready"])).await;
+    assert_eq!(denied.refused_because(), "not_allowed");
+    let denied = agent.call("query_instant", json!({"query": "up"})).await;
+    assert_eq!(denied.refused_because(), "not_allowed", "it has to say what it reads");
+    let denied = agent.call("alerts", json!({})).await;
+    assert_eq!(denied.refused_because(), "not_allowed");
+    assert_eq!(heard(&world, 2).await, 2, "of the refused calls the server hears nothing");
+    let records = world.records("request");
+    let decisions: Vec<_> = records.iter().map(|record| record["decision"].as_str().unwrap()).collect();
+    assert_eq!(decisions, ["permit", "permit", "denial", "denial", "denial"]);
+
+    let lied = query("up + on() prometheus_ready", json!(["up"])).await.json();
+    let error = &lied["result"]["structuredContent"]["error"];
+    assert_eq!(error["code"], "metric_not_named", "{lied}");
+    let wrong = query("rate(up)", json!(["up"])).await.json();
+    assert_eq!(wrong["result"]["structuredContent"]["error"]["code"], "invalid_query", "{wrong}");
+    let failed = query("label_replace(up, \"0\", \"x\", \"\", \"\")", json!(["up"])).await.json();
+    assert_eq!(failed["result"]["structuredContent"]["error"]["code"], "query_failed", "{failed}");
+}
+
+#[tokio::test]
+async fn a_range_of_a_real_prometheus_needs_its_scope_and_the_lists_are_fenced() {
+    let Some(prometheus) = Prometheus::of_namespaces(&["ml", "ops"]) else { return };
+    prometheus.query("count(count_over_time(up[10s]) >= 3) == 2").await;
+    let world = world(&prometheus).await;
+    let range = json!({"query": "up", "start": "now-10s", "step_seconds": 1});
+    let lacking = clerk(&world, &["bookkeeping"]).call("analyze", range.clone()).await;
+    assert_eq!((lacking.status, lacking.refused_because().as_str()), (403, "insufficient_scope"));
+    assert_eq!(heard(&world, 0).await, 0);
+    let agent = clerk(&world, &["bookkeeping", "ranges"]);
+    let found = content(&agent.call("analyze", range).await);
+    assert_eq!(found["series"].as_array().unwrap().len(), 1, "{found}");
+    let statistics = &found["series"][0]["statistics"];
+    assert_eq!((&statistics["mean"], &statistics["trend_per_hour"]), (&json!(1.0), &json!(0.0)), "{found}");
+    assert_eq!(statistics["change_points"], json!([]));
+
+    let values = content(&agent.call("label_values", json!({"label": "namespace"})).await);
+    assert_eq!(values["names"], json!(["ml"]));
+    let targets = content(&agent.call("targets", json!({})).await);
+    assert_eq!((&targets["total"], &targets["targets"][0]["health"]), (&json!(1), &json!("up")), "{targets}");
+    assert_eq!(targets["targets"][0]["labels"]["namespace"], "ml");
+
+    let read = async |uri: &str| world::agent::send(agent.rpc("resources/read", json!({ "uri": uri }))).await;
+    let up = read("metrics://up").await;
+    assert!(up.text.contains("\\\"series\\\":1"), "{}", up.text);
+    assert_eq!(read("metrics://prometheus_ready").await.refused_because(), "not_allowed");
+}
+
+#[test]
+fn the_policy_of_the_prometheus_servers_readme_passes_its_tests() {
+    let page = std::fs::read_to_string(root().join("mcp-servers/prometheus/README.md")).unwrap();
+    let blocks: Vec<_> =
+        page.split("```rego\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
+    let folder = tempfile::tempdir().unwrap();
+    let tools = folder.path().join("tools/prometheus");
+    std::fs::create_dir_all(&tools).unwrap();
+    std::fs::write(tools.join("query_instant.rego"), blocks[0]).unwrap();
+    std::fs::write(tools.join("query_instant_test.rego"), blocks[1]).unwrap();
+    let output =
+        Command::new(program("sallyport")).args(["policy", "test"]).arg(folder.path()).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && said.matches("PASS").count() == 3, "{said}");
+}
