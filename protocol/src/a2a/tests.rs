@@ -1,6 +1,8 @@
 //! One call, written in every way; and what is refused in each of them.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test ends by panicking")]
 
+mod pushes;
+
 use super::*;
 use serde_json::json;
 
@@ -113,30 +115,6 @@ fn a_message_is_the_same_call_in_every_binding_and_version() {
     assert_eq!((by_rpc.task.as_deref(), by_rpc.context.as_deref()), (Some("t-1"), Some("c-1")));
     assert_eq!(by_rpc.configuration.blocking, Some(false));
     assert!(!format!("{:?}", by_rpc.push.unwrap()).contains("secret"));
-}
-
-#[test]
-fn a_push_configuration_in_a_message_names_no_other_task_and_no_other_tenant() {
-    let with = |name: &str, value: &str| {
-        let mut message = message();
-        message["tenant"] = "acme".into();
-        message["configuration"]["taskPushNotificationConfig"][name] = value.into();
-        message
-    };
-    for (name, same_one, other) in [("taskId", "t-1", "t-2"), ("tenant", "acme", "acme2")] {
-        for written in [
-            |message: &Value| rpc(&[V1], "SendMessage", message),
-            |message: &Value| http("POST", "/message:send", &[V1], message),
-            |message: &Value| grpc_call(Method::SendMessage, message),
-        ] {
-            assert!(written(&with(name, "")).is_ok());
-            assert_eq!(fault(written(&with(name, other))), Fault::Disagree { name });
-        }
-        assert!(rpc(&[V1], "SendMessage", &with(name, same_one)).is_ok());
-    }
-    assert!(
-        fault(grpc_call(Method::SendMessage, &with("tenant", "acme"))) == Fault::Disagree { name: "tenant" }
-    );
 }
 
 #[test]
