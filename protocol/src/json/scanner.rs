@@ -279,14 +279,16 @@ impl<'a> Scanner<'a> {
 }
 
 /// Whether a decimal has the value that a double holding it is written with: what readers with more digits see is what
-/// readers with doubles see.
+/// readers with doubles see. Where two decimals are equally short and equally near, that is the even one, as serde_json,
+/// Python and ECMAScript write it; Rust's own formatting takes the other.
 fn is_exact(decimal: &str) -> bool {
     let Ok(double) = decimal.parse::<f64>() else { return false };
     let scientific = decimal.contains(['e', 'E']) || decimal.len() > DIGITS_KEPT;
     if !scientific {
         return true;
     }
-    double.is_finite() && digits_and_point(decimal) == digits_and_point(&format!("{double:e}"))
+    serde_json::Number::from_f64(double)
+        .is_some_and(|written| digits_and_point(decimal) == digits_and_point(&written.to_string()))
 }
 
 /// So many significant digits survive a double and back, whatever they are.

@@ -75,6 +75,7 @@ fn numbers_that_would_come_out_different_are_refused() {
     twins("5e-324", "1e-400", "inexact_number");
     twins("0.0e5", "4e-325", "inexact_number");
     twins("1.7976931348623157e308", "1.7976931348623159e308", "inexact_number");
+    twins("700000000723000.2", "700000000723000.3", "inexact_number"); // Both are 700000000723000.25.
     twins("1e23", "1e99999999999999999999", "inexact_number");
     twins("-0.000000000000000012345e-5", "-1.00000000000000000001", "inexact_number");
     twins("100000000000000000000.0", "100000000000000000001.0", "inexact_number");
