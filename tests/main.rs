@@ -16,6 +16,7 @@ mod lists; //        listed if and only if callable
 mod sessions; //     whose a session is
 mod cards; //        what an agent says of itself, who vouches for it, and who sees it
 mod a2a; //          whose an agent's tasks are, and what may be said to it
+mod a2a_lists; //    a list of tasks is its caller's own
 mod a2a_hosts; //   an agent that has a host name of the gateway for itself
 mod a2a_methods; //  every operation in every binding, for whom
 mod a2a_chain; //   from a person over agents to a tool: who acted grows, what may be done shrinks

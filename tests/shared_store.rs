@@ -2,7 +2,7 @@
 
 use crate::a2a::Dice;
 use certs::Clock;
-use gateway::config::TasksIn;
+use gateway::config::{PerOwner, TasksIn};
 use gateway::tasks::Owner;
 use gateway::tasks::store::{Claim, Names, Query, Seen, Store, StoreError};
 use std::time::Duration;
@@ -46,6 +46,10 @@ fn named(task: &str, context: &str) -> Names {
     Names { task: Some(task.to_owned()), context: Some(context.to_owned()), references: Vec::new() }
 }
 
+fn most(n: usize) -> PerOwner {
+    PerOwner { tasks_max: n, contexts_max: 2 * n }
+}
+
 fn all() -> Query {
     Query { limit: 9, ..Query::default() }
 }
@@ -55,10 +59,10 @@ async fn a_task_and_its_context_belong_to_who_saw_them_first() {
     let (_world, stores) = each().await;
     for store in stores {
         let (alice, bob) = (owner("alice"), owner("bob"));
-        assert_eq!(store.saw("a", &alice, seen("t", "c", "W", 1), 9).await.unwrap(), Claim::Owned);
-        assert_eq!(store.saw("a", &bob, seen("t", "d", "W", 1), 9).await.unwrap(), Claim::Foreign);
-        assert_eq!(store.saw("a", &bob, seen("u", "c", "W", 1), 9).await.unwrap(), Claim::Foreign);
-        assert_eq!(store.saw("b", &bob, seen("t", "c", "W", 1), 9).await.unwrap(), Claim::Owned);
+        assert_eq!(store.saw("a", &alice, seen("t", "c", "W", 1), most(9)).await.unwrap(), Claim::Owned);
+        assert_eq!(store.saw("a", &bob, seen("t", "d", "W", 1), most(9)).await.unwrap(), Claim::Foreign);
+        assert_eq!(store.saw("a", &bob, seen("u", "c", "W", 1), most(9)).await.unwrap(), Claim::Foreign);
+        assert_eq!(store.saw("b", &bob, seen("t", "c", "W", 1), most(9)).await.unwrap(), Claim::Owned);
         let known = store.known("a", named("t", "c")).await.unwrap();
         assert_eq!((known.task.unwrap().owner, known.context.unwrap()), (alice.clone(), alice));
         let nothing = store.known("a", named("u", "d")).await.unwrap();
@@ -71,11 +75,14 @@ async fn a_workload_that_acts_for_itself_is_an_owner_of_its_own() {
     let (_world, stores) = each().await;
     for store in stores {
         let itself = Owner { iss: None, sub: None, ..owner("") };
-        store.saw("a", &itself, seen("t", "c", "W", 1), 9).await.unwrap();
+        store.saw("a", &itself, seen("t", "c", "W", 1), most(9)).await.unwrap();
         assert_eq!(store.page("a", &itself, all()).await.unwrap().total, 1);
         for other in [owner(""), Owner { iss: Some(String::new()), sub: Some(String::new()), ..owner("") }] {
             assert_eq!(store.page("a", &other, all()).await.unwrap().total, 0);
-            assert_eq!(store.saw("a", &other, seen("t", "c", "W", 1), 9).await.unwrap(), Claim::Foreign);
+            assert_eq!(
+                store.saw("a", &other, seen("t", "c", "W", 1), most(9)).await.unwrap(),
+                Claim::Foreign
+            );
         }
     }
 }
@@ -88,7 +95,7 @@ async fn pages_hold_an_owners_tasks_and_each_once() {
             let (who, state) =
                 (owner(if n == 3 { "bob" } else { "alice" }), if n % 2 == 0 { "W" } else { "C" });
             let task = seen(&format!("t{n}"), &format!("c{n}"), state, n / 2);
-            store.saw("a", &who, task, 9).await.unwrap();
+            store.saw("a", &who, task, most(9)).await.unwrap();
         }
         let mut query = Query { limit: 2, ..Query::default() };
         let mut found = Vec::new();
@@ -110,24 +117,52 @@ async fn an_owner_has_so_many_tasks_and_no_more() {
     let (_world, stores) = each().await;
     for store in stores {
         for n in 0..2 {
-            store.saw("a", &owner("alice"), seen(&format!("t{n}"), "c", "W", n), 2).await.unwrap();
+            store.saw("a", &owner("alice"), seen(&format!("t{n}"), "c", "W", n), most(2)).await.unwrap();
         }
-        let one_more = store.saw("a", &owner("alice"), seen("t2", "c", "W", 1), 2).await.unwrap();
-        let again = store.saw("a", &owner("alice"), seen("t1", "c", "C", 5), 2).await.unwrap();
-        assert_eq!((one_more, again), (Claim::TooMany, Claim::Owned));
-        let refused = store.saw("a", &owner("alice"), seen("t5", "e", "W", 1), 2).await.unwrap();
+        let one_more = store.saw("a", &owner("alice"), seen("t2", "c", "W", 1), most(2)).await.unwrap();
+        let again = store.saw("a", &owner("alice"), seen("t1", "c", "C", 5), most(2)).await.unwrap();
+        assert_eq!((one_more, again), (Claim::TooManyTasks, Claim::Owned));
+        let refused = store.saw("a", &owner("alice"), seen("t5", "e", "W", 1), most(2)).await.unwrap();
         let context = store.known("a", named("t5", "e")).await.unwrap().context;
-        assert_eq!((refused, context), (Claim::TooMany, None), "what is refused leaves nothing behind");
+        assert_eq!((refused, context), (Claim::TooManyTasks, None), "what is refused leaves nothing behind");
         store.gone("a", &owner("alice"), "t0").await.unwrap();
-        let for_the_one = store.saw("a", &owner("alice"), seen("t3", "c", "W", 1), 2).await.unwrap();
-        let one_more = store.saw("a", &owner("alice"), seen("t4", "c", "W", 1), 2).await.unwrap();
-        assert_eq!((for_the_one, one_more), (Claim::Owned, Claim::TooMany));
-        store.saw("a", &owner("alice"), seen("t0", "c", "C", 9), 2).await.unwrap(); // It is there again.
+        let for_the_one = store.saw("a", &owner("alice"), seen("t3", "c", "W", 1), most(2)).await.unwrap();
+        let one_more = store.saw("a", &owner("alice"), seen("t4", "c", "W", 1), most(2)).await.unwrap();
+        assert_eq!((for_the_one, one_more), (Claim::Owned, Claim::TooManyTasks));
+        store.saw("a", &owner("alice"), seen("t0", "c", "C", 9), most(2)).await.unwrap(); // It is there again.
         store.gone("a", &owner("alice"), "t1").await.unwrap();
-        let one_more = store.saw("a", &owner("alice"), seen("t4", "c", "W", 1), 2).await.unwrap();
-        assert_eq!(one_more, Claim::TooMany);
-        let other = store.saw("a", &owner("bob"), seen("t2", "d", "W", 1), 2).await.unwrap();
+        let one_more = store.saw("a", &owner("alice"), seen("t4", "c", "W", 1), most(2)).await.unwrap();
+        assert_eq!(one_more, Claim::TooManyTasks);
+        let other = store.saw("a", &owner("bob"), seen("t2", "d", "W", 1), most(2)).await.unwrap();
         assert_eq!(other, Claim::Owned);
+    }
+}
+
+#[tokio::test]
+async fn an_owner_has_so_many_contexts_and_forgotten_tasks_and_no_more() {
+    let (_world, stores) = each().await;
+    for store in stores {
+        let most = PerOwner { tasks_max: 9, contexts_max: 2 };
+        let saw = async |who: &str, task: &str, context: &str, since_ms| {
+            store.saw("a", &owner(who), seen(task, context, "W", since_ms), most).await.unwrap()
+        };
+        assert_eq!(
+            (saw("alice", "t0", "c0", 0).await, saw("alice", "t1", "c1", 0).await),
+            (Claim::Owned, Claim::Owned)
+        );
+        assert_eq!(
+            (saw("alice", "t2", "c2", 0).await, saw("alice", "t2", "c1", 0).await),
+            (Claim::TooManyContexts, Claim::Owned)
+        );
+        let claimed = store.claim_context("a", &owner("alice"), "c3", most).await.unwrap();
+        let others = store.claim_context("a", &owner("bob"), "c3", most).await.unwrap();
+        assert_eq!((claimed, others), (Claim::TooManyContexts, Claim::Owned));
+        saw("bob", "t3", "c3", 0).await;
+        store.gone("a", &owner("bob"), "t3").await.unwrap();
+        store.gone("a", &owner("bob"), "t3").await.unwrap(); // Forgotten once, however often that is heard.
+        assert_eq!(saw("bob", "t4", "c4", 0).await, Claim::TooManyContexts);
+        saw("bob", "t3", "c3", 5).await; // It is there again.
+        assert_eq!(saw("bob", "t4", "c4", 0).await, Claim::Owned);
     }
 }
 
@@ -137,8 +172,11 @@ async fn two_gateways_with_one_store_know_the_same_owners() {
     let file = TasksIn::Sqlite(world.path("tasks.db"));
     let again = || [Some(opened(&world, &file)), in_redis(&world)].into_iter().flatten();
     for (one, other) in stores.iter().skip(1).zip(again()) {
-        one.saw("a", &owner("alice"), seen("t", "c", "W", 1), 9).await.unwrap();
-        assert_eq!(other.saw("a", &owner("bob"), seen("t", "d", "W", 1), 9).await.unwrap(), Claim::Foreign);
+        one.saw("a", &owner("alice"), seen("t", "c", "W", 1), most(9)).await.unwrap();
+        assert_eq!(
+            other.saw("a", &owner("bob"), seen("t", "d", "W", 1), most(9)).await.unwrap(),
+            Claim::Foreign
+        );
     }
     drop(stores);
     for store in again() {
@@ -169,7 +207,7 @@ async fn asked(store: &Store, dice: &mut Dice) -> String {
             let names = Names { task: maybe(dice), context: maybe(dice), references };
             format!("{:?}", store.known(agent, names).await.unwrap())
         }
-        1 => format!("{:?}", store.claim_context(agent, &owner, &one_of(dice)).await.unwrap()),
+        1 => format!("{:?}", store.claim_context(agent, &owner, &one_of(dice), most(4)).await.unwrap()),
         2 => format!("{:?}", store.gone(agent, &owner, &one_of(dice)).await),
         3 | 4 => {
             let behind = maybe(dice).map(|id| (TIMES[dice.below(TIMES.len())], id));
@@ -184,7 +222,7 @@ async fn asked(store: &Store, dice: &mut Dice) -> String {
         }
         _ => {
             let seen = Seen { task: maybe(dice), context: maybe(dice), state: maybe(dice), since_ms };
-            format!("{:?}", store.saw(agent, &owner, seen, 2 + dice.below(4)).await.unwrap())
+            format!("{:?}", store.saw(agent, &owner, seen, most(2 + dice.below(4))).await.unwrap())
         }
     }
 }
@@ -226,7 +264,7 @@ async fn of_many_who_see_a_task_at_once_one_owns_it() {
                         (if n % 2 == 0 { store.clone() } else { other.clone() }, task.clone());
                     tokio::spawn(async move {
                         store
-                            .saw("a", &owner(&format!("p{n}")), seen(&task, &task, "W", 1), 99)
+                            .saw("a", &owner(&format!("p{n}")), seen(&task, &task, "W", 1), most(99))
                             .await
                             .unwrap()
                     })
@@ -249,7 +287,7 @@ async fn of_many_who_see_a_task_at_once_one_owns_it() {
 async fn with_a_task(options: &'static str) -> Option<(World, Redis, Store)> {
     let mut world = world(options).await;
     let store = in_redis(&world)?;
-    store.saw("a", &owner("alice"), seen("t", "c", "W", 1), 9).await.unwrap();
+    store.saw("a", &owner("alice"), seen("t", "c", "W", 1), most(9)).await.unwrap();
     let redis = world.redis.take().unwrap();
     Some((world, redis, store))
 }
@@ -265,7 +303,7 @@ async fn a_redis_that_cannot_write_or_is_late_or_has_something_else_decides_noth
     assert!(store.known("a", named("t", "c")).await.unwrap().task.is_some(), "scripts are brought again");
 
     redis.told("REPLICAOF 127.0.0.1 1");
-    let refused = store.saw("a", &owner("bob"), seen("u", "d", "W", 1), 9).await.unwrap_err();
+    let refused = store.saw("a", &owner("bob"), seen("u", "d", "W", 1), most(9)).await.unwrap_err();
     assert!(said(&refused).to_lowercase().contains("read only"), "{refused:?}");
     redis.told("REPLICAOF NO ONE");
     assert!(store.known("a", named("u", "d")).await.unwrap().task.is_none(), "nothing was done");
@@ -300,8 +338,8 @@ async fn a_redis_that_has_lost_its_data_is_noticed_and_makes_nothing_anybody_els
     let bob = owner("bob");
     for _ in 0..2 {
         assert!(matches!(store.answers().await, Err(StoreError::Lost)));
-        assert!(matches!(store.claim_context("a", &bob, "c").await, Err(StoreError::Lost)));
-        assert!(matches!(store.saw("a", &bob, seen("t", "c", "W", 1), 9).await, Err(StoreError::Lost)));
+        assert!(matches!(store.claim_context("a", &bob, "c", most(9)).await, Err(StoreError::Lost)));
+        assert!(matches!(store.saw("a", &bob, seen("t", "c", "W", 1), most(9)).await, Err(StoreError::Lost)));
         assert!(matches!(store.page("a", &bob, all()).await, Err(StoreError::Lost)));
     }
     let anew = in_redis(&world).unwrap(); // As a gateway that is started again.
@@ -321,6 +359,6 @@ async fn two_prefixes_are_two_stores() {
         .unwrap();
     let other = in_redis(&world).unwrap();
     assert!(other.known("a", named("t", "c")).await.unwrap().task.is_none());
-    assert_eq!(other.saw("a", &owner("bob"), seen("t", "c", "W", 1), 9).await.unwrap(), Claim::Owned);
+    assert_eq!(other.saw("a", &owner("bob"), seen("t", "c", "W", 1), most(9)).await.unwrap(), Claim::Owned);
     assert_eq!(store.known("a", named("t", "c")).await.unwrap().task.unwrap().owner, owner("alice"));
 }

@@ -100,7 +100,8 @@ async fn forward(
     cards::admit(&state.cards, &question).map_err(authorize::AuthorizeError::from)?;
     let (permit, server) = record.permit(&call, permitted);
     delegation::onward(&caller, subject.as_ref(), &server).map_err(token::TokenError::from)?;
-    tasks::permitted(named.as_deref(), &question, &permit, &gateway.tasks).await?;
+    tasks::permitted(named.as_deref(), &question, &permit, (&gateway.tasks, gateway.limits.per_owner))
+        .await?;
     let body = Box::pin(push::registered(gateway, &state, &question, named.as_deref(), arrival)).await?;
     observed.exchange(&permit);
     let grant =
@@ -119,8 +120,8 @@ async fn forward(
             Box::pin(lister.answer()).await?
         }
         (Some(call), Some(named)) => {
-            let (store, tasks_max) = (&gateway.tasks, gateway.limits.tasks_per_owner_max);
-            let watcher = Watcher::new(call, &question, named, store, record.shown(), tasks_max);
+            let (store, most) = (&gateway.tasks, gateway.limits.per_owner);
+            let watcher = Watcher::new(call, &question, named, store, record.shown(), most);
             let going = Going::Agent(Box::new(ToAgent { call, watcher, body }));
             let answered = Box::pin(async {
                 let answer = upstream.send(permit, credential, going, arrival, trace).await?;

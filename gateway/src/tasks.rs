@@ -13,6 +13,7 @@ pub use store::{Store, StoreError};
 pub use watch::Watcher;
 
 use crate::authorize::Question;
+use crate::config::PerOwner;
 use crate::config::agents::{Agent, Contexts, Push, Tenants};
 use crate::identity::Caller;
 use crate::push::TargetError;
@@ -64,6 +65,12 @@ pub enum TaskError {
     /// A context that the agent never made, or that is another's.
     #[error("the context is not the caller's")]
     Context,
+    /// The caller has as many contexts as one may.
+    #[error("the owner has {max} contexts, and tasks that the agent has forgotten")]
+    TooManyContexts {
+        /// The limit.
+        max: usize,
+    },
     /// Task and context are not of each other.
     #[error("the task is in another context")]
     Apart,
@@ -144,10 +151,10 @@ pub async fn permitted(
     named: Option<&Named>,
     question: &Question<'_>,
     permit: &Permit,
-    store: &Store,
+    (store, most): (&Store, PerOwner),
 ) -> Result<(), TaskError> {
     match named {
-        Some(named) => named.permitted(question.server.name(), permit, store).await,
+        Some(named) => named.permitted(question.server.name(), permit, store, most).await,
         None => Ok(()),
     }
 }
@@ -208,7 +215,13 @@ impl Named {
         if whose.same_subject(&self.owner) { Ok(()) } else { Err(otherwise) }
     }
 
-    async fn permitted(&self, agent: &str, permit: &Permit, store: &Store) -> Result<(), TaskError> {
+    async fn permitted(
+        &self,
+        agent: &str,
+        permit: &Permit,
+        store: &Store,
+        most: PerOwner,
+    ) -> Result<(), TaskError> {
         if let Some(missing) = &self.missing {
             return Err(missing.clone());
         }
@@ -216,9 +229,10 @@ impl Named {
             return Err(TaskError::NotShared);
         }
         let Some(context) = &self.claims else { return Ok(()) };
-        match store.claim_context(agent, &self.owner, context).await? {
+        match store.claim_context(agent, &self.owner, context, most).await? {
             Claim::Owned => Ok(()),
-            Claim::Foreign | Claim::TooMany => Err(TaskError::Context),
+            Claim::Foreign | Claim::TooManyTasks => Err(TaskError::Context),
+            Claim::TooManyContexts => Err(TaskError::TooManyContexts { max: most.contexts_max }),
         }
     }
 }

@@ -1,9 +1,10 @@
-//! `sallyport up`: everything on one machine. A development trust domain, the embedded token service, `mcp-s3` over a folder,
+//! `sallyport up`: everything on one machine. A development trust domain, the embedded token service, the MCP servers of a list,
 //! a demo agent, a starter policy, and the gateway before them, started from the same kind of configuration file that runs in production.
 
 pub mod children;
 pub mod echo;
 pub mod embedded;
+pub mod servers;
 pub mod starter;
 pub mod state;
 
@@ -17,8 +18,9 @@ use crate::workload_api::{self, WorkloadApi, WorkloadApiError};
 use certs::development::Domain;
 use certs::files::FileSource;
 use certs::{Clock, IdentityError, SharedSource, TrustDomain};
-use children::{ChildError, McpS3};
+use children::ChildError;
 use embedded::Embedded;
+use servers::Servers;
 use state::{Dir, Workload};
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
@@ -42,7 +44,8 @@ pub struct Up {
     /// Where people sign in.
     pub sign_in: String,
     dir: Dir,
-    s3: McpS3,
+    /// The MCP servers.
+    pub servers: Servers,
     tasks: Vec<JoinHandle<()>>,
 }
 
@@ -88,8 +91,8 @@ pub enum UpError {
     /// The Workload API.
     #[error("the SPIFFE Workload API can't be served")]
     WorkloadApi(#[from] WorkloadApiError),
-    /// The MCP server.
-    #[error("the S3 server can't be started")]
+    /// An MCP server.
+    #[error("an MCP server can't be started")]
     Child(#[from] ChildError),
     /// The demo agent.
     #[error("the demo agent's TLS could not be configured")]
@@ -108,19 +111,22 @@ pub enum UpError {
 /// [`UpError`]; whatever was started by then is stopped again.
 pub async fn up(dir: PathBuf, listen: SocketAddr, clock: Clock) -> Result<Up, UpError> {
     let dir = Dir::open(dir)?;
-    let domain = open_domain(&dir, &clock)?;
+    starter::write(&dir)?;
+    let list = servers::listed(&dir)?;
+    let workloads: Vec<Workload> =
+        Workload::USUAL.into_iter().chain(list.iter().map(servers::Started::workload)).collect();
+    let domain = open_domain(&dir, &workloads, &clock)?;
     let gateway_socket = bind(listen)?;
     let url = format!("https://{}", address(&gateway_socket, listen)?);
-    starter::write(&dir)?;
-    let (token_service, serving) = Embedded::start(&dir, &domain, &url, &clock)?;
+    let (token_service, serving) = Embedded::start(&dir, &domain, &url, &list, &clock)?;
     let mut tasks = vec![serving, serve_workload_api(&dir, &WorkloadApiAt::usual(&dir), clock.clone())?];
-    let s3 = McpS3::start(&dir, &domain, &token_service::issuer(&token_service.origin)).await?;
+    let servers = Servers::start(list, &dir, &domain, &token_service::issuer(&token_service.origin)).await?;
 
     let (echo, listening) = echo::start(&dir, &domain, &token_service, &clock)?;
     tasks.push(listening);
     dir.key_ring("sessions.keys")?;
     let (origin, sign_in) = (token_service.origin.clone(), token_service.sign_in.clone());
-    let text = starter::config(&domain, &url, (&origin, &sign_in), (s3.address(), echo));
+    let text = starter::config(&domain, &url, (&origin, &sign_in), (&servers.addresses(), echo));
     dir.write("sallyport.yaml", text.as_bytes(), 0o644)?;
     let config = config::load(&dir.path("sallyport.yaml")).map_err(UpError::Config)?;
     let gateway = run::start(config, Some(gateway_socket), clock.clone()).await?;
@@ -130,8 +136,8 @@ pub async fn up(dir: PathBuf, listen: SocketAddr, clock: Clock) -> Result<Up, Up
     let addresses = state::Addresses { url: url.clone(), origin, sign_in: Some(sign_in.clone()) };
     dir.write_state(&addresses)?;
     hints::write_agent_env(&dir, &domain, &addresses, &clock)?;
-    tasks.push(tokio::spawn(renew(dir.clone(), domain, clock)));
-    Ok(Up { gateway, url, sign_in, dir, s3, tasks })
+    tasks.push(tokio::spawn(renew(dir.clone(), domain, workloads, clock)));
+    Ok(Up { gateway, url, sign_in, dir, servers, tasks })
 }
 
 impl Up {
@@ -140,15 +146,15 @@ impl Up {
         &self.dir
     }
 
-    /// Returns when the S3 server has ended by itself, which it shouldn't.
+    /// Returns when an MCP server has ended by itself, which it shouldn't.
     pub async fn broken(&mut self) -> ChildError {
-        self.s3.ended().await
+        self.servers.ended().await
     }
 
     /// Stops everything: the gateway first, so that what it carries can end.
     pub async fn stop(self) {
         self.gateway.stop().await;
-        self.s3.stop().await;
+        self.servers.stop().await;
         self.tasks.iter().for_each(JoinHandle::abort);
     }
 }
@@ -188,20 +194,20 @@ pub fn serve_workload_api(dir: &Dir, at: &WorkloadApiAt, clock: Clock) -> Result
     Ok(workload_api::serve(WorkloadApi { domain, key, entries, ttl, clock }, &at.socket)?)
 }
 
-fn open_domain(dir: &Dir, clock: &Clock) -> Result<Domain, UpError> {
+fn open_domain(dir: &Dir, workloads: &[Workload], clock: &Clock) -> Result<Domain, UpError> {
     let name = TrustDomain::new(TRUST_DOMAIN).map_err(|e| IdentityError::Svid(e.into()))?;
     let domain = Domain::open(&dir.path("ca"), &name, clock)?;
-    for workload in Workload::ALL {
+    for workload in workloads {
         dir.renew(&domain, workload, clock.now())?;
     }
     Ok(domain)
 }
 
 /// Writes each SVID anew at half its life; everybody who uses one watches its files.
-async fn renew(dir: Dir, domain: Domain, clock: Clock) {
+async fn renew(dir: Dir, domain: Domain, workloads: Vec<Workload>, clock: Clock) {
     loop {
         tokio::time::sleep(RENEWAL_INTERVAL).await;
-        for workload in Workload::ALL {
+        for workload in &workloads {
             if let Err(error) = dir.renew_if_due(&domain, workload, clock.now()) {
                 tracing::error!(workload = workload.path(), %error, "an SVID could not be renewed");
             }
@@ -210,7 +216,7 @@ async fn renew(dir: Dir, domain: Domain, clock: Clock) {
 }
 
 fn watched(dir: &Dir, workload: Workload) -> Result<SharedSource, UpError> {
-    let source = FileSource::open(dir.svid(workload))?;
+    let source = FileSource::open(dir.svid(&workload))?;
     source.spawn_watch(Duration::from_secs(1));
     Ok(source)
 }

@@ -53,7 +53,7 @@ fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
 async fn start_all(args: Up) -> anyhow::Result<ExitCode> {
     let mut stop = Stop::new()?;
     let mut up = up::up(args.dir, args.listen, Clock::system()).await?;
-    println!("{}", hints::to_try(up.dir(), &up.url, &up.sign_in, up.gateway.admin_address()));
+    println!("{}", hints::to_try(&up));
     let broken = tokio::select! {
         () = stop.asked() => None,
         error = up.broken() => Some(error),

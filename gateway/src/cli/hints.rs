@@ -1,11 +1,10 @@
 //! What `sallyport up` says and writes for whoever wants to try it.
 
 use crate::up::state::{Addresses, Dir, Workload};
-use crate::up::{UpError, embedded, starter};
+use crate::up::{Up, UpError, embedded, servers, starter};
 use certs::Clock;
 use certs::development::Domain;
 use std::fmt::Write;
-use std::net::SocketAddr;
 
 /// Writes `agent.env`: all that a client needs, as shell variables. It holds a token, so only its owner may read it.
 ///
@@ -17,8 +16,8 @@ pub fn write_agent_env(
     addresses: &Addresses,
     clock: &Clock,
 ) -> Result<(), UpError> {
-    let svid = dir.svid(Workload::DemoAgent);
-    let presenter = domain.id(Workload::DemoAgent.path())?;
+    let svid = dir.svid(&Workload::DemoAgent);
+    let presenter = domain.id(&Workload::DemoAgent.path())?;
     let token = starter::user_token(&dir.path(""), addresses, &presenter, clock)?;
     let mut text = String::new();
     let mut line = |name: &str, value: &str| {
@@ -51,7 +50,8 @@ asyncio.run(main())
 END"#;
 
 /// The lines to try, once everything is up.
-pub fn to_try(dir: &Dir, url: &str, sign_in: &str, admin: Option<SocketAddr>) -> String {
+pub fn to_try(up: &Up) -> String {
+    let (dir, url, sign_in) = (up.dir(), &up.url, &up.sign_in);
     let env = dir.path("agent.env").display().to_string();
     let call = |key: &str| {
         format!(
@@ -71,7 +71,12 @@ pub fn to_try(dir: &Dir, url: &str, sign_in: &str, admin: Option<SocketAddr>) ->
         )
     };
     format!(
-        "sallyport is up: {url}   (MCP server s3 under /mcp/s3, A2A agent echo under /a2a/echo; state in {dir})
+        "sallyport is up: {url}   (state in {dir})
+
+MCP servers, as {list} has them:
+  {servers}
+A2A agents:
+  /a2a/echo
 
 In another terminal:
   source {env}
@@ -109,7 +114,12 @@ Stop with Ctrl-C.
         token_service = dir.path(embedded::FILE).display(),
         policies = dir.path("policies").display(),
         workloads = dir.path("workloads.yaml").display(),
-        metrics = admin.map_or_else(|| "off".into(), |at| format!("http://{at}/metrics  (and /readyz)")),
+        list = dir.path(servers::FILE).display(),
+        servers = up.servers.told().join("\n  "),
+        metrics = up
+            .gateway
+            .admin_address()
+            .map_or_else(|| "off".into(), |at| format!("http://{at}/metrics  (and /readyz)")),
         audit = dir.path("audit.jsonl").display(),
     )
 }

@@ -8,14 +8,16 @@ mod issuers;
 mod push;
 mod redis;
 mod revocations;
+mod servers;
 mod sight;
 mod tasks;
 mod token_service;
 
 pub use embedded::load_embedded;
+pub use servers::load_servers;
 
 use super::file::{ConfigFile, HttpsFile, JwksFile, LimitsFile, ServerFile, ServerRequestFile, SubjectFile};
-use super::{Config, HttpsServer, Jwks, Limits, Problem, Problems, Server, Written};
+use super::{Config, HttpsServer, Jwks, Limits, PerOwner, Problem, Problems, Server, Written};
 use crate::session::KeyRing;
 use certs::SpiffeId;
 use protocol::mcp::ServerRequest;
@@ -356,7 +358,15 @@ fn limits(problems: &mut Problems, file: &LimitsFile) -> Limits {
     let slow_decisions_max =
         number("slow_decisions_max", file.slow_decisions_max, processors.div_ceil(4), 1..=256);
     let a2a_text_bytes_max = number("a2a_text_bytes_max", file.a2a_text_bytes_max, 64 << 10, 0..=1 << 30);
-    let tasks_per_owner_max = number("tasks_per_owner_max", file.tasks_per_owner_max, 10_000, 1..=10_000_000);
+    let per_owner = PerOwner {
+        tasks_max: number("tasks_per_owner_max", file.tasks_per_owner_max, 10_000, 1..=10_000_000),
+        contexts_max: number(
+            "contexts_per_owner_max",
+            file.contexts_per_owner_max,
+            1_000_000,
+            1..=1_000_000_000,
+        ),
+    };
     let slow_queue_max = number("slow_queue_max", file.slow_queue_max, 1024, 1..=100_000);
     let mut time = |name: &str, text: &Option<String>, default: u32, most: u32| {
         problems.duration(
@@ -387,7 +397,7 @@ fn limits(problems: &mut Problems, file: &LimitsFile) -> Limits {
         slow_decisions_max,
         slow_queue_max,
         a2a_text_bytes_max,
-        tasks_per_owner_max,
+        per_owner,
         handshake_timeout: time("handshake_timeout", &file.handshake_timeout, 10, 60),
         body_timeout: time("body_timeout", &file.body_timeout, 30, 3600),
         write_timeout: time("write_timeout", &file.write_timeout, 30, 3600),

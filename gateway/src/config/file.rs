@@ -7,6 +7,7 @@ mod embedded;
 mod issuers;
 mod push;
 mod revocations;
+mod servers;
 mod tasks;
 mod token_service;
 
@@ -16,6 +17,7 @@ pub use embedded::{EmbeddedFile, EmbeddedLimitsFile, KeysFile, LifetimesFile, Us
 pub use issuers::{ClaimPath, ClaimsFile, HttpsFile, IssuerFile, JwksFile, JwtSvidFile, PresenterFile};
 pub use push::PushesFile;
 pub use revocations::{RevocationsFile, RevocationsRedisFile, WhenAwayFile};
+pub use servers::StartedFile;
 pub use tasks::{TasksFile, TasksRedisFile};
 pub use token_service::{
     ActorFile, AssertionFile, BreakerFile, IdJagFile, ServiceClientFile, SubjectNameFile, SubjectTokenFile,
@@ -324,6 +326,8 @@ pub struct LimitsFile {
     pub a2a_text_bytes_max: Option<u64>,
     /// Tasks that one owner (issuer, subject and workload) has at one agent. Default 10000.
     pub tasks_per_owner_max: Option<u64>,
+    /// Contexts of one owner at one agent, and tasks that the agent has forgotten, together. Default 1000000.
+    pub contexts_per_owner_max: Option<u64>,
     /// How long a TLS handshake may take. Default `10s`.
     pub handshake_timeout: Option<String>,
     /// How long a request's head and body may take. Default `30s`.

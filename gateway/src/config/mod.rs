@@ -10,7 +10,7 @@ pub mod redis;
 mod written;
 
 pub use agents::{Agent, Health, TasksIn};
-pub use check::{load, load_embedded};
+pub use check::{load, load_embedded, load_servers};
 pub use file::{
     ActorFile as ActorMode, AssertionFile as Assertion, AuditMode, SubjectNameFile as SubjectName,
     SubjectTokenFile as SubjectTokenKind, TargetFile as Target, WhenAwayFile as WhenAway,
@@ -375,6 +375,20 @@ pub struct Traces {
     pub queue_max: usize,
 }
 
+/// What one owner may have at one agent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PerOwner {
+    /// Tasks.
+    pub tasks_max: usize,
+    /// Contexts, and tasks that the agent has forgotten: they are kept so that nobody else comes by them.
+    pub contexts_max: usize,
+}
+
+impl PerOwner {
+    /// For what is the owner's already.
+    pub const UNBOUNDED: Self = Self { tasks_max: usize::MAX, contexts_max: usize::MAX };
+}
+
 /// Bounds; see [`file::LimitsFile`] for what each means.
 #[derive(Clone, Debug)]
 #[expect(missing_docs, reason = "the names are those of the file, where each is explained")]
@@ -399,7 +413,7 @@ pub struct Limits {
     pub slow_decisions_max: usize,
     pub slow_queue_max: usize,
     pub a2a_text_bytes_max: usize,
-    pub tasks_per_owner_max: usize,
+    pub per_owner: PerOwner,
     pub handshake_timeout: Duration,
     pub body_timeout: Duration,
     pub write_timeout: Duration,

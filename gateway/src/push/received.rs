@@ -151,11 +151,11 @@ impl Post<'_> {
         if seal.task.as_ref().is_some_and(|only| *only != task) {
             return Err(PushError::Task);
         }
-        let (seen, tasks_max) = (watch::seen(&event, self.now), self.gateway.limits.tasks_per_owner_max);
-        match self.gateway.tasks.saw(&seal.agent, &seal.of, seen, tasks_max).await? {
+        let (seen, most) = (watch::seen(&event, self.now), self.gateway.limits.per_owner);
+        match self.gateway.tasks.saw(&seal.agent, &seal.of, seen, most).await? {
             Claim::Owned => Ok(task),
             Claim::Foreign => Err(PushError::Task),
-            Claim::TooMany => Err(PushError::TooMany),
+            Claim::TooManyTasks | Claim::TooManyContexts => Err(PushError::TooMany),
         }
     }
 }

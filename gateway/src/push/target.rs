@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
-use url::{Host, Url};
+use url::{Host, Position, Url};
 
 /// What may be reached. Without a prefix it is nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -77,7 +77,8 @@ impl Targets {
     pub fn allowed(&self, text: &str) -> Result<Url, TargetError> {
         let url = Url::parse(text).map_err(|_| TargetError::Url)?;
         let plain = url.fragment().is_none() && url.username().is_empty() && url.password().is_none();
-        if !plain || url.scheme() != "https" || url.host().is_none() || is_ambiguous(url.path()) {
+        let askable = http::Uri::try_from(&url[Position::BeforePath..Position::AfterQuery]).is_ok();
+        if !plain || !askable || url.scheme() != "https" || url.host().is_none() || is_ambiguous(url.path()) {
             return Err(TargetError::Url);
         }
         if self.allow.iter().any(|prefix| prefix.covers(&url)) {

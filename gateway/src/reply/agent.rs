@@ -26,12 +26,17 @@ pub(super) fn task(error: &TaskError) -> Told {
         }
         TaskError::Context | TaskError::Apart => params("context_not_found"),
         TaskError::Target(_) => params("push_target_not_allowed"),
+        TaskError::TooManyContexts { .. } => too_many("too_many_contexts"),
         TaskError::PushOff => params("push_not_allowed"),
         TaskError::Tenant => Told::new(StatusCode::FORBIDDEN, DENIED, "tenant_mismatch"),
         TaskError::PageToken => params("invalid_page_token"),
         TaskError::PageSize | TaskError::Moment => params("invalid_params"),
         TaskError::Store(_) => Told::new(StatusCode::SERVICE_UNAVAILABLE, UNAVAILABLE, "tasks_unavailable"),
     }
+}
+
+fn too_many(reason: &'static str) -> Told {
+    Told::new(StatusCode::TOO_MANY_REQUESTS, LIMIT, reason)
 }
 
 /// A call that doesn't declare what the agent requires (A2A 1.0 §4.6).
@@ -49,7 +54,8 @@ pub(super) fn decode(error: &a2a::DecodeError) -> Told {
 /// An agent's answer that may not go on.
 pub(super) fn watched(error: &WatchError) -> Told {
     match error {
-        WatchError::TooMany { .. } => Told::new(StatusCode::TOO_MANY_REQUESTS, LIMIT, "too_many_tasks"),
+        WatchError::TooManyTasks { .. } => too_many("too_many_tasks"),
+        WatchError::TooManyContexts { .. } => too_many("too_many_contexts"),
         WatchError::Store(_) => Told::new(StatusCode::SERVICE_UNAVAILABLE, UNAVAILABLE, "tasks_unavailable"),
         WatchError::Event(_) | WatchError::Foreign | WatchError::Other | WatchError::Nameless => {
             Told::new(StatusCode::BAD_GATEWAY, UNAVAILABLE, "upstream_failed")

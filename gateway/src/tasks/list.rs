@@ -5,6 +5,7 @@ use super::store::{Claim, Page, Query, Task};
 use super::watch::WatchError;
 use super::{Named, Store, TaskError};
 use crate::authorize::Question;
+use crate::config::PerOwner;
 use crate::exchange::Credential;
 use crate::upstream::{Answer, Upstream, UpstreamError, grpc};
 use base64::Engine;
@@ -121,7 +122,7 @@ impl Lister<'_> {
         if state != known.state || (context.is_some() && context != known.context) {
             let seen = super::store::Seen { task: Some(known.id.clone()), context, state, since_ms };
             let agent = self.question.server.name();
-            let claim = self.store.saw(agent, &self.named.owner, seen, usize::MAX).await;
+            let claim = self.store.saw(agent, &self.named.owner, seen, PerOwner::UNBOUNDED).await;
             if claim.map_err(TaskError::from)? != Claim::Owned {
                 return Err(UpstreamError::from(WatchError::Foreign).into());
             }

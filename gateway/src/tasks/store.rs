@@ -7,7 +7,7 @@ mod sqlite;
 use self::redis::Redis;
 use self::sqlite::Sqlite;
 use super::Owner;
-use crate::config::TasksIn;
+use crate::config::{PerOwner, TasksIn};
 use crate::redis::RedisFailure;
 use certs::{Clock, SharedSource};
 use std::sync::Arc;
@@ -80,7 +80,9 @@ pub enum Claim {
     /// It is somebody else's.
     Foreign,
     /// The owner has as many tasks as one may.
-    TooMany,
+    TooManyTasks,
+    /// The owner has as many contexts as one may.
+    TooManyContexts,
 }
 
 /// Which of an owner's tasks.
@@ -184,11 +186,11 @@ impl Store {
         agent: &str,
         owner: &Owner,
         seen: Seen,
-        tasks_max: usize,
+        most: PerOwner,
     ) -> Result<Claim, StoreError> {
         match &self.0 {
-            Kept::Sqlite(sqlite) => sqlite.saw(agent, owner, seen, tasks_max).await,
-            Kept::Redis(redis) => Box::pin(redis.saw(agent, owner, seen, tasks_max)).await,
+            Kept::Sqlite(sqlite) => sqlite.saw(agent, owner, seen, most).await,
+            Kept::Redis(redis) => Box::pin(redis.saw(agent, owner, seen, most)).await,
         }
     }
 
@@ -201,10 +203,11 @@ impl Store {
         agent: &str,
         owner: &Owner,
         context: &str,
+        most: PerOwner,
     ) -> Result<Claim, StoreError> {
         match &self.0 {
-            Kept::Sqlite(sqlite) => sqlite.claim_context(agent, owner, context).await,
-            Kept::Redis(redis) => Box::pin(redis.claim_context(agent, owner, context)).await,
+            Kept::Sqlite(sqlite) => sqlite.claim_context(agent, owner, context, most).await,
+            Kept::Redis(redis) => Box::pin(redis.claim_context(agent, owner, context, most)).await,
         }
     }
 

@@ -5,6 +5,7 @@ use super::store::{Claim, Seen};
 use super::{Named, Owner, Store, StoreError};
 use crate::audit::Shown;
 use crate::authorize::Question;
+use crate::config::PerOwner;
 use protocol::a2a::{self, Binding, Call, Event, EventError, EventKind, Method, Version};
 use std::time::SystemTime;
 
@@ -20,7 +21,7 @@ pub struct Watcher {
     /// The task that the call named.
     task: Option<String>,
     now: SystemTime,
-    tasks_max: usize,
+    most: PerOwner,
     shown: Shown,
     /// What was noted last, so that most events of a stream cost nothing.
     noted: Option<Seen>,
@@ -43,7 +44,13 @@ pub enum WatchError {
     Nameless,
     /// The owner has as many tasks as one may.
     #[error("the owner has {max} tasks at the agent")]
-    TooMany {
+    TooManyTasks {
+        /// The limit.
+        max: usize,
+    },
+    /// The owner has as many contexts as one may.
+    #[error("the owner has {max} contexts, and tasks that the agent has forgotten")]
+    TooManyContexts {
         /// The limit.
         max: usize,
     },
@@ -60,7 +67,7 @@ impl Watcher {
         named: &Named,
         store: &Store,
         shown: Shown,
-        tasks_max: usize,
+        most: PerOwner,
     ) -> Self {
         Self {
             store: store.clone(),
@@ -71,7 +78,7 @@ impl Watcher {
             method: call.method,
             task: call.task.clone(),
             now: question.now,
-            tasks_max,
+            most,
             shown,
             noted: None,
         }
@@ -125,13 +132,14 @@ impl Watcher {
     /// Makes what it shows its owner's, or finds that it is.
     async fn claim(&mut self, event: &Event) -> Result<(), WatchError> {
         let seen = seen(event, self.now);
-        match self.store.saw(&self.agent, &self.owner, seen.clone(), self.tasks_max).await? {
+        match self.store.saw(&self.agent, &self.owner, seen.clone(), self.most).await? {
             Claim::Owned => {
                 self.noted = Some(seen);
                 Ok(())
             }
             Claim::Foreign => Err(WatchError::Foreign),
-            Claim::TooMany => Err(WatchError::TooMany { max: self.tasks_max }),
+            Claim::TooManyTasks => Err(WatchError::TooManyTasks { max: self.most.tasks_max }),
+            Claim::TooManyContexts => Err(WatchError::TooManyContexts { max: self.most.contexts_max }),
         }
     }
 }

@@ -1,21 +1,23 @@
 //! The servers that `sallyport up` starts as processes of their own.
 
+use super::servers::Started;
 use super::state::{Dir, Workload};
 use certs::IdentityError;
 use certs::development::Domain;
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs::File;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::process::{Child, ChildStdin, Command};
+use tokio::process::{Child as Process, ChildStdin, Command};
 
-/// `mcp-s3` over a folder.
+/// A running server.
 #[derive(Debug)]
-pub struct McpS3 {
-    process: Child,
+pub struct Child {
+    name: String,
+    process: Process,
     _stdin: Option<ChildStdin>, // Held: waiting for the process would close it, and so end it.
     address: SocketAddr,
     log: PathBuf,
@@ -24,9 +26,15 @@ pub struct McpS3 {
 /// Why it doesn't run.
 #[derive(Debug, thiserror::Error)]
 pub enum ChildError {
-    /// The program isn't there.
-    #[error("`mcp-s3` is neither beside this program nor on the PATH; build it with `cargo build -p mcp-s3`")]
-    NotFound(#[source] std::io::Error),
+    /// Its program can't be started.
+    #[error("{program} can't be started")]
+    Program {
+        /// Which.
+        program: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
     /// Its log file can't be written.
     #[error("{path} can't be written")]
     Log {
@@ -37,35 +45,52 @@ pub enum ChildError {
         source: std::io::Error,
     },
     /// It didn't say where it listens.
-    #[error("`mcp-s3` did not start; its log is {0}")]
-    NotReady(PathBuf),
+    #[error("the server {name} did not start; its log is {log}")]
+    NotReady {
+        /// Which.
+        name: String,
+        /// Its log.
+        log: PathBuf,
+    },
     /// It ended by itself.
-    #[error("`mcp-s3` has ended; its log is {0}")]
-    Ended(PathBuf),
+    #[error("the server {name} has ended; its log is {log}")]
+    Ended {
+        /// Which.
+        name: String,
+        /// Its log.
+        log: PathBuf,
+    },
     /// Its SPIFFE ID can't be named.
     #[error("the server's SPIFFE ID can't be named")]
     Identity(#[from] IdentityError),
 }
 
 /// How long it may take to say where it listens.
-const READY: Duration = Duration::from_secs(10);
+const READY: Duration = Duration::from_secs(30);
 /// How long it may take to end after SIGTERM.
 const END: Duration = Duration::from_secs(5);
 
-impl McpS3 {
+impl Child {
     /// Starts it and waits until it listens.
     ///
     /// # Errors
     /// [`ChildError`].
-    pub async fn start(dir: &Dir, domain: &Domain, issuer: &str) -> Result<Self, ChildError> {
-        let log = dir.path("mcp-s3.log");
+    pub async fn start(
+        program: &Path,
+        started: &Started,
+        dir: &Dir,
+        domain: &Domain,
+        issuer: &str,
+    ) -> Result<Self, ChildError> {
+        let name = started.name.clone();
+        let log = dir.path(&format!("mcp-{name}.log"));
         let wrong = |source| ChildError::Log { path: log.clone(), source };
         let file = File::options().create(true).append(true).open(&log).map_err(wrong)?;
-        let svid = dir.svid(Workload::McpS3);
-        let mut process = Command::new(program())
-            .args(["--listen", "127.0.0.1:0", "--store", "file", "--buckets", "demo", "--end-with-stdin"])
-            .arg("--root")
-            .arg(dir.path("data"))
+        let workload = started.workload();
+        let svid = dir.svid(&workload);
+        let mut process = Command::new(program)
+            .current_dir(dir.path(""))
+            .args(["--listen", "127.0.0.1:0", "--end-with-stdin"])
             .arg("--certificate")
             .arg(&svid.certificate)
             .arg("--private-key")
@@ -75,18 +100,19 @@ impl McpS3 {
             .arg("--jwks")
             .arg(dir.path("credentials.jwks.json"))
             .args(["--issuer", issuer])
-            .args(["--gateway", &domain.id(Workload::Gateway.path())?.to_string()])
-            .args(["--audience", &domain.id(Workload::McpS3.path())?.to_string()])
+            .args(["--gateway", &domain.id(&Workload::Gateway.path())?.to_string()])
+            .args(["--audience", &domain.id(&workload.path())?.to_string()])
+            .args(&started.args)
             .stdin(Stdio::piped()) // It ends with its standard input, should this process be killed.
             .stdout(Stdio::piped())
             .stderr(file)
             .kill_on_drop(true)
             .process_group(0) // Ctrl-C reaches the parent alone, which stops its children in order.
             .spawn()
-            .map_err(ChildError::NotFound)?;
+            .map_err(|source| ChildError::Program { program: program.to_path_buf(), source })?;
         match tokio::time::timeout(READY, listening(&mut process)).await {
-            Ok(Some(address)) => Ok(Self { _stdin: process.stdin.take(), process, address, log }),
-            _ => Err(ChildError::NotReady(log)),
+            Ok(Some(address)) => Ok(Self { _stdin: process.stdin.take(), name, process, address, log }),
+            _ => Err(ChildError::NotReady { name, log }),
         }
     }
 
@@ -98,7 +124,7 @@ impl McpS3 {
     /// Returns when it has ended by itself.
     pub async fn ended(&mut self) -> ChildError {
         let _ = self.process.wait().await; // However it ended, it isn't there.
-        ChildError::Ended(self.log.clone())
+        ChildError::Ended { name: self.name.clone(), log: self.log.clone() }
     }
 
     /// Asks it to end, and ends it if it doesn't.
@@ -113,7 +139,7 @@ impl McpS3 {
     }
 }
 
-async fn listening(process: &mut Child) -> Option<SocketAddr> {
+async fn listening(process: &mut Process) -> Option<SocketAddr> {
     let mut lines = BufReader::new(process.stdout.take()?).lines();
     while let Ok(Some(line)) = lines.next_line().await {
         if let Some(address) = line.strip_prefix("listening on https://") {
@@ -122,9 +148,4 @@ async fn listening(process: &mut Child) -> Option<SocketAddr> {
         }
     }
     None
-}
-
-fn program() -> PathBuf {
-    let beside = std::env::current_exe().ok().and_then(|me| Some(me.parent()?.join("mcp-s3")));
-    beside.filter(|p| p.exists()).unwrap_or_else(|| "mcp-s3".into())
 }

@@ -64,7 +64,7 @@ pub(super) fn start(
     let tcp = TcpListener::from_std(socket).map_err(unusable)?;
     let path = dir.path(LOG);
     let log = File::options().create(true).append(true).open(&path);
-    let id = domain.id(Workload::Echo.path())?.to_string();
+    let id = domain.id(&Workload::Echo.path())?.to_string();
     let echo = Arc::new(Echo {
         bearer: Bearer::new(Arc::clone(&tokens.service), token_service::issuer(&tokens.origin), id),
         speech: Speech::new(format!("https://{at}")),
@@ -72,7 +72,7 @@ pub(super) fn start(
         log: Mutex::new(log.map_err(|source| UpError::File { path, source })?),
     });
     let source = watched(dir, Workload::Echo)?;
-    let gateway = Accept::Ids(vec![domain.id(Workload::Gateway.path())?]);
+    let gateway = Accept::Ids(vec![domain.id(&Workload::Gateway.path())?]);
     let tls = server_config(source, gateway, &["http/1.1"], clock.clone()).map_err(UpError::EchoTls)?;
     Ok((at, tokio::spawn(accept(echo, tcp, TlsAcceptor::from(Arc::new(tls))))))
 }

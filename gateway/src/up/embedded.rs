@@ -1,5 +1,6 @@
 //! The embedded token service of `sallyport up`: its file, its keys, and the two places where it listens.
 
+use super::servers::Started;
 use super::state::{Dir, Workload};
 use super::{UpError, address, echo, loopback, starter, watched};
 use crate::config;
@@ -43,6 +44,7 @@ impl Embedded {
         dir: &Dir,
         domain: &Domain,
         url: &str,
+        list: &[Started],
         clock: &Clock,
     ) -> Result<(Self, JoinHandle<()>), UpError> {
         dir.write_secret_once(FILE, &starter::token_service(domain)?)?;
@@ -53,14 +55,19 @@ impl Embedded {
         let (sign_in_socket, sign_in) = listen(last.as_ref().and_then(|last| last.sign_in.as_deref()))?;
         let settings = Settings {
             origin: origin.clone(),
-            gateway: domain.id(Workload::Gateway.path())?,
-            resources: [url.to_owned(), format!("{url}/mcp/s3"), format!("{url}/a2a/{}", echo::NAME)].into(),
-            audiences: [Workload::McpS3, Workload::Echo]
+            gateway: domain.id(&Workload::Gateway.path())?,
+            resources: [url.to_owned(), format!("{url}/a2a/{}", echo::NAME)]
                 .into_iter()
-                .map(|workload| Ok(domain.id(workload.path())?.to_string()))
+                .chain(list.iter().map(|started| format!("{url}/mcp/{}", started.name)))
+                .collect(),
+            audiences: list
+                .iter()
+                .map(Started::workload)
+                .chain([Workload::Echo])
+                .map(|workload| Ok(domain.id(&workload.path())?.to_string()))
                 .collect::<Result<_, UpError>>()?,
             agents: Default::default(),
-            grants: starter::grants(),
+            grants: starter::grants(list),
             workload_grants: Default::default(),
         };
         let rings = rings(dir, embedded.keys, clock.now())?;
@@ -99,7 +106,7 @@ fn rings(dir: &Dir, rotation: Rotation, now: SystemTime) -> Result<Rings, UpErro
     Ok(Rings { users: ring(USER_KEYS)?, credentials: ring("keys/credentials")? })
 }
 
-/// The keys of credentials go to `mcp-s3` in a file; the gateway asks for its own.
+/// The keys of credentials go to the servers in a file; the gateway asks for its own.
 fn publish(service: &TokenService, dir: &Dir) -> Result<(), UpError> {
     dir.write("credentials.jwks.json", service.credential_jwks().to_string().as_bytes(), 0o644)
 }

@@ -1,11 +1,13 @@
 //! What `sallyport up` puts into a new folder: demo data, the starter policy, and the gateway's configuration.
 
+use super::servers::{self, Started};
 use super::state::{Addresses, Dir, Workload};
 use super::{TOKEN_TTL, UpError, echo, embedded};
 use crate::token_service::SubjectClaims;
 use certs::development::Domain;
 use certs::{Clock, SpiffeId};
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write;
 use std::net::SocketAddr;
 use std::path::Path;
 use tokens::Secret;
@@ -18,10 +20,13 @@ const DATA: [(&str, &str); 2] = [
 
 include!(concat!(env!("OUT_DIR"), "/starter_policy.rs"));
 
+/// The first list of servers.
+pub const SERVERS: &str = include_str!("starter/servers.yaml");
+
 /// The one development user, and what the user's sign-in would grant.
 pub const USER: &str = "alice";
 /// Scopes of that user's tokens.
-pub const USER_SCOPES: [&str; 2] = ["agents:call", "s3:read"];
+pub const USER_SCOPES: [&str; 3] = ["agents:call", "prometheus:read", "s3:read"];
 
 /// A token of the one user for a workload to present, for all that is behind the gateway.
 ///
@@ -93,25 +98,12 @@ users:
     ))
 }
 
-/// What a subject's scopes open: at the S3 server to read, and to hold a session while doing so; at the demo agent all that
-/// it does.
-pub fn grants() -> BTreeMap<String, BTreeSet<String>> {
-    let scopes = |all: &[&str]| all.iter().map(|s| (*s).to_owned()).collect::<BTreeSet<_>>();
-    let read = scopes(&[
-        "s3:protocol",
-        "s3:resources",
-        "s3:prompts",
-        "s3:list_objects",
-        "s3:get_object",
-        "s3:head_object",
-    ]);
-    let write = scopes(&["s3:put_object", "s3:delete_object"]);
-    let call = protocol::a2a::methods().iter().map(|row| format!("{}:{}", echo::NAME, row.name)).collect();
-    BTreeMap::from([
-        ("agents:call".to_owned(), call),
-        ("s3:read".to_owned(), read),
-        ("s3:write".to_owned(), write),
-    ])
+/// What a subject's scopes open: at the servers of the list what it says, at the demo agent all that it does.
+pub fn grants(list: &[Started]) -> BTreeMap<String, BTreeSet<String>> {
+    let mut grants = servers::grants(list);
+    let call = protocol::a2a::methods().iter().map(|row| format!("{}:{}", echo::NAME, row.name));
+    grants.entry("agents:call".to_owned()).or_default().extend(call);
+    grants
 }
 
 /// The gateway's configuration.
@@ -119,11 +111,20 @@ pub fn config(
     domain: &Domain,
     url: &str,
     (origin, sign_in): (&str, &str),
-    (s3, echo): (SocketAddr, SocketAddr),
+    (servers, echo): (&[(String, SocketAddr)], SocketAddr),
 ) -> String {
     let td = domain.name();
     let (gateway, service) = (Workload::Gateway.path(), Workload::TokenService.path());
-    let (s3_id, echo_id, name) = (Workload::McpS3.path(), Workload::Echo.path(), echo::NAME);
+    let (echo_id, name) = (Workload::Echo.path(), echo::NAME);
+    let mut behind = String::new();
+    for (name, address) in servers {
+        let id = Workload::Mcp(name.clone()).path();
+        let _ =
+            write!(behind, "  {name}:\n    url: https://{address}/mcp\n    spiffe_id: spiffe://{td}/{id}\n"); // A String takes everything.
+    }
+    if behind.is_empty() {
+        behind.push_str("  {}\n");
+    }
     let listen = url.trim_start_matches("https://");
     format!(
         "# Written by `sallyport up` at each start. To change it, copy it and start the copy with `sallyport run --config`.
@@ -153,10 +154,7 @@ token_service:
       spiffe_id: spiffe://{td}/{service}
   actor_key: actor.key
 servers:
-  s3:
-    url: https://{s3}/mcp
-    spiffe_id: spiffe://{td}/{s3_id}
-agents:
+{behind}agents:
   {name}:
     interfaces:
       jsonrpc: https://{echo}/a2a

@@ -22,12 +22,12 @@ pub struct Dir {
 }
 
 /// The workloads of the development trust domain.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "their SPIFFE paths, below, say who they are")]
 pub enum Workload {
     Gateway,
     TokenService,
-    McpS3,
+    Mcp(String),
     DemoAgent,
     Echo,
 }
@@ -51,22 +51,22 @@ impl Addresses {
 }
 
 impl Workload {
-    /// All of them.
-    pub const ALL: [Self; 5] = [Self::Gateway, Self::TokenService, Self::McpS3, Self::DemoAgent, Self::Echo];
+    /// Those that there always are; each MCP server is one more.
+    pub const USUAL: [Self; 4] = [Self::Gateway, Self::TokenService, Self::DemoAgent, Self::Echo];
 
     /// The path of its SPIFFE ID.
-    pub fn path(self) -> &'static str {
+    pub fn path(&self) -> String {
         match self {
-            Self::Gateway => "gateway",
-            Self::TokenService => "token-service",
-            Self::McpS3 => "mcp/s3",
-            Self::DemoAgent => "agent/demo",
-            Self::Echo => "agent/echo",
+            Self::Gateway => "gateway".to_owned(),
+            Self::TokenService => "token-service".to_owned(),
+            Self::Mcp(name) => format!("mcp/{name}"),
+            Self::DemoAgent => "agent/demo".to_owned(),
+            Self::Echo => "agent/echo".to_owned(),
         }
     }
 
     /// The folder of its SVID, below `svids`.
-    pub fn folder(self) -> String {
+    pub fn folder(&self) -> String {
         self.path().replace('/', "-")
     }
 }
@@ -151,11 +151,11 @@ impl Dir {
     }
 
     /// Where a workload's SVID is.
-    pub fn svid(&self, workload: Workload) -> Paths {
+    pub fn svid(&self, workload: &Workload) -> Paths {
         paths_in(&self.svid_dir(workload))
     }
 
-    fn svid_dir(&self, workload: Workload) -> PathBuf {
+    fn svid_dir(&self, workload: &Workload) -> PathBuf {
         self.root.join("svids").join(workload.folder())
     }
 
@@ -163,8 +163,8 @@ impl Dir {
     ///
     /// # Errors
     /// [`IdentityError`].
-    pub fn renew(&self, domain: &Domain, workload: Workload, now: SystemTime) -> Result<(), IdentityError> {
-        let id = domain.id(workload.path())?;
+    pub fn renew(&self, domain: &Domain, workload: &Workload, now: SystemTime) -> Result<(), IdentityError> {
+        let id = domain.id(&workload.path())?;
         domain.write_svid(&self.svid_dir(workload), &id, &["localhost", "127.0.0.1"], now)?;
         Ok(())
     }
@@ -176,7 +176,7 @@ impl Dir {
     pub fn renew_if_due(
         &self,
         domain: &Domain,
-        workload: Workload,
+        workload: &Workload,
         now: SystemTime,
     ) -> Result<(), IdentityError> {
         let paths = self.svid(workload);

@@ -12,7 +12,7 @@ use http::header::{self, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, He
 use http::{Method, Request, StatusCode, Uri};
 use http_body_util::Full;
 use policy::Permit;
-use protocol::a2a::{self, Binding, Call, Target, Version};
+use protocol::a2a::{self, Binding, Call, EventError, Target, Version};
 use serde_json::Value;
 
 pub(super) const A2A_VERSION: HeaderName = HeaderName::from_static("a2a-version");
@@ -85,8 +85,10 @@ pub(super) async fn judged(
                 if json == "application/json" { "application/json" } else { "application/a2a+json" },
             );
             let whole = collected(&mut answer, bytes_max).await?;
-            if answer.status.is_success() {
-                watcher.saw(&whole).await?;
+            match watcher.saw(&whole).await {
+                Err(WatchError::Event(EventError::Kind) | WatchError::Nameless)
+                    if !answer.status.is_success() => {} // A refusal, which names nothing that is anybody's.
+                seen => seen?,
             }
             answer.headers.insert(CONTENT_LENGTH, HeaderValue::from(whole.len()));
             Ok(Answer { body: AnswerBody::whole(whole), ..answer })

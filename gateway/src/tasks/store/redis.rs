@@ -8,7 +8,7 @@ mod script;
 
 use self::script::{Scripts, encoded, maybe, owner_of, place, row};
 use super::{Claim, Known, Names, Owner, Page, Query, Seen, StoreError};
-use crate::config::RedisTasks;
+use crate::config::{PerOwner, RedisTasks};
 use crate::redis::{Connection, Connector, RedisFailure};
 use arc_swap::ArcSwapOption;
 use certs::{Clock, SharedSource};
@@ -47,6 +47,10 @@ struct Question<'q> {
 
 /// The largest number that a script is told: doubles hold it.
 const NUMBER_MAX: u64 = 1 << 53;
+
+fn number(most: usize) -> String {
+    u64::try_from(most).unwrap_or(NUMBER_MAX).min(NUMBER_MAX).to_string()
+}
 
 impl Redis {
     /// Without a connection yet.
@@ -91,16 +95,16 @@ impl Redis {
         agent: &str,
         owner: &Owner,
         seen: Seen,
-        tasks_max: usize,
+        most: PerOwner,
     ) -> Result<Claim, StoreError> {
-        let most = u64::try_from(tasks_max).unwrap_or(NUMBER_MAX).min(NUMBER_MAX);
         let words = vec![
             encoded(owner),
             maybe(seen.task.as_deref()),
             maybe(seen.context.as_deref()),
             maybe(seen.state.as_deref()),
             place(seen.since_ms),
-            most.to_string(),
+            number(most.contexts_max),
+            number(most.tasks_max),
         ];
         script::claim(self.ask(Question { script: script::Name::Saw, agent, words }).await?)
     }
@@ -110,8 +114,9 @@ impl Redis {
         agent: &str,
         owner: &Owner,
         context: &str,
+        most: PerOwner,
     ) -> Result<Claim, StoreError> {
-        let words = vec![encoded(owner), context.to_owned()];
+        let words = vec![encoded(owner), context.to_owned(), number(most.contexts_max)];
         script::claim(self.ask(Question { script: script::Name::ClaimContext, agent, words }).await?)
     }
 

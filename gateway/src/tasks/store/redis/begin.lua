@@ -3,6 +3,7 @@
 --   {prefix}:store                                     a random mark, made by the first gateway
 --   {prefix}:task:<agent><id>        hash              owner, context and state if there are, place
 --   {prefix}:context:<agent><id>     text              its owner
+--   {prefix}:others:<agent><owner>   number            an owner's contexts, and tasks that the agent has no more
 --   {prefix}:list:<agent><owner>...  sorted set        an owner's tasks by place and id: all of them, those of a context,
 --                                                      of a state, of both. What an agent has no more is in none
 --
@@ -60,10 +61,13 @@ local function lists(owner, context, state)
   return keys
 end
 
+-- Whether it was in the owner's lists.
 local function leave(owner, context, state, place, id)
+  local was = 0
   for _, key in ipairs(lists(owner, context, state)) do
-    redis.call('ZREM', key, place .. id)
+    was = was + redis.call('ZREM', key, place .. id)
   end
+  return was > 0
 end
 
 local function enter(owner, context, state, place, id)
@@ -76,14 +80,22 @@ local function context_key(id)
   return base .. ':context:' .. text(agent) .. id
 end
 
--- Whether a context is the owner's, from now on or already.
-local function claim(context, owner)
+local function others_key(owner)
+  return base .. ':others:' .. text(agent) .. owner
+end
+
+-- Whether a context is the owner's, from now on or already: 'owned', or why not.
+local function claim(context, owner, most)
   local key = context_key(context)
   local known = redis.call('GET', key)
   if known then
-    return known == owner
+    return known == owner and 'owned' or 'foreign'
+  end
+  if tonumber(redis.call('GET', others_key(owner)) or 0) >= tonumber(most) then
+    return 'too_many_contexts'
   end
   redis.call('SET', key, owner)
-  return true
+  redis.call('INCR', others_key(owner))
+  return 'owned'
 end
 

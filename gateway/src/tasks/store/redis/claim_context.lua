@@ -1,6 +1,3 @@
--- Makes a context a caller's that nobody has. ARGV from 4: the owner, the context.
+-- Makes a context a caller's that nobody has. ARGV from 4: the owner, the context, how many an owner may have.
 
-if claim(ARGV[5], ARGV[4]) then
-  return 'owned'
-end
-return 'foreign'
+return claim(ARGV[5], ARGV[4], ARGV[6])

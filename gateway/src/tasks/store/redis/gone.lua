@@ -3,6 +3,8 @@
 local known = task(ARGV[5])
 if known[1] == ARGV[4] then
   redis.call('HDEL', task_key(ARGV[5]), 'state')
-  leave(known[1], known[2], known[3], known[4], ARGV[5])
+  if leave(known[1], known[2], known[3], known[4], ARGV[5]) then
+    redis.call('INCR', others_key(known[1]))
+  end
 end
 return 'owned'

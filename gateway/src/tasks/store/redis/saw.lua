@@ -1,5 +1,5 @@
--- Notes what an answer showed. ARGV from 4: the owner, the task, the context, the state, its place, how many tasks an owner
--- may have.
+-- Notes what an answer showed. ARGV from 4: the owner, the task, the context, the state, its place, how many contexts an
+-- owner may have, and how many tasks.
 
 local owner, id, context, state, place = ARGV[4], maybe(ARGV[5]), maybe(ARGV[6]), maybe(ARGV[7]), ARGV[8]
 
@@ -15,11 +15,12 @@ local is_known = known and known[1]
 if is_known and known[1] ~= owner then
   return 'foreign'
 end
-if id and not is_known and redis.call('ZCARD', list_key(owner, false, false)) >= tonumber(ARGV[9]) then
-  return 'too_many' -- Before its context is anybody's.
+if id and not is_known and redis.call('ZCARD', list_key(owner, false, false)) >= tonumber(ARGV[10]) then
+  return 'too_many_tasks' -- Before its context is anybody's.
 end
-if context and not claim(context, owner) then
-  return 'foreign'
+local claimed = context and claim(context, owner, ARGV[9]) or 'owned'
+if claimed ~= 'owned' then
+  return claimed
 end
 if not id then
   return 'owned'
@@ -28,7 +29,9 @@ if is_known then
   local of_context, was, since = known[2], known[3], known[4]
   if state and (state ~= was or later(place, since)) then
     redis.call('HSET', task_key(id), 'state', state, 'place', place)
-    leave(owner, of_context, was, since, id)
+    if not leave(owner, of_context, was, since, id) then
+      redis.call('DECR', others_key(owner)) -- It is there again.
+    end
     enter(owner, of_context, state, place, id)
   end
   return 'owned'

@@ -106,7 +106,8 @@ pub(super) fn claim(value: Value) -> Result<Claim, StoreError> {
     match text(value)?.as_str() {
         "owned" => Ok(Claim::Owned),
         "foreign" => Ok(Claim::Foreign),
-        "too_many" => Ok(Claim::TooMany),
+        "too_many_tasks" => Ok(Claim::TooManyTasks),
+        "too_many_contexts" => Ok(Claim::TooManyContexts),
         _ => Err(StoreError::Nonsense),
     }
 }

@@ -1,0 +1,84 @@
+//! `servers.yaml` of `sallyport up` as it runs.
+
+use super::{Checker, is_server_name, parse};
+use crate::config::file::StartedFile;
+use crate::config::{Problem, Problems};
+use crate::up::servers::Started;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use url::Url;
+
+/// Reads the list of servers and checks all of it.
+///
+/// # Errors
+/// Every [`Problem`] that was found, each with its path and the fix.
+pub fn load_servers(path: &Path) -> Result<Vec<Started>, Vec<Problem>> {
+    let mut problems = Problems::default();
+    let fix = "name a file that can be read";
+    let text = problems.take(&path.display().to_string(), std::fs::read_to_string(path), fix);
+    let file: Option<BTreeMap<String, StartedFile>> = text.and_then(|text| parse(&text, &mut problems));
+    let base = path.parent().unwrap_or(Path::new(".")).to_path_buf();
+    let mut checker = Checker { base, problems: &mut problems };
+    let all = file.unwrap_or_default().into_iter().map(|(name, file)| checker.started(name, file)).collect();
+    if problems.is_empty() { Ok(all) } else { Err(problems.into_vec()) }
+}
+
+impl Checker<'_> {
+    fn started(&mut self, name: String, file: StartedFile) -> Started {
+        if !is_server_name(&name) {
+            let fix = "use lower-case letters, digits and hyphens";
+            self.problems.add(&name, "is not a server's name", fix);
+        }
+        let before = file.before.as_deref().and_then(|text| self.place(&format!("{name}.before"), text));
+        let scopes = file.scopes.into_iter().map(|(scope, tools)| {
+            if !crate::token_service::is_scope(&scope) {
+                let fix = "write one word without spaces, quotes and backslashes";
+                self.problems.add(format!("{name}.scopes"), format!("{scope:?} is no scope"), fix);
+            }
+            (scope, tools.into_iter().collect::<BTreeSet<_>>())
+        });
+        let scopes = scopes.collect();
+        let program = match file.program.contains('/') {
+            true => self.base.join(&file.program),
+            false => file.program.into(),
+        };
+        Started { name, program, args: file.args, before, scopes }
+    }
+
+    /// A URL of a host that can be connected to.
+    fn place(&mut self, path: &str, text: &str) -> Option<Url> {
+        let url = Url::parse(text).ok().filter(|url| {
+            url.host().is_some() && url.port_or_known_default().is_some() && url.password().is_none()
+        });
+        if url.is_none() {
+            self.problems.add(path, "is no URL of a server", "write it as http://127.0.0.1:9090");
+        }
+        url
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test ends by panicking")]
+
+    use super::*;
+
+    #[test]
+    fn all_mistakes_are_named_at_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("servers.yaml");
+        let text = "Ab__c: {program: x, before: nowhere}\nd: {program: ./y, scopes: {'two words': [t]}}\n";
+        std::fs::write(&path, text).unwrap();
+        let problems = load_servers(&path).unwrap_err();
+        let said: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        for mistake in ["Ab__c", "Ab__c.before", "d.scopes"] {
+            assert!(said.iter().any(|line| line.starts_with(mistake)), "{mistake}: {said:?}");
+        }
+        std::fs::write(&path, "d: {program: ./y, before: 'http://127.0.0.1:1', scopes: {'d:read': [t]}}\n")
+            .unwrap();
+        let [started] = load_servers(&path).unwrap().try_into().unwrap();
+        assert_eq!((started.name.as_str(), started.program), ("d", dir.path().join("./y")));
+        std::fs::write(&path, "d: {program: y, flags: []}\n").unwrap();
+        assert!(load_servers(&path).unwrap_err()[0].to_string().contains("flags"));
+    }
+}

@@ -1,0 +1,171 @@
+//! The MCP servers that `sallyport up` starts, as `servers.yaml` in its folder lists them: a program, its flags, and the
+//! system that it is before.
+
+use super::children::{Child, ChildError};
+use super::state::{Dir, Workload};
+use super::{UpError, starter};
+use crate::config;
+use certs::development::Domain;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+use tokio::net::TcpStream;
+use url::Url;
+
+/// The list in the state folder.
+pub const FILE: &str = "servers.yaml";
+/// How long it is tried whether a system listens.
+const LISTENS: Duration = Duration::from_secs(2);
+/// What every server has beside its tools.
+const BESIDE_TOOLS: [&str; 3] = ["protocol", "resources", "prompts"];
+
+/// A server of the list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Started {
+    /// Its name at the gateway, and behind `mcp/` in its SPIFFE ID.
+    pub name: String,
+    /// Its program.
+    pub program: PathBuf,
+    /// Its own flags.
+    pub args: Vec<String>,
+    /// The system that it is before.
+    pub before: Option<Url>,
+    /// What a person's scope opens: its tools.
+    pub scopes: BTreeMap<String, BTreeSet<String>>,
+}
+
+/// One that runs.
+#[derive(Debug)]
+pub struct Running {
+    /// As it was listed.
+    pub started: Started,
+    /// The process.
+    pub child: Child,
+    /// Whether something listens where its system should be; none where it needs no other process.
+    pub found: Option<bool>,
+}
+
+/// What there is of the list.
+#[derive(Debug, Default)]
+pub struct Servers {
+    /// Those that run.
+    pub running: Vec<Running>,
+    /// Those whose program is not here.
+    pub missing: Vec<Started>,
+}
+
+impl Started {
+    /// Who it is.
+    pub fn workload(&self) -> Workload {
+        Workload::Mcp(self.name.clone())
+    }
+
+    /// Its program, beside this one or on the PATH; none if it is at neither place.
+    fn program(&self) -> Option<PathBuf> {
+        if self.program.components().count() > 1 {
+            return Some(self.program.clone()).filter(|path| path.exists());
+        }
+        let beside = std::env::current_exe().ok().and_then(|me| Some(me.parent()?.to_path_buf()));
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let folders = beside.into_iter().chain(std::env::split_paths(&path));
+        folders.map(|folder| folder.join(&self.program)).find(|path| path.is_file())
+    }
+
+    async fn is_found(&self) -> Option<bool> {
+        let url = self.before.as_ref()?;
+        let (host, port) = (url.host_str()?.trim_matches(['[', ']']), url.port_or_known_default()?);
+        let connected = tokio::time::timeout(LISTENS, TcpStream::connect((host, port))).await;
+        Some(connected.is_ok_and(|tcp| tcp.is_ok()))
+    }
+}
+
+/// Reads the list; the first time, writes the usual one.
+///
+/// # Errors
+/// [`UpError`].
+pub fn listed(dir: &Dir) -> Result<Vec<Started>, UpError> {
+    dir.write_once(FILE, starter::SERVERS.as_bytes())?;
+    config::load_servers(&dir.path(FILE)).map_err(UpError::Config)
+}
+
+/// What the scopes of a person open at the servers of a list: tools, and what every server has beside them.
+pub fn grants(list: &[Started]) -> BTreeMap<String, BTreeSet<String>> {
+    let mut grants: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for started in list {
+        for (scope, tools) in &started.scopes {
+            let all = tools.iter().map(String::as_str).chain(BESIDE_TOOLS);
+            let all = all.map(|tool| format!("{}:{tool}", started.name));
+            grants.entry(scope.clone()).or_default().extend(all);
+        }
+    }
+    grants
+}
+
+impl Servers {
+    /// Starts all of a list whose program is here.
+    ///
+    /// # Errors
+    /// [`ChildError`]; those that were started by then are ended.
+    pub async fn start(
+        list: Vec<Started>,
+        dir: &Dir,
+        domain: &Domain,
+        issuer: &str,
+    ) -> Result<Self, ChildError> {
+        let mut servers = Self::default();
+        for started in list {
+            match started.program() {
+                Some(program) => {
+                    let child = Child::start(&program, &started, dir, domain, issuer).await?;
+                    let found = started.is_found().await;
+                    servers.running.push(Running { started, child, found });
+                }
+                None => servers.missing.push(started),
+            }
+        }
+        Ok(servers)
+    }
+
+    /// Name and address of each that runs.
+    pub fn addresses(&self) -> Vec<(String, SocketAddr)> {
+        self.running.iter().map(|one| (one.started.name.clone(), one.child.address())).collect()
+    }
+
+    /// Returns when one of them has ended by itself.
+    pub async fn ended(&mut self) -> ChildError {
+        let all = self.running.iter_mut().map(|one| Box::pin(one.child.ended()));
+        let all: Vec<_> = all.collect();
+        if all.is_empty() {
+            return std::future::pending().await;
+        }
+        futures_util::future::select_all(all).await.0
+    }
+
+    /// Asks all of them to end, and ends those that don't.
+    pub async fn stop(self) {
+        futures_util::future::join_all(self.running.into_iter().map(|one| one.child.stop())).await;
+    }
+
+    /// A line for each server: where it is, and before what.
+    pub fn told(&self) -> Vec<String> {
+        let running = self.running.iter().map(|Running { started, found, .. }| {
+            let place =
+                started.before.as_ref().map(|url| url.as_str().trim_end_matches('/')).unwrap_or_default();
+            let what = match found {
+                None => "ready".to_owned(),
+                Some(true) => format!("before {place}"),
+                Some(false) => format!("NOTHING LISTENS at {place}: start it there, or change {FILE}"),
+            };
+            format!("/mcp/{:<12} {what}", started.name)
+        });
+        let missing = self.missing.iter().map(|started| {
+            let program = started.program.display();
+            format!(
+                "/mcp/{:<12} NOT STARTED: {program} is neither beside sallyport nor on the PATH",
+                started.name
+            )
+        });
+        running.chain(missing).collect()
+    }
+}

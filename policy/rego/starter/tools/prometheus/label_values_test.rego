@@ -1,0 +1,31 @@
+package tools.prometheus.label_values_test
+
+import data.tools.prometheus.label_values
+
+# The call that is allowed; each case changes one thing of it.
+good := {
+	"caller": {"path": ["agent", "demo"]},
+	"subject": {"sub": "alice"},
+	"call": {"arguments": {"label": "job", "match": "up"}},
+}
+
+cases := {
+	"as it is": {"want": true, "patch": []},
+	"another metric": {"want": false, "patch": [{"op": "add", "path": "/call/arguments/match", "value": "payroll_total"}]},
+	"of everything": {"want": false, "patch": [{"op": "remove", "path": "/call/arguments/match"}]},
+	"names of metrics": {"want": false, "patch": [{"op": "add", "path": "/call/arguments/label", "value": "__name__"}]},
+	"no label": {"want": false, "patch": [{"op": "remove", "path": "/call/arguments/label"}]},
+	"other agent": {"want": false, "patch": [{"op": "replace", "path": "/caller/path", "value": ["agent", "other"]}]},
+	"no person": {"want": false, "patch": [{"op": "replace", "path": "/subject", "value": null}]},
+}
+
+test_cases[name] if {
+	some name, case in cases
+	is_allowed(json.patch(good, case.patch)) == case.want
+}
+
+is_allowed(call) if label_values.allow with input as call
+
+else := false
+
+test_visible if label_values.visible with input as json.remove(good, ["call/arguments"])

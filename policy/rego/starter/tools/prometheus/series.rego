@@ -1,0 +1,12 @@
+# Which series may be listed: those of one open metric, named without a selector.
+package tools.prometheus.series
+
+import data.lib.demo
+import data.lib.metrics
+
+visible if demo.known
+
+allow if {
+	visible
+	metrics.open(input.call.arguments.match)
+}
