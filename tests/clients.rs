@@ -147,7 +147,7 @@ fn signs_in_from_the_url_alone(program: &Path, arguments: &[&str]) {
     let told =
         ["sign-in", "connect", "list-tools", "call", "refreshed", "heard"].map(|step| (step, &json!(true)));
     assert_eq!(steps, told, "{lines:#?}");
-    assert_eq!(lines[0]["result"]["scope"], "agents:call s3:read");
+    assert_eq!(lines[0]["result"]["scope"], gateway::up::starter::USER_SCOPES.join(" "));
     assert_eq!(lines[2]["result"]["tools"], lines[4]["result"]["tools"]);
     assert!(lines[3]["result"].to_string().contains("Hello from behind the gate."));
     assert_eq!(lines[4]["result"]["rotated"], true);
