@@ -112,7 +112,9 @@ impl<'a> Front<'a> {
         }
         let entered = self.entered(record, observed).await?;
         let to = match &entered.call.target {
-            Target::Resource { .. } if to::is_routed(entered.call.method) => Some(self.holder(&entered).await?),
+            Target::Resource { .. } if to::is_routed(entered.call.method) => {
+                Some(self.holder(&entered).await?)
+            }
             _ => named,
         };
         let Some(to) = to else { return Box::pin(self.own(entered, record, observed)).await };
@@ -137,8 +139,7 @@ impl<'a> Front<'a> {
         observed.authorize(&call);
         let question =
             Question::new(arrival, caller, subject.as_ref(), &route, &call, &state.revocations, now);
-        let session =
-            session::open(&question, arrival, &state.sessions, &gateway.sessions, &gateway.limits)?;
+        let session = session::open(&question, arrival, &state.sessions, &gateway.sessions, &gateway.limits)?;
         let Call::Mcp(call) = call else { return Err(RouteError::NotFound.into()) }; // There is no agent here.
         if arrival.method == Method::GET {
             return Err(OneUrlError::Stream.into());

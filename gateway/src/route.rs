@@ -229,7 +229,11 @@ impl ServerRoute {
     /// The audiences whose tokens open it: the gateway's URL, its own, and a credential made for the caller itself.
     pub fn token_audiences(&self, caller: &Caller) -> Vec<String> {
         if self.one_url {
-            return vec![self.url.clone(), format!("{}{}", self.url, one_url::PATH), caller.spiffe_id().to_owned()];
+            return vec![
+                self.url.clone(),
+                format!("{}{}", self.url, one_url::PATH),
+                caller.spiffe_id().to_owned(),
+            ];
         }
         let kind = if self.agent.is_some() { "a2a" } else { "mcp" };
         vec![self.url.clone(), format!("{}/{kind}/{}", self.url, self.name), caller.spiffe_id().to_owned()]

@@ -49,7 +49,8 @@ impl Front<'_> {
         observed.begins(Stage::Upstream);
         let limit = self.gateway.limits.merged_list_timeout;
         let servers = self.state.servers.keys();
-        let parts = join_all(servers.map(|server| Box::pin(self.within(limit, entered, kind, &asked, server))));
+        let parts =
+            join_all(servers.map(|server| Box::pin(self.within(limit, entered, kind, &asked, server))));
         let parts = parts.await;
         if parts.iter().any(|(_, part)| matches!(part, Err(Unheard::Audit))) {
             return Err(AuditError::Failing.into());
@@ -171,7 +172,8 @@ fn merged(kind: ListKind, parts: Vec<(&str, Result<Has, Unheard>)>, bytes_max: u
             *seen.entry(key).or_default() += 1;
         }
     }
-    let twice: Vec<bool> = all.iter().map(|(_, key, _)| seen.get(key.as_str()).is_some_and(|n| *n > 1)).collect();
+    let twice: Vec<bool> =
+        all.iter().map(|(_, key, _)| seen.get(key.as_str()).is_some_and(|n| *n > 1)).collect();
     for ((server, ..), _) in all.iter().zip(&twice).filter(|(_, twice)| **twice) {
         leave(server, Unheard::Ambiguous);
     }
@@ -186,7 +188,8 @@ impl Merged {
     fn document(&self, kind: ListKind, stateless: bool) -> String {
         let mut members = vec![format!(r#""{}":[{}]"#, kind.list_key(), self.items.join(","))];
         if stateless {
-            members.push(format!(r#""resultType":"complete","ttlMs":{},"cacheScope":"private""#, self.ttl_ms));
+            members
+                .push(format!(r#""resultType":"complete","ttlMs":{},"cacheScope":"private""#, self.ttl_ms));
         }
         if !self.left_out.is_empty() {
             members.push(format!(r#""_meta":{{"{INCOMPLETE}":true}}"#)); // Which servers there are isn't everybody's to know.

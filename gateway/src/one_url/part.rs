@@ -46,12 +46,8 @@ pub enum Unheard {
 }
 
 /// What of the caller's words is about another request than the gateway's own.
-const NOT_PASSED: [HeaderName; 4] = [
-    HeaderName::from_static("mcp-method"),
-    HeaderName::from_static("mcp-name"),
-    LAST_EVENT_ID,
-    SESSION_ID,
-];
+const NOT_PASSED: [HeaderName; 4] =
+    [HeaderName::from_static("mcp-method"), HeaderName::from_static("mcp-name"), LAST_EVENT_ID, SESSION_ID];
 
 impl Front<'_> {
     /// A POST to a server, in a session or none.

@@ -54,7 +54,11 @@ impl Embedded {
         let settings = Settings {
             origin: origin.clone(),
             gateway: domain.id(Workload::Gateway.path())?,
-            resources: [url.to_owned(), format!("{url}/mcp/s3"), format!("{url}/a2a/{}", echo::NAME)].into(),
+            resources: ["", "/mcp", "/mcp/s3"]
+                .map(|path| format!("{url}{path}"))
+                .into_iter()
+                .chain([format!("{url}/a2a/{}", echo::NAME)])
+                .collect(),
             audiences: [Workload::McpS3, Workload::Echo]
                 .into_iter()
                 .map(|workload| Ok(domain.id(workload.path())?.to_string()))

@@ -142,12 +142,16 @@ mod tests {
         let body = br#"{"jsonrpc":"2.0","id":"x","method":"tools/list","params":{"_meta":{"a":1.50,"b":"\u0041"},"other":1}}"#;
         let asked = Asked::read(body);
         assert!(!asked.goes_on);
-        let first = r#"{"jsonrpc":"2.0","id":1,"method":"tools/list","params":{"_meta":{"a":1.50,"b":"\u0041"}}}"#;
+        let first =
+            r#"{"jsonrpc":"2.0","id":1,"method":"tools/list","params":{"_meta":{"a":1.50,"b":"\u0041"}}}"#;
         assert_eq!(asked.of_one("tools/list", None), first.as_bytes());
         let next: Value = serde_json::from_slice(&asked.of_one("tools/list", Some("\"2"))).unwrap();
         assert_eq!(next["params"]["cursor"], "\"2");
         let plain = Asked::read(br#"{"method":"tools/list"}"#);
-        assert_eq!(plain.of_one("prompts/list", None), br#"{"jsonrpc":"2.0","id":1,"method":"prompts/list","params":{}}"#);
+        assert_eq!(
+            plain.of_one("prompts/list", None),
+            br#"{"jsonrpc":"2.0","id":1,"method":"prompts/list","params":{}}"#
+        );
         assert!(Asked::read(br#"{"params":{"cursor":"a"}}"#).goes_on);
         assert!(!Asked::read(br#"{"params":{"cursor":null}}"#).goes_on);
     }
@@ -157,7 +161,10 @@ mod tests {
         let text = r#"{"tools":[{"title":"get","name":"g\u0065t","x":1.50e1,"inner":{"name":"get"}}],"nextCursor":"2","ttlMs":5}"#;
         let raw: &RawValue = serde_json::from_str(text).unwrap();
         let page = Page::read(raw, ListKind::Tools).unwrap();
-        assert_eq!((page.next.as_deref(), page.ttl_ms, page.items[0].key.as_ref()), (Some("2"), Some(5), "get"));
+        assert_eq!(
+            (page.next.as_deref(), page.ttl_ms, page.items[0].key.as_ref()),
+            (Some("2"), Some(5), "get")
+        );
         assert_eq!(
             page.items[0].renamed(ListKind::Tools, "s3__get").unwrap(),
             r#"{"title":"get","name":"s3__get","x":1.50e1,"inner":{"name":"get"}}"#
@@ -171,7 +178,10 @@ mod tests {
     #[test]
     fn an_answer_is_a_result_or_an_error_with_its_reason() {
         assert!(matches!(Reply::read(br#"{"id":1,"result":{}}"#).unwrap(), Reply::Result(_)));
-        assert!(matches!(Reply::read(br#"{"method":"notifications/message","params":{}}"#).unwrap(), Reply::Other));
+        assert!(matches!(
+            Reply::read(br#"{"method":"notifications/message","params":{}}"#).unwrap(),
+            Reply::Other
+        ));
         let error = br#"{"id":1,"error":{"code":-32003,"message":"","data":{"reason":"not_allowed"}}}"#;
         let Reply::Error { code, reason } = Reply::read(error).unwrap() else { panic!("an error") };
         assert_eq!((code, reason.as_deref()), (-32003, Some("not_allowed")));

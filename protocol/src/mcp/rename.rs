@@ -107,9 +107,18 @@ mod tests {
     #[test]
     fn every_byte_but_the_names_stays() {
         for (before, after) in [
-            (r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":""#, r#"","arguments":{"name":"s3__get","n":1.50e1}}}"#),
-            (" {\"params\" : {\"arguments\":{\"big\":123456789012345678901234567890},\n\"name\" : \"", "\" },\"method\":\"prompts/get\" }\n"),
-            (r#"{"method":"completion/complete","params":{"ref":{"type":"ref/prompt","name":""#, r#""},"argument":{"name":"name","value":"s3__get"}}}"#),
+            (
+                r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":""#,
+                r#"","arguments":{"name":"s3__get","n":1.50e1}}}"#,
+            ),
+            (
+                " {\"params\" : {\"arguments\":{\"big\":123456789012345678901234567890},\n\"name\" : \"",
+                "\" },\"method\":\"prompts/get\" }\n",
+            ),
+            (
+                r#"{"method":"completion/complete","params":{"ref":{"type":"ref/prompt","name":""#,
+                r#""},"argument":{"name":"name","value":"s3__get"}}}"#,
+            ),
             ("{\"method\":\"tools/c\\u0061ll\",\"p\\u0061rams\":{\"n\\u0061me\":\"", "\"}}"),
         ] {
             for written in ["s3__get", "s3__\\u0067et", "s3\\u005F_get"] {
@@ -148,10 +157,10 @@ mod tests {
     }
 
     fn decoded(headers: &HeaderMap, body: &[u8]) -> Result<Call, DecodeError> {
-        call(&HttpRequest { method: &Method::POST, headers, body }, &Limits {
-            json: crate::json::Limits { depth_max: 64 },
-            ..Limits::default()
-        })
+        call(
+            &HttpRequest { method: &Method::POST, headers, body },
+            &Limits { json: crate::json::Limits { depth_max: 64 }, ..Limits::default() },
+        )
     }
 
     #[test]
@@ -170,7 +179,10 @@ mod tests {
                 (http::HeaderName::from_static(name), HeaderValue::try_from(value).unwrap())
             }))
         };
-        assert!(named.agrees(&headers("s3__get")).is_ok() && named.agrees(&headers("=?base64?czNfX2dldA==?=")).is_ok());
+        assert!(
+            named.agrees(&headers("s3__get")).is_ok()
+                && named.agrees(&headers("=?base64?czNfX2dldA==?=")).is_ok()
+        );
         for other in ["get", "s3__put", "=?base64?Z2V0?="] {
             let refused = named.agrees(&headers(other)).unwrap_err();
             assert_eq!((refused.reason(), refused.id().map(RawValue::get)), ("header_mismatch", Some("7")));
