@@ -144,8 +144,13 @@ impl<'a> Front<'a> {
         if arrival.method == Method::GET {
             return Err(OneUrlError::Stream.into());
         }
-        if !call.version.is_stateless() && session.is_none() {
-            return Err(OneUrlError::NoSession.into());
+        match &session {
+            None if !call.version.is_stateless() => return Err(OneUrlError::NoSession.into()),
+            // Another replica may have opened it; here it counts as well, as what is kept for it does.
+            Some(session) if call.method != "session/end" => {
+                session.counted(gateway.limits.sessions_per_owner_max)?
+            }
+            _ => {}
         }
         Ok(Entered { subject, call, session })
     }
@@ -197,9 +202,12 @@ impl<'a> Front<'a> {
         observed: &mut Observed,
     ) -> Result<Answer, Refusal> {
         let Some(shown) = &entered.call.session else { return Err(OneUrlError::NoSession.into()) };
-        let begun = match self.judged(entered, &to.server, to.call(&entered.call)).await.is_ok() {
-            true => self.opened(shown, &to.server, entered.call.version).await?,
-            false => None, // It will be refused, and its server hears nothing of it.
+        let begun = match self.gateway.opened.known(shown, &to.server) {
+            Some(begun) => Some(begun),
+            None if self.judged(entered, &to.server, to.call(&entered.call)).await.is_ok() => {
+                self.opened(shown, &to.server, entered.call.version).await?
+            }
+            None => None, // The call will be refused, and its server hears nothing of it.
         };
         let answer = self.onward(&to.arrival(begun.as_ref())?, record, observed).await;
         record.session(shown);

@@ -39,6 +39,11 @@ impl Opened {
         Arc::clone(servers.by_name.entry(server.to_owned()).or_default())
     }
 
+    /// A server's session, if it has begun.
+    pub(super) fn known(&self, shown: &str, server: &str) -> Option<Begun> {
+        self.0.lock().get(&digest::of(shown.as_bytes()))?.by_name.get(server)?.get().cloned()
+    }
+
     /// Forgets a server's session; the next call begins another.
     pub(super) fn forget(&self, shown: &str, server: &str) {
         if let Some(servers) = self.0.lock().get_mut(&digest::of(shown.as_bytes())) {
@@ -106,7 +111,7 @@ mod tests {
         let begun = Begun { session: None, version: HeaderValue::from_static("2025-11-25") };
         opened.cell("a", "s3", at(10), at(0)).set(begun.clone()).unwrap();
         opened.cell("b", "s3", at(10), at(0)).set(begun).unwrap();
-        assert!(opened.cell("a", "s3", at(10), at(0)).get().is_some());
+        assert!(opened.known("a", "s3").is_some() && opened.known("b", "units").is_none());
         assert!(opened.cell("a", "units", at(10), at(0)).get().is_none());
         opened.forget("a", "s3");
         assert!(opened.cell("a", "s3", at(10), at(0)).get().is_none());

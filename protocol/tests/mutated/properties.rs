@@ -5,7 +5,10 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use protocol::json;
-use protocol::mcp::{self, HttpRequest, Item, ListKind, Named, Page, Reply, MessageError, ServerMessage, Target, Version, Watch};
+use protocol::mcp::{
+    self, HttpRequest, Item, ListKind, MessageError, Named, Page, Reply, ServerMessage, Target, Version,
+    Watch,
+};
 use protocol::sse::{Event, Events};
 use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
