@@ -13,6 +13,9 @@ mod methods; //      every method of every version, and the package that is aske
 mod decisions; //    policy that errs, loops, is missing or is changed
 mod inputs; //       policy sees what its reference says
 mod lists; //        listed if and only if callable
+mod one_url; //      all servers at one URL
+mod one_url_sessions; // the same before 2026-07-28
+mod one_url_clients; // the same through the official SDKs, before our own servers
 mod sessions; //     whose a session is
 mod cards; //        what an agent says of itself, who vouches for it, and who sees it
 mod a2a; //          whose an agent's tasks are, and what may be said to it

@@ -139,7 +139,7 @@ async fn world() -> World {
 
 /// The gateway's own certificate, and a token that the gateway would get for the server.
 fn as_gateway(world: &World) -> Agent {
-    let server = world.served.as_ref().unwrap();
+    let server = world.served.first().unwrap();
     let now = world.clock.now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
     let claims = json!({
         "iss": gateway::token_service::issuer(&world.origin), "sub": "alice", "exp": now + 300,

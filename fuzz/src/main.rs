@@ -20,6 +20,7 @@ static TARGET: LazyLock<fn(&[u8]) -> bool> = LazyLock::new(|| {
         "call" => properties::call,
         "headers" => properties::headers,
         "list" => properties::list,
+        "rename" => properties::rename,
         "answer" => properties::answer,
         "events" => properties::events,
         "a2a_rpc" => a2a::a2a_rpc,

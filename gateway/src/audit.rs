@@ -20,6 +20,7 @@ use crate::config::{AuditMode, Limits};
 use crate::decode::{Body, Call};
 use crate::exchange::Credential;
 use crate::identity::Caller;
+use crate::one_url::LeftOut;
 use crate::push;
 use crate::registry;
 use crate::request::Arrival;
@@ -53,6 +54,7 @@ pub struct Audit {
 pub struct Record {
     facts: Facts,
     audit: Audit,
+    kind: &'static str,
     at: SystemTime,
     /// The JSON-RPC id, for the answer; it is the caller's text and not for the record.
     pub(crate) rpc_id: Option<Box<RawValue>>,
@@ -111,13 +113,22 @@ impl Audit {
 
     /// Opens the record of a request whose body has arrived.
     pub fn open(&self, arrival: &Arrival) -> Record {
+        self.record("request", arrival)
+    }
+
+    /// Opens the record of what is asked of one server, for a request to all of them.
+    pub fn open_part(&self, arrival: &Arrival) -> Record {
+        self.record("part", arrival)
+    }
+
+    fn record(&self, kind: &'static str, arrival: &Arrival) -> Record {
         let facts = Facts {
             ip: arrival.ip,
             http_method: Some(arrival.method.clone()),
             uri: Some(shown(&arrival.uri)),
             ..Facts::default()
         };
-        Record { facts, audit: self.clone(), at: arrival.at, rpc_id: None }
+        Record { facts, audit: self.clone(), kind, at: arrival.at, rpc_id: None }
     }
 
     /// Notes a connection that never became one: no request could have come of it.
@@ -212,7 +223,7 @@ impl Record {
     pub fn call(&mut self, server: &str, call: Call, body: &Body) -> Call {
         self.facts.protocol = Some(call.protocol());
         self.facts.version = Some(call.version());
-        self.facts.server = Some(server.to_owned());
+        self.facts.server = Some(server).filter(|name| !name.is_empty()).map(ToOwned::to_owned);
         self.facts.method = Some(call.method());
         self.rpc_id = call.id().map(ToOwned::to_owned);
         match &call {
@@ -252,8 +263,23 @@ impl Record {
     }
 
     /// Notes how many of them were shown.
-    pub fn listed(&mut self, agents: usize) {
-        self.facts.count = u64::try_from(agents).ok();
+    pub fn listed(&mut self, items: usize) {
+        self.facts.count = u64::try_from(items).ok();
+    }
+
+    /// Notes how many items of all servers were shown, and which servers were left out.
+    pub(crate) fn listed_all(&mut self, items: usize, left_out: &[LeftOut]) {
+        self.listed(items);
+        if !left_out.is_empty() {
+            let all: Vec<String> =
+                left_out.iter().map(|left| format!("{} ({})", left.server, left.why.code())).collect();
+            self.facts.cause = Some(format!("left out: {}", all.join(", ")));
+        }
+    }
+
+    /// Notes the session as its caller knows it, where a server knows another.
+    pub fn session(&mut self, shown: &str) {
+        self.facts.session = Some(revocation::session(shown));
     }
 
     /// Notes the session that an answer opened.
@@ -374,6 +400,6 @@ impl Drop for Record {
         let took = self.audit.clock.now().duration_since(self.at).unwrap_or_default();
         self.facts.duration_us = Some(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
         let promised = self.facts.permit.is_some(); // Whoever let the call go on will have its end, too.
-        self.audit.sink.append(self.facts.line("request", self.at), promised);
+        self.audit.sink.append(self.facts.line(self.kind, self.at), promised);
     }
 }

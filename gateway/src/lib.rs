@@ -25,6 +25,7 @@ pub mod metrics;
 pub mod traces;
 pub mod admin;
 pub mod metadata;
+pub mod one_url; // all servers at one URL; in the place of all stages behind the second, which it runs once more for each
 pub mod registry; // the agents that a caller may talk to
 mod digest;
 pub mod delegation; // chains of actors; judged in stages 3 and 6

@@ -32,6 +32,7 @@ pub struct Metrics {
     reloads: IntCounterVec,
     deliveries: IntCounterVec,
     pushes: IntCounterVec,
+    left_out: IntCounterVec,
     pub(crate) push_waiting: IntGauge,
     pub(crate) requests_in_flight: IntGauge,
     pub(crate) connections: IntGauge,
@@ -190,6 +191,11 @@ impl Metrics {
                 "Push notifications by how their delivery ended.",
                 &["outcome"],
             )?,
+            left_out: all.counters(
+                "one_url_left_out_total",
+                "Servers that were left out of a list of all servers, and why.",
+                &["server", "reason"],
+            )?,
             push_waiting: all
                 .gauge("push_waiting", "Push notifications that wait or are being delivered.")?,
             requests_in_flight: all
@@ -307,6 +313,11 @@ impl Metrics {
     /// Something else than policy refused. The reasons are those of `docs/refusals.md`.
     pub(crate) fn refusal(&self, stage: Stage, reason: &str) {
         self.refusals.with_label_values(&[stage.name(), reason]).inc();
+    }
+
+    /// A server was left out of a list of all servers. The name is the configuration's, the reason one of ours.
+    pub(crate) fn left_out(&self, server: &str, reason: &'static str) {
+        self.left_out.with_label_values(&[server, reason]).inc();
     }
 
     pub(crate) fn handshake_refused(&self, reason: &'static str) {

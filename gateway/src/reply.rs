@@ -16,6 +16,7 @@ use crate::decode::{BodyError, DecodeError};
 use crate::exchange::{ExchangeError, Refused};
 use crate::identity::IdentityError;
 use crate::observed::{Observed, Stage};
+use crate::one_url::OneUrlError;
 use crate::push::PushError;
 use crate::request::Arrival;
 use crate::revocation::Revoked;
@@ -56,6 +57,9 @@ pub enum Refusal {
     /// In the place of all stages behind the second: an agent's event is not taken.
     #[error("no push notification")]
     Push(#[from] PushError),
+    /// In the place of all stages behind the second: what the URL of all servers does not answer.
+    #[error("not answered for all servers")]
+    OneUrl(#[from] OneUrlError),
     /// Stage 5.
     #[error("not authorized")]
     Authorize(#[from] AuthorizeError),
@@ -211,6 +215,7 @@ impl Refusal {
             Self::Session(error) => owned::session(error),
             Self::Task(error) => agent::task(error),
             Self::Push(error) => owned::push(error),
+            Self::OneUrl(error) => owned::one_url(error),
             Self::Authorize(AuthorizeError::Denied(denial)) if !denial.needs_scopes().is_empty() => {
                 scopes(denial.needs_scopes())
             }
@@ -243,7 +248,9 @@ impl Refusal {
             Self::Identity(_) => Stage::Identity,
             Self::Route(_) => Stage::Route,
             Self::Token(_) => Stage::Token,
-            Self::Decode(_) | Self::Session(_) | Self::Task(_) | Self::Push(_) => Stage::Decode,
+            Self::Decode(_) | Self::Session(_) | Self::Task(_) | Self::Push(_) | Self::OneUrl(_) => {
+                Stage::Decode
+            }
             Self::Authorize(_) | Self::Card(_) => Stage::Authorize,
             Self::Exchange(_) => Stage::Exchange,
             Self::Audit(_) => Stage::Audit,
@@ -267,6 +274,7 @@ impl Refusal {
             | Self::Session(_)
             | Self::Task(_)
             | Self::Push(_)
+            | Self::OneUrl(_)
             | Self::Authorize(_)
             | Self::Card(_)
             | Self::Exchange(_)
@@ -287,6 +295,7 @@ impl Refusal {
             | Self::Session(_)
             | Self::Task(_)
             | Self::Push(_)
+            | Self::OneUrl(_)
             | Self::Authorize(_)
             | Self::Card(_)
             | Self::Exchange(_)
@@ -308,6 +317,7 @@ impl Refusal {
             | Self::Session(_)
             | Self::Task(_)
             | Self::Push(_)
+            | Self::OneUrl(_)
             | Self::Authorize(_)
             | Self::Card(_)
             | Self::Exchange(_)

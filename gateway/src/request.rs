@@ -7,21 +7,22 @@ use crate::observed::{Observed, Stage};
 use crate::reply::{Refusal, Response};
 use crate::revocation::{Basis, Hold};
 use crate::route::Door;
-use crate::state::Gateway;
+use crate::state::{Gateway, State};
 use crate::tasks::Watcher;
 use crate::upstream::{Answer, Going, ToAgent};
 use crate::{
-    authorize, cards, decode, delegation, exchange, identity, metadata, push, registry, reply, route,
-    session, tasks, token,
+    authorize, cards, decode, delegation, exchange, identity, metadata, one_url, push, registry, reply,
+    route, session, tasks, token,
 };
 use http::{HeaderMap, Uri};
 use protocol::a2a::Method;
 use std::net::IpAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 /// A request whose body has arrived, or has failed to.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Arrival {
     /// The connection's finished handshake.
     pub handshake: Arc<Handshake>,
@@ -41,24 +42,31 @@ pub struct Arrival {
     pub headers: HeaderMap,
     /// The whole body within its bounds, or why not.
     pub body: Body,
+    /// Whether it came by the URL of all servers, which has named this one.
+    pub one_url: bool,
 }
 
 /// Carries one request from a finished handshake to its answer.
 /// Every exit leaves one audit record, a hang-up that drops this future included: the record's `Drop` writes it.
 pub async fn handle(gateway: &Gateway, arrival: Arrival) -> Response {
-    let mut record = gateway.audit.open(&arrival);
-    let mut observed = Observed::open(gateway, &arrival);
-    let outcome = forward(gateway, &arrival, &mut record, &mut observed).await;
-    reply::render(outcome, &gateway.url, &arrival, record, observed) // The record rides in the body: a stream is over when it ends.
+    let state = gateway.state(); // One snapshot, once the body is complete: a reload never splits a request.
+    let record = gateway.audit.open(&arrival);
+    answered(gateway, &state, &arrival, record).await
+}
+
+async fn answered(gateway: &Gateway, state: &Arc<State>, arrival: &Arrival, mut record: Record) -> Response {
+    let mut observed = Observed::open(gateway, arrival);
+    let outcome = forward(gateway, state, arrival, &mut record, &mut observed).await;
+    reply::render(outcome, &gateway.url, arrival, record, observed) // The record rides in the body: a stream is over when it ends.
 }
 
 async fn forward(
     gateway: &Gateway,
+    state: &Arc<State>,
     arrival: &Arrival,
     record: &mut Record,
     observed: &mut Observed,
 ) -> Result<Answer, Refusal> {
-    let state = gateway.state(); // One snapshot, once the body is complete: a reload never splits a request.
     let now = gateway.clock.now();
     let caller = record.caller(identity::caller(&arrival.handshake, &state.identity, now)?);
     state.revocations.caller(&caller, now).map_err(identity::IdentityError::from)?;
@@ -69,12 +77,16 @@ async fn forward(
             return Ok(Answer::json(metadata::protected_resource(&resource, &state.issuers).to_string()));
         }
         Door::Agents => {
-            let asker = registry::Asker { gateway, state: &state, caller: &caller, arrival, now };
+            let asker = registry::Asker { gateway, state, caller: &caller, arrival, now };
             return Box::pin(asker.listed(record, observed)).await;
         }
         Door::Push => {
-            let post = push::Post { gateway, state: &state, caller: &caller, arrival, now };
+            let post = push::Post { gateway, state, caller: &caller, arrival, now };
             return Box::pin(post.taken(record, observed)).await;
+        }
+        Door::AllServers => {
+            let front = one_url::Front { gateway, state, caller: &caller, arrival, now };
+            return Box::pin(front.answered(record, observed)).await;
         }
         Door::To(server) => server,
     };
@@ -91,7 +103,7 @@ async fn forward(
     let question =
         authorize::Question::new(arrival, &caller, subject.as_ref(), &server, &call, &state.revocations, now);
     if let Call::Card = call {
-        return Ok(Box::pin(cards::public(gateway, &state, &question, arrival)).await?);
+        return Ok(Box::pin(cards::public(gateway, state, &question, arrival)).await?);
     }
     let named = Box::pin(tasks::named(&question, &gateway.tasks)).await;
     let question = question.naming(named.as_deref(), &gateway.limits);
@@ -102,7 +114,7 @@ async fn forward(
     delegation::onward(&caller, subject.as_ref(), &server).map_err(token::TokenError::from)?;
     tasks::permitted(named.as_deref(), &question, &permit, (&gateway.tasks, gateway.limits.per_owner))
         .await?;
-    let body = Box::pin(push::registered(gateway, &state, &question, named.as_deref(), arrival)).await?;
+    let body = Box::pin(push::registered(gateway, state, &question, named.as_deref(), arrival)).await?;
     observed.exchange(&permit);
     let grant =
         exchange::Grant { permit: &permit, server: &server, question: &question, identity: &state.identity };
@@ -127,9 +139,9 @@ async fn forward(
                 let answer = upstream.send(permit, credential, going, arrival, trace).await?;
                 Ok::<Answer, Refusal>(match call.method {
                     Method::GetExtendedAgentCard => {
-                        cards::extended::shown(gateway, &state, &question, call, answer).await?
+                        cards::extended::shown(gateway, state, &question, call, answer).await?
                     }
-                    _ => push::shown(gateway, &state, &question, named, call, answer).await?,
+                    _ => push::shown(gateway, state, &question, named, call, answer).await?,
                 })
             });
             answered.await?
@@ -151,6 +163,27 @@ async fn forward(
     let basis = Basis::of(&question, record.in_session());
     let judged = state.revocations.epoch();
     Ok(answer.held(Hold::new(basis, &gateway.revocations, judged, gateway.clock.clone())))
+}
+
+/// The same path, once more: for a request that came by the URL of all servers, as the one that it names gets it.
+pub(crate) fn onward<'a>(
+    gateway: &'a Gateway,
+    state: &'a Arc<State>,
+    arrival: &'a Arrival,
+    record: &'a mut Record,
+    observed: &'a mut Observed,
+) -> Pin<Box<dyn Future<Output = Result<Answer, Refusal>> + Send + 'a>> {
+    Box::pin(forward(gateway, state, arrival, record, observed))
+}
+
+/// And for what the gateway asks a server in its caller's name, with a record of its own.
+pub(crate) fn part<'a>(
+    gateway: &'a Gateway,
+    state: &'a Arc<State>,
+    arrival: &'a Arrival,
+    record: Record,
+) -> Pin<Box<dyn Future<Output = Response> + Send + 'a>> {
+    Box::pin(answered(gateway, state, arrival, record))
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 use crate::config::{Agent, Server};
 use crate::identity::Caller;
 use crate::metadata;
+use crate::one_url;
 use crate::push;
 use crate::request::Arrival;
 use crate::upstream::{Pool, Upstream};
@@ -30,6 +31,8 @@ pub enum Door {
     CardKeys,
     /// Where agents post events.
     Push,
+    /// `/mcp`: all servers, of which the call says which.
+    AllServers,
     /// `/mcp/<server>`, or `/a2a/<agent>` and what is below it.
     To(ServerRoute),
 }
@@ -41,6 +44,10 @@ pub struct ServerRoute {
     url: String,
     server: Option<Arc<Server>>,
     agent: Option<AgentRoute>,
+    /// Whether it is reached by the URL of all servers.
+    one_url: bool,
+    /// Whether no subject token is needed, though there is no one server that says so.
+    open: bool,
 }
 
 /// What is more to say where an agent is called.
@@ -99,9 +106,12 @@ pub fn door(servers: &Servers, agents: &Agents, url: &str, arrival: &Arrival) ->
         let resource = metadata::resource(url, path).filter(|_| arrival.method == http::Method::GET);
         return resource.map(Door::Metadata).ok_or(RouteError::NotFound);
     }
-    let name = server_name(path).ok_or(RouteError::NotFound)?;
-    let server = servers.get(name).cloned();
-    Ok(Door::To(ServerRoute { name: name.to_owned(), url: url.to_owned(), server, agent: None }))
+    if path == one_url::PATH {
+        return Ok(Door::AllServers);
+    }
+    // A call by the URL of all servers may name none: a server that isn't there.
+    let name = server_name(path).or(arrival.one_url.then_some("")).ok_or(RouteError::NotFound)?;
+    Ok(Door::To(ServerRoute { one_url: arrival.one_url, ..ServerRoute::at(name, url, servers) }))
 }
 
 /// gRPC's paths are fixed, so there the host that is asked names the agent, or else the tenant does. A call that names nobody is
@@ -139,7 +149,7 @@ fn to_agent(agents: &Agents, url: &str, name: &str, below: &str, tenant: Option<
     };
     let server = route.agent.as_ref().and_then(interface);
     let agent = Some(route);
-    ServerRoute { name: name.to_owned(), url: url.to_owned(), server, agent }
+    ServerRoute { name: name.to_owned(), url: url.to_owned(), server, agent, one_url: false, open: false }
 }
 
 fn server_name(path: &str) -> Option<&str> {
@@ -162,7 +172,9 @@ pub(crate) fn operation_path(path: &str) -> Option<&str> {
 
 /// Whether a path is one that a token can be for.
 pub(crate) fn is_endpoint(path: &str) -> bool {
-    server_name(path).is_some() || agent_path(path).is_some_and(|(_, below)| below.is_empty())
+    path == one_url::PATH
+        || server_name(path).is_some()
+        || agent_path(path).is_some_and(|(_, below)| below.is_empty())
 }
 
 /// The upstream that a permit opens.
@@ -188,7 +200,20 @@ impl ServerRoute {
         let (server, binding) = (agent.first_interface().cloned(), Binding::HttpJson);
         let route =
             AgentRoute { agent: Some(Arc::clone(agent)), below: String::new(), binding, tenant: None };
-        Self { name: agent.name.clone(), url: url.to_owned(), server, agent: Some(route) }
+        let name = agent.name.clone();
+        Self { name, url: url.to_owned(), server, agent: Some(route), one_url: false, open: false }
+    }
+
+    /// The way to a server, whether or not there is one.
+    pub fn at(name: &str, url: &str, servers: &Servers) -> Self {
+        let server = servers.get(name).cloned();
+        Self { name: name.to_owned(), url: url.to_owned(), server, agent: None, one_url: false, open: false }
+    }
+
+    /// The URL of all servers, which is nobody's in particular. It is open without a token if each of them is.
+    pub fn of_all(url: &str, servers: &Servers) -> Self {
+        let open = !servers.is_empty() && servers.values().all(|server| !server.subject_required);
+        Self { one_url: true, open, ..Self::at("", url, servers) }
     }
 
     /// The name in the path, or that of whom a call over gRPC is for; it may name nobody, and be empty then.
@@ -203,6 +228,13 @@ impl ServerRoute {
 
     /// The audiences whose tokens open it: the gateway's URL, its own, and a credential made for the caller itself.
     pub fn token_audiences(&self, caller: &Caller) -> Vec<String> {
+        if self.one_url {
+            return vec![
+                self.url.clone(),
+                format!("{}{}", self.url, one_url::PATH),
+                caller.spiffe_id().to_owned(),
+            ];
+        }
         let kind = if self.agent.is_some() { "a2a" } else { "mcp" };
         vec![self.url.clone(), format!("{}/{kind}/{}", self.url, self.name), caller.spiffe_id().to_owned()]
     }
@@ -217,7 +249,7 @@ impl ServerRoute {
         if self.agent.as_ref().is_some_and(AgentRoute::is_card) {
             return false;
         }
-        self.server.as_ref().is_none_or(|s| s.subject_required)
+        !self.open && self.server.as_ref().is_none_or(|s| s.subject_required)
     }
 
     /// Whether keys in arguments may differ by case alone.

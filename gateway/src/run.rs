@@ -12,6 +12,7 @@ use crate::https::HttpsError;
 use crate::jwks::KeyStore;
 use crate::listener;
 use crate::metrics::Metrics;
+use crate::one_url::Opened;
 use crate::push::{Outbox, With};
 use crate::registry::health::{self, Health};
 use crate::reload::{self, listed, read_sources};
@@ -246,6 +247,7 @@ fn assemble(
         )?,
         lane: Arc::new(Lane::new(config.policy_budget, config.policy_quick_budget, &config.limits)),
         sessions: Counts::default(),
+        opened: Opened::default(),
         tasks: Store::open(&config.tasks, source, &clock)?,
         health: Health::default(),
         cards,

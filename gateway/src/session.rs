@@ -134,6 +134,16 @@ impl Session<'_> {
         Ok((header(shown)?, header(&sealed.session)?))
     }
 
+    /// Counts a known session among its owner's, if it isn't there yet: another replica has opened it, or it was ended.
+    ///
+    /// # Errors
+    /// [`SessionError::TooMany`].
+    pub fn counted(&self, max: usize) -> Result<(), SessionError> {
+        let Some((shown, _)) = &self.known else { return Ok(()) };
+        let counted = self.counts.count(self.owner, shown.as_bytes(), max, (self.now + self.ttl, self.now));
+        if counted { Ok(()) } else { Err(SessionError::TooMany { max }) }
+    }
+
     /// The id that the upstream knows, if the call is in a session.
     pub fn upstream(&self) -> Option<&HeaderValue> {
         self.known.as_ref().map(|(_, upstream)| upstream)

@@ -6,6 +6,7 @@ use crate::cards::{Cards, Clients, Signer};
 use crate::config::Limits;
 use crate::exchange;
 use crate::metrics::Metrics;
+use crate::one_url::Opened;
 use crate::push::Outbox;
 use crate::registry::health::Health;
 use crate::revocation::{Live, Revocations};
@@ -35,6 +36,8 @@ pub struct Gateway {
     pub(crate) exchange: exchange::Client,
     pub(crate) pool: Pool,
     pub(crate) sessions: Counts,
+    /// Which servers' sessions belong to one of the URL of all servers.
+    pub(crate) opened: Opened,
     pub(crate) tasks: Store,
     /// Which agents answer.
     pub(crate) health: Health,

@@ -5,14 +5,18 @@
 mod error;
 mod headers;
 mod list;
+mod merge;
 mod methods;
 mod params;
+mod rename;
 mod server;
 mod watch;
 
 pub use error::{DecodeError, Fault};
 pub use list::Item;
+pub use merge::{Asked, Page, Reply, negotiated};
 pub use methods::{Arguments, Form, MethodRow, TargetKind, methods};
+pub use rename::{Named, name_header};
 pub use server::{MessageError, ServerMessage, ServerRequest, Unasked};
 pub use watch::Watch;
 

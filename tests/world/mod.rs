@@ -88,6 +88,8 @@ pub struct Plan {
     pub a2a: &'static [&'static str],
     /// One of our MCP servers, behind the gateway under its name.
     pub served: Option<served::Served>,
+    /// Others of them.
+    pub more_served: Vec<served::Served>,
     /// What is said of the A2A agent `trainer`, as `contexts: claim`; none: there is none.
     pub trainer: Option<&'static str>,
     /// The trainer is no fake then, but a program on an official SDK.
@@ -130,6 +132,7 @@ impl Default for Plan {
             agents: &[],
             a2a: &[],
             served: None,
+            more_served: Vec::new(),
             trainer: None,
             sdk: None,
             tasks: "{}".into(),
@@ -165,7 +168,7 @@ pub struct World {
     /// What serves the embedded token service, and can be stopped.
     pub listener: JoinHandle<()>,
     dir: TempDir,
-    pub served: Option<served::Server>,
+    pub served: Vec<served::Server>,
 }
 
 impl World {
@@ -219,7 +222,8 @@ impl World {
         let origin = format!("https://{}", service_socket.local_addr().unwrap());
         let people_socket = plan.people.map(|_| TcpListener::bind("127.0.0.1:0").unwrap());
         let sign_in = people_socket.as_ref().map(|tcp| format!("https://{}", tcp.local_addr().unwrap()));
-        let of_service = settings(&domain, &url, &origin, &names, plan.served.as_ref());
+        let all_served: Vec<_> = plan.served.iter().chain(&plan.more_served).cloned().collect();
+        let of_service = settings(&domain, &url, &origin, &names, &all_served);
         let service = match (plan.people, &sign_in) {
             (Some(text), Some(at)) => {
                 program::with_people(dir.path(), text, at, keys.clone(), &actor, of_service, clock.clone())
@@ -228,11 +232,12 @@ impl World {
         };
         std::fs::write(dir.path().join("credentials.jwks.json"), service.credential_jwks().to_string())
             .unwrap();
-        let served = plan.served.as_ref().map(|served| {
+        let started = all_served.iter().map(|served| {
             source(&dir, &domain, &clock, &format!("mcp/{}", served.name));
             let svid = paths_in(&dir.path().join(format!("mcp-{}", served.name)));
             served::Server::start(served, dir.path(), &svid, DOMAIN, &token_service::issuer(&origin))
         });
+        let served: Vec<served::Server> = started.collect();
         let service = Arc::new(service);
         let service_source = source(&dir, &domain, &clock, "token-service");
         let listener = token_service::listener::serve(
@@ -266,7 +271,7 @@ impl World {
             dir.path(),
             (&url, &origin, sign_in.as_deref()),
             (ledger.address, &interfaces),
-            (&servers(&plan, served.as_ref(), &agents), &a2a_agents(&plan, &agents)),
+            (&servers(&plan, &served, &agents), &a2a_agents(&plan, &agents)),
         )
         .replace("revocations: {file: revoked.jsonl}", &revocations(&plan, redis.as_ref()))
         .replace("tasks: {}", &tasks(&plan, redis.as_ref()));
@@ -395,7 +400,7 @@ impl World {
 
     /// Tries to serve a second token service on a socket.
     pub fn another_token_service(&self, tcp: TcpListener) -> Result<(), ServiceError> {
-        let settings = settings(&self.domain, &self.url, &self.origin, &[], None);
+        let settings = settings(&self.domain, &self.url, &self.origin, &[], &[]);
         let service =
             TokenService::new(self.keys.clone(), &self.keys.users, settings, self.clock.clone()).unwrap();
         let source: SharedSource = FileSource::open(paths_in(&self.path("token-service"))).unwrap();

@@ -29,7 +29,7 @@ pub struct Server {
 
 /// What a person's token opens at `s3`, in every world.
 pub const S3_SCOPES: &[&str] =
-    &["protocol", "list_objects", "get_object", "head_object", "put_object", "delete_object"];
+    &["protocol", "resources", "list_objects", "get_object", "head_object", "put_object", "delete_object"];
 
 /// A world whose clerk may do everything below `public/` of one bucket.
 pub async fn s3(program: &Path, url: &str, bucket: &str, access_key: &str, secret_key: &str) -> World {

@@ -12,18 +12,19 @@ pub(crate) fn settings(
     url: &str,
     origin: &str,
     agents: &[&str],
-    served: Option<&served::Served>,
+    served: &[served::Served],
 ) -> Settings {
     let of =
         |server: &str, all: &[&str]| all.iter().map(|s| format!("{server}:{s}")).collect::<BTreeSet<_>>();
     let mut scopes = of("ledger", &["post_entry", "read_balance", "protocol", "resources", "prompts"]);
     scopes.extend(of("s3", served::S3_SCOPES));
     let mut servers = vec!["ledger", "s3"];
-    if let Some(served) = served {
+    for served in served {
         scopes.extend(of(served.name, served.scopes));
         servers.push(served.name);
     }
-    scopes.extend(agents.iter().flat_map(|agent| [format!("{agent}:ask"), format!("{agent}:SendMessage")]));
+    let asked = ["ask", "SendMessage", "protocol", "resources", "prompts"];
+    scopes.extend(agents.iter().flat_map(|agent| asked.map(|operation| format!("{agent}:{operation}"))));
     scopes.extend(protocol::a2a::methods().iter().map(|row| format!("trainer:{}", row.name)));
     let agents: BTreeSet<_> = agents
         .iter()
@@ -35,7 +36,7 @@ pub(crate) fn settings(
     Settings {
         origin: origin.into(),
         gateway: domain.id("gateway").unwrap(),
-        resources: resources.chain([url.to_owned()]).collect(),
+        resources: resources.chain([url.to_owned(), format!("{url}/mcp")]).collect(),
         audiences: audiences.chain(agents.clone()).collect(),
         agents,
         grants: BTreeMap::from([("bookkeeping".to_owned(), scopes.clone())]),
@@ -80,17 +81,13 @@ pub(crate) fn a2a_agents(plan: &Plan, agents: &BTreeMap<&str, McpServer>) -> Str
 }
 
 /// The servers beside the ledger.
-pub(crate) fn servers(
-    plan: &Plan,
-    served: Option<&served::Server>,
-    agents: &BTreeMap<&str, McpServer>,
-) -> String {
+pub(crate) fn servers(plan: &Plan, served: &[served::Server], agents: &BTreeMap<&str, McpServer>) -> String {
     let line = |name: &str, kind: &str, at: SocketAddr| {
         format!("  {name}: {{url: \"https://{at}/mcp\", spiffe_id: \"spiffe://{DOMAIN}/{kind}/{name}\"}}\n")
     };
     let agents = agents.iter().filter(|(name, _)| plan.agents.contains(name));
     let agents = agents.map(|(name, agent)| line(name, "agent", agent.address));
-    served.map(|server| line(server.name, "mcp", server.address)).into_iter().chain(agents).collect()
+    served.iter().map(|server| line(server.name, "mcp", server.address)).chain(agents).collect()
 }
 
 pub(crate) fn config(

@@ -10,11 +10,12 @@ use anyhow::{Context, bail};
 use crate::run;
 
 /// Every decoder of bytes from outside; `fuzz/src/main.rs` says what each one is.
-const TARGETS: [&str; 15] = [
+const TARGETS: [&str; 16] = [
     "json",
     "call",
     "headers",
     "list",
+    "rename",
     "answer",
     "events",
     "a2a_rpc",

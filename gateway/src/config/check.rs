@@ -342,6 +342,9 @@ fn limits(problems: &mut Problems, file: &LimitsFile) -> Limits {
     let handshakes_max = number("handshakes_max", file.handshakes_max, 512, 1..=100_000);
     let streams_max = number("streams_max", file.streams_max, 128, 1..=10_000);
     let list_bytes_max = number("list_bytes_max", file.list_bytes_max, 4 << 20, 1024..=1 << 30);
+    let merged_list_bytes_max =
+        number("merged_list_bytes_max", file.merged_list_bytes_max, 16 << 20, 1024..=1 << 30);
+    let merged_list_pages_max = number("merged_list_pages_max", file.merged_list_pages_max, 32, 1..=10_000);
     let upstream_idle_max = number("upstream_idle_max", file.upstream_idle_max, 256, 0..=100_000);
     let audit_queue_max = number("audit_queue_max", file.audit_queue_max, 65_536, 1..=10_000_000);
     let audit_queue_bytes_max =
@@ -384,6 +387,8 @@ fn limits(problems: &mut Problems, file: &LimitsFile) -> Limits {
         handshakes_max,
         streams_max,
         list_bytes_max,
+        merged_list_bytes_max,
+        merged_list_pages_max,
         upstream_idle_max,
         audit_queue_max,
         audit_queue_bytes_max,
@@ -410,6 +415,7 @@ fn limits(problems: &mut Problems, file: &LimitsFile) -> Limits {
         connection_age_max: time("connection_age_max", &file.connection_age_max, 3600, 86_400),
         drain_timeout: time("drain_timeout", &file.drain_timeout, 30, 3600),
         decisions_timeout: time("decisions_timeout", &file.decisions_timeout, 1, 60),
+        merged_list_timeout: time("merged_list_timeout", &file.merged_list_timeout, 10, 600),
     }
 }
 

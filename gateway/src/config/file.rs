@@ -294,6 +294,10 @@ pub struct LimitsFile {
     pub streams_max: Option<u64>,
     /// Bytes of a list answer, which is held to be filtered; also of one SSE event. Default 4194304.
     pub list_bytes_max: Option<u64>,
+    /// Bytes of a list at `/mcp`, all servers together; one whose items find no room is left out. Default 16777216.
+    pub merged_list_bytes_max: Option<u64>,
+    /// Pages that each server is asked for, for a list at `/mcp`; one that has more is left out. Default 32.
+    pub merged_list_pages_max: Option<u64>,
     /// Idle connections that are kept for each upstream. Default 256.
     pub upstream_idle_max: Option<u64>,
     /// Audit records that wait to be written. Default 65536.
@@ -351,4 +355,7 @@ pub struct LimitsFile {
     /// How long all the decisions of one request may take together, where there are many: items of a list, resources of a
     /// subscription. What there is no time for is denied. Default `1s`.
     pub decisions_timeout: Option<String>,
+    /// How long each server may take for a list at `/mcp`, all its pages together; one that takes longer is left out.
+    /// Default `10s`.
+    pub merged_list_timeout: Option<String>,
 }

@@ -400,6 +400,8 @@ pub struct Limits {
     pub handshakes_max: usize,
     pub streams_max: usize,
     pub list_bytes_max: usize,
+    pub merged_list_bytes_max: usize,
+    pub merged_list_pages_max: usize,
     pub upstream_idle_max: usize,
     pub audit_queue_max: usize,
     pub audit_queue_bytes_max: usize,
@@ -426,4 +428,5 @@ pub struct Limits {
     pub connection_age_max: Duration,
     pub drain_timeout: Duration,
     pub decisions_timeout: Duration,
+    pub merged_list_timeout: Duration,
 }

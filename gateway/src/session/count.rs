@@ -49,6 +49,24 @@ impl Counts {
         Some(Reserved { counts: self, owner, key })
     }
 
+    /// Counts one that is open, once; false if the owner has as many others as one may.
+    pub fn count(
+        &self,
+        owner: Owner,
+        sealed: &[u8],
+        max: usize,
+        (ends, now): (SystemTime, SystemTime),
+    ) -> bool {
+        let (mut all, key) = (self.open(), hash(sealed));
+        let open = all.entry(owner).or_default();
+        open.retain(|_, ends| *ends > now);
+        if open.len() >= max && !open.contains_key(&key) {
+            return false;
+        }
+        open.entry(key).or_insert(ends);
+        true
+    }
+
     /// Counts one less.
     pub fn remove(&self, owner: Owner, sealed: &[u8]) {
         self.forget(owner, hash(sealed));
@@ -116,6 +134,17 @@ mod tests {
         place(alice, 0).unwrap().opened("c", at(30));
         assert!(place(alice, 19).is_none());
         assert!(place(alice, 20).is_some(), "the time of one is over");
+    }
+
+    #[test]
+    fn one_that_was_opened_elsewhere_counts_once() {
+        let (counts, alice) = (Counts::default(), Owner([1; 32]));
+        let counted =
+            |sealed: &[u8], seconds| counts.count(alice, sealed, 2, (at(seconds + 10), at(seconds)));
+        assert!(counted(b"a", 0) && counted(b"a", 0) && counted(b"b", 5));
+        assert!(!counted(b"c", 5) && counted(b"a", 5), "those that count go on");
+        counts.remove(alice, b"a");
+        assert!(counted(b"c", 5) && !counted(b"a", 5) && counted(b"a", 15));
     }
 
     #[test]

@@ -56,7 +56,7 @@ impl Embedded {
         let settings = Settings {
             origin: origin.clone(),
             gateway: domain.id(&Workload::Gateway.path())?,
-            resources: [url.to_owned(), format!("{url}/a2a/{}", echo::NAME)]
+            resources: [url.to_owned(), format!("{url}/mcp"), format!("{url}/a2a/{}", echo::NAME)]
                 .into_iter()
                 .chain(list.iter().map(|started| format!("{url}/mcp/{}", started.name)))
                 .collect(),

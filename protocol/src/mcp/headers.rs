@@ -12,7 +12,7 @@ use std::borrow::Cow;
 
 pub(super) const PROTOCOL_VERSION: &str = "mcp-protocol-version";
 const METHOD: &str = "mcp-method";
-const NAME: &str = "mcp-name";
+pub(super) const NAME: &str = "mcp-name";
 const SESSION_ID: &str = "mcp-session-id";
 const PARAM_PREFIX: &str = "mcp-param-";
 const PARAM: &str = "mcp-param-*";
@@ -32,7 +32,7 @@ impl<'a> Headers<'a> {
         Ok(Self {
             version: single(headers, PROTOCOL_VERSION)?,
             method: single(headers, METHOD)?,
-            name: single(headers, NAME)?.map(|value| decoded(NAME, value)).transpose()?,
+            name: name(headers)?,
             session: single(headers, SESSION_ID)?,
             params: mirrored(headers),
         })
@@ -96,6 +96,11 @@ impl<'a> Headers<'a> {
         }
         Ok(Some(session.to_owned()))
     }
+}
+
+/// What `Mcp-Name` says.
+pub(super) fn name(headers: &HeaderMap) -> Result<Option<Cow<'_, str>>, Fault> {
+    single(headers, NAME)?.map(|value| decoded(NAME, value)).transpose()
 }
 
 /// Whether a POST has a body that is JSON as it stands, and a client that reads both forms of an answer.

@@ -100,13 +100,14 @@ fn kept(
 }
 
 /// Where a part that was borrowed from a text stands in it.
-fn place(text: &str, part: &str) -> Result<Range<usize>, MessageError> {
+pub(super) fn place(text: &str, part: &str) -> Result<Range<usize>, MessageError> {
     let from = part.as_ptr().addr().checked_sub(text.as_ptr().addr());
     let range = from.map(|from| from..from.saturating_add(part.len()));
     range.filter(|range| text.get(range.clone()) == Some(part)).ok_or(MessageError::NotAMessage)
 }
 
-fn edited(text: &str, mut edits: Vec<(Range<usize>, String)>) -> Result<Vec<u8>, MessageError> {
+/// A text with parts of it replaced.
+pub(super) fn edited(text: &str, mut edits: Vec<(Range<usize>, String)>) -> Result<Vec<u8>, MessageError> {
     edits.sort_by_key(|(range, _)| range.start);
     let mut out = Vec::with_capacity(text.len());
     let mut done = 0;

@@ -116,6 +116,11 @@ fn headers_are_read_as_they_are_or_refused() {
 }
 
 #[test]
+fn a_name_in_the_place_of_another_changes_no_other_byte() {
+    holds("rename", properties::rename);
+}
+
+#[test]
 fn a_list_loses_what_goes_and_nothing_else() {
     holds("list", properties::list);
 }

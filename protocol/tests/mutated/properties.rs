@@ -5,7 +5,10 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use protocol::json;
-use protocol::mcp::{self, HttpRequest, Item, ListKind, MessageError, ServerMessage, Target, Version, Watch};
+use protocol::mcp::{
+    self, HttpRequest, Item, ListKind, MessageError, Named, Page, Reply, ServerMessage, Target, Version,
+    Watch,
+};
 use protocol::sse::{Event, Events};
 use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
@@ -117,6 +120,40 @@ pub(crate) fn headers(text: &[u8]) -> bool {
         good = true;
     }
     good
+}
+
+/// A name that is put in the place of another changes no other byte, of a call or of an item in a list.
+pub(crate) fn rename(body: &[u8]) -> bool {
+    let call = Named::find(body).map(|named| {
+        let empty = named.renamed("").unwrap_or_default();
+        let text = std::str::from_utf8(body).unwrap_or_default();
+        is_one_string(text, std::str::from_utf8(&empty).unwrap_or_default(), named.name());
+        let other = named.renamed("s3\"\u{e9}").unwrap_or_default();
+        assert_eq!(Named::find(&other).map(|named| named.name().to_owned()).as_deref(), Some("s3\"\u{e9}"));
+        assert_eq!(Named::find(&other).and_then(|named| named.renamed("").ok()), Some(empty));
+    });
+    let Ok(Reply::Result(result)) = Reply::read(body) else { return call.is_some() };
+    let mut good = call.is_some();
+    for kind in ListKind::ALL {
+        let Ok(page) = Page::read(result, kind) else { continue };
+        for item in page.items {
+            let renamed = item.renamed(kind, "").unwrap_or_default();
+            is_one_string(item.raw.get(), &renamed, &item.key);
+            good = true;
+        }
+    }
+    good
+}
+
+/// That a text differs from another in one string alone, which is empty there.
+fn is_one_string(text: &str, emptied: &str, string: &str) {
+    let says = |from: usize| {
+        let (before, after) = (emptied.get(..from)?, emptied.get(from + 2..)?);
+        let rest = text.strip_prefix(before)?.strip_suffix(after)?;
+        serde_json::from_str::<String>(rest).ok()
+    };
+    let places = emptied.match_indices("\"\"").map(|(from, _)| from);
+    assert!(places.into_iter().any(|from| says(from).as_deref() == Some(string)), "{text:?} and {emptied:?}");
 }
 
 /// A list from which nothing goes stays as it came; one from which everything goes has nothing left.

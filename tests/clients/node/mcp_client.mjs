@@ -152,5 +152,5 @@ if (!(values.era in VERSIONS)) wrong('--era is 2026 or 2025');
 if (!['v1', 'v2'].includes(values.sdk)) wrong('--sdk is v1 or v2');
 if (values.sdk === 'v1' && values.era === '2026') wrong('SDK v1 does not speak 2026-07-28');
 if (!process.env.SALLYPORT_URL) wrong('SALLYPORT_URL is not set: source DIR/agent.env first');
-const url = new URL(`${process.env.SALLYPORT_URL.replace(/\/$/, '')}/mcp/${values.server}`);
+const url = new URL(`${process.env.SALLYPORT_URL.replace(/\/$/, '')}/mcp/${values.server}`.replace(/\/$/, ''));
 process.exitCode = (await run(url, values, stepsOf(positionals))) ? 0 : 1;

@@ -155,7 +155,7 @@ def main():
     parser = argparse.ArgumentParser(
         description="Calls an MCP server through Sallyport with the official Python SDK.",
         epilog=STEPS_HELP, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--server", default="s3", help="the server's name, as in SALLYPORT_URL/mcp/<server>")
+    parser.add_argument("--server", default="s3", help="the server's name, as in SALLYPORT_URL/mcp/<server>; empty for all")
     parser.add_argument("--era", choices=ERAS, default="2026", help="protocol version to insist on")
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("list-tools")
@@ -171,7 +171,7 @@ def main():
         steps = steps_of(arguments)
     except (OSError, json.JSONDecodeError) as failure:
         parser.error(f"the JSON cannot be read: {failure}")
-    url = f"{os.environ['SALLYPORT_URL'].rstrip('/')}/mcp/{arguments.server}"
+    url = f"{os.environ['SALLYPORT_URL'].rstrip('/')}/mcp/{arguments.server}".rstrip("/")
     sys.exit(0 if asyncio.run(run(url, arguments.era, steps)) else 1)
 
 
