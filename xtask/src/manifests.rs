@@ -1,5 +1,5 @@
-//! The Kubernetes manifests: the ConfigMap of policies is made from the starter policies, and all of them are held against
-//! the API's schemas, offline. A check that lets nothing broken through is checked too.
+//! The Kubernetes manifests: the ConfigMap of policies and where its files go are made from the starter policies, and all
+//! manifests are held against the API's schemas, offline. A check that lets nothing broken through is checked too.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,10 @@ use anyhow::{Context, bail};
 use crate::run;
 
 const FOLDER: &str = "deploy/kubernetes";
+/// Those of the MCP servers.
+const SERVERS: &str = "deploy/kubernetes/servers";
 const POLICY: &str = "deploy/kubernetes/policy.yaml";
+const DEPLOYMENT: &str = "deploy/kubernetes/deployment.yaml";
 const STARTER: &str = "policy/rego/starter";
 /// It has no schema: `kubectl kustomize` reads it, nobody else.
 const KUSTOMIZATION: &str = "kustomization.yaml";
@@ -24,24 +27,29 @@ const BROKEN: [(&str, &str, &str); 5] = [
     ("network-policy.yaml", "policyTypes: [Ingress, Egress]", "policyTypes: Ingress"),
 ];
 
-/// Writes the ConfigMap of policies.
+/// Writes the ConfigMap of policies, and into the Deployment where its files go.
 pub(crate) fn write() -> anyhow::Result<()> {
-    fs::write(POLICY, policies()?).context(POLICY)
+    fs::write(POLICY, policies()?).context(POLICY)?;
+    fs::write(DEPLOYMENT, deployment()?).context(DEPLOYMENT)
 }
 
-/// Checks that the ConfigMap is up to date, that every manifest is valid, and that broken ones are not.
+/// Checks that what is made of the policies is up to date, that every manifest is valid, and that broken ones are not.
 pub(crate) fn check() -> anyhow::Result<()> {
-    if fs::read_to_string(POLICY).context(POLICY)? != policies()? {
-        bail!("{POLICY} is not made of {STARTER} as it is now: cargo xtask manifests");
+    for (file, made) in [(POLICY, policies()?), (DEPLOYMENT, deployment()?)] {
+        if fs::read_to_string(file).context(file)? != made {
+            bail!("{file} is not made of {STARTER} as it is now: cargo xtask manifests");
+        }
     }
     let mut checked = 0;
-    for entry in fs::read_dir(FOLDER).context(FOLDER)? {
-        let path = entry?.path();
-        if path.extension().is_some_and(|end| end == "yaml") && !path.ends_with(KUSTOMIZATION) {
-            if !valid(&path)? {
-                bail!("{} is not valid", path.display());
+    for folder in [FOLDER, SERVERS] {
+        for entry in fs::read_dir(folder).context(folder)? {
+            let path = entry?.path();
+            if path.extension().is_some_and(|end| end == "yaml") && !path.ends_with(KUSTOMIZATION) {
+                if !valid(&path)? {
+                    bail!("{} is not valid", path.display());
+                }
+                checked += 1;
             }
-            checked += 1;
         }
     }
     let scratch = std::env::temp_dir().join(format!("sallyport-manifests-{}", std::process::id()));
@@ -81,6 +89,25 @@ fn valid(path: &Path) -> anyhow::Result<bool> {
         print!("{said}");
     }
     Ok(passed)
+}
+
+/// The Deployment, with an item for each policy in its volume.
+fn deployment() -> anyhow::Result<String> {
+    let text = fs::read_to_string(DEPLOYMENT).context(DEPLOYMENT)?;
+    let begin = "            name: sallyport-policies\n            items:\n";
+    let (before, behind) = text.split_once(begin).with_context(|| format!("{DEPLOYMENT} has no policies"))?;
+    let mut made = format!("{before}{begin}");
+    for path in rego_below(Path::new(STARTER))? {
+        let path = path.strip_prefix(STARTER)?.to_string_lossy();
+        let key = path.replace('/', ".");
+        made.push_str(&format!("              - key: {key}\n                path: {path}\n"));
+    }
+    let is_item = |line: &&str| line.starts_with("              ");
+    for line in behind.lines().skip_while(is_item) {
+        made.push_str(line);
+        made.push('\n');
+    }
+    Ok(made)
 }
 
 /// The ConfigMap: a key for each policy, its path with dots; the Deployment gives the files their folders back.
