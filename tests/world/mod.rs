@@ -19,6 +19,7 @@ pub mod program;
 pub mod frames;
 pub mod grpc;
 pub mod idp;
+pub mod kubernetes;
 pub mod served;
 pub mod sdks;
 pub mod services;
@@ -88,6 +89,8 @@ pub struct Plan {
     pub a2a: &'static [&'static str],
     /// One of our MCP servers, behind the gateway under its name.
     pub served: Option<served::Served>,
+    /// Who the system behind that server is in a token, if the server exchanges for it.
+    pub downstream: Option<&'static str>,
     /// What is said of the A2A agent `trainer`, as `contexts: claim`; none: there is none.
     pub trainer: Option<&'static str>,
     /// The trainer is no fake then, but a program on an official SDK.
@@ -130,6 +133,7 @@ impl Default for Plan {
             agents: &[],
             a2a: &[],
             served: None,
+            downstream: None,
             trainer: None,
             sdk: None,
             tasks: "{}".into(),
@@ -219,7 +223,15 @@ impl World {
         let origin = format!("https://{}", service_socket.local_addr().unwrap());
         let people_socket = plan.people.map(|_| TcpListener::bind("127.0.0.1:0").unwrap());
         let sign_in = people_socket.as_ref().map(|tcp| format!("https://{}", tcp.local_addr().unwrap()));
-        let of_service = settings(&domain, &url, &origin, &names, plan.served.as_ref());
+        let mut of_service = settings(&domain, &url, &origin, &names, plan.served.as_ref());
+        of_service.downstream = plan
+            .served
+            .iter()
+            .zip(plan.downstream)
+            .map(|(served, system)| {
+                (domain.id(&format!("mcp/{}", served.name)).unwrap().to_string(), system.into())
+            })
+            .collect();
         let service = match (plan.people, &sign_in) {
             (Some(text), Some(at)) => {
                 program::with_people(dir.path(), text, at, keys.clone(), &actor, of_service, clock.clone())
