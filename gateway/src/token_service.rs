@@ -1,6 +1,6 @@
 //! The embedded token service: lets people sign in and their programs get tokens (RFC 6749 with PKCE), gives workloads
-//! tokens of their own, and performs RFC 8693 exchanges for the gateway and for nobody else. For one machine; it listens on
-//! loopback alone, with mutual TLS ([`listener`]) and for people's programs without ([`public`]). In production a real one
+//! tokens of their own, and performs RFC 8693 exchanges: for the gateway, and for a server of ours whose own system takes
+//! tokens, which gets one for that system and no other. For one machine; it listens on loopback alone, with mutual TLS ([`listener`]) and for people's programs without ([`public`]). In production a real one
 //! stands here.
 
 pub mod keys;
@@ -49,7 +49,7 @@ pub struct TokenService {
 pub struct Settings {
     /// Where it is reached, as `https://127.0.0.1:9000`.
     pub origin: String,
-    /// The only workload that exchanges are performed for.
+    /// The workload that exchanges are performed for.
     pub gateway: SpiffeId,
     /// The gateway's URL and those of the servers below it: the audiences of subject tokens.
     pub resources: BTreeSet<String>,
@@ -61,6 +61,9 @@ pub struct Settings {
     pub grants: BTreeMap<String, BTreeSet<String>>,
     /// The same for workloads that act for themselves, by SPIFFE ID.
     pub workload_grants: BTreeMap<String, BTreeSet<String>>,
+    /// Servers whose own system takes tokens, by SPIFFE ID, and the audience that this system is. Each may exchange a
+    /// credential that was made for it for one for that audience. Nothing of ours is such an audience.
+    pub downstream: BTreeMap<String, String>,
 }
 
 /// The private keys, one for each kind of token.

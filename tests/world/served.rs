@@ -15,6 +15,7 @@ pub struct Served {
     pub program: PathBuf,
     /// What a person's token may open there: `<name>:<scope>`.
     pub scopes: &'static [&'static str],
+    /// `ISSUER` in them is the token service's.
     pub flags: Vec<String>,
     /// Flags that name a file, and what stands in it.
     pub files: Vec<(&'static str, String)>,
@@ -63,7 +64,7 @@ impl Server {
             command.arg(format!("--{flag}")).arg(path);
         }
         let mut process = command
-            .args(&served.flags)
+            .args(served.flags.iter().map(|flag| flag.replace("ISSUER", issuer)))
             .args(["--listen", "127.0.0.1:0"])
             .arg("--certificate")
             .arg(&svid.certificate)

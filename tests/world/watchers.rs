@@ -92,7 +92,7 @@ impl Drop for Program {
 }
 
 /// A program of others says nothing when it is done, so it is asked until it is; for the result, never for its time.
-fn wait<T>(mut ask: impl FnMut() -> Option<T>) -> Option<T> {
+pub(crate) fn wait<T>(mut ask: impl FnMut() -> Option<T>) -> Option<T> {
     let deadline = Instant::now() + PATIENCE;
     loop {
         let answer = ask();
@@ -103,7 +103,7 @@ fn wait<T>(mut ask: impl FnMut() -> Option<T>) -> Option<T> {
     }
 }
 
-fn free_address() -> SocketAddr {
+pub(crate) fn free_address() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
 

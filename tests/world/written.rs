@@ -41,6 +41,7 @@ pub(crate) fn settings(
         agents,
         grants: BTreeMap::from([("bookkeeping".to_owned(), scopes.clone())]),
         workload_grants: BTreeMap::from([(domain.id("agent/robot").unwrap().to_string(), scopes)]),
+        downstream: BTreeMap::new(),
     }
 }
 

@@ -19,6 +19,7 @@ usage: cargo xtask CHORE
 
   interop s3         start versitygw with an empty bucket, run mcp-s3's stories against it, stop it
   interop prometheus run mcp-prometheus's stories against a real Prometheus
+  interop kubernetes run mcp-kubernetes's stories against a real API server
   interop clients    run the stories of the official Python and TypeScript MCP SDKs
   interop a2a        run the stories of the official A2A SDKs, Python's and JavaScript's, as agents and as callers
   interop sight      run the stories of health, metrics and traces, with a real Prometheus and a real collector
@@ -38,7 +39,7 @@ usage: cargo xtask CHORE
   schema [--check]   write the JSON Schemas of the configuration and of a policy's input as the code gives them, or
                      check that they are that
 
-interop and with need what `scripts/setup clients peers s3 sight redis conformance oidc-provider keycloak` installs,
+interop and with need what `scripts/setup clients peers s3 sight kubernetes redis conformance oidc-provider keycloak` installs,
 bench what `scripts/setup bench` does, manifests --check what `scripts/setup checks` does.
 
 examples:

@@ -15,8 +15,8 @@ use tokens::{Claims, Expect, SigningError};
 /// Why nothing is issued: the codes of RFC 6749 §5.2 and RFC 8693 §2.2.2.
 #[derive(Debug, thiserror::Error)]
 pub enum GrantError {
-    /// Another workload than the gateway.
-    #[error("the client is not the gateway")]
+    /// Neither the gateway nor a server with a system of its own.
+    #[error("the client is not the gateway, and no server that may exchange")]
     Client,
     /// A parameter is missing, or stands there twice.
     #[error("parameter {0} is missing or repeated")]
@@ -102,11 +102,11 @@ impl TokenService {
     /// # Errors
     /// [`GrantError`]; nothing has been issued.
     pub fn exchange(&self, client: &Peer, form: &[u8], now: SystemTime) -> Result<Value, GrantError> {
-        if client.id != self.settings.gateway {
-            return Err(GrantError::Client);
-        }
         let form = Form::read(form)?;
         form.is("grant_type", GRANT_TYPE)?;
+        if client.id != self.settings.gateway {
+            return self.for_its_system(client, &form, now);
+        }
         form.is("actor_token_type", JWT)?;
         let actor = self.actor(form.get("actor_token")?, now)?;
         let subject = match form.get("subject_token_type")? {
@@ -123,7 +123,32 @@ impl TokenService {
         if asked.is_empty() || !asked.is_subset(&self.opened(subject.as_ref(), &actor)) {
             return Err(GrantError::Scope);
         }
-        self.issue(client, subject.as_ref(), &actor, audience, &asked, now)
+        let bound = !self.settings.agents.contains(audience); // Agents call onward with theirs, over their own certificates.
+        self.issue(client, subject.as_ref(), &actor, (audience, bound), &asked, now)
+    }
+
+    /// A server's exchange of a credential that it was given, for the one system behind it. The server is the actor, as its
+    /// certificate says, and no other one can be named. The system knows no certificate of ours, so what it gets is bound to
+    /// none.
+    fn for_its_system(&self, client: &Peer, form: &Form, now: SystemTime) -> Result<Value, GrantError> {
+        let id = client.id.to_string();
+        let system = self.settings.downstream.get(&id).ok_or(GrantError::Client)?;
+        if form.has("actor_token") || form.has("actor_token_type") {
+            return Err(GrantError::Unsupported("actor_token"));
+        }
+        form.is("subject_token_type", ACCESS_TOKEN)?;
+        let given = self.made_for(&id, form.get("subject_token")?, now)?;
+        if form.get("audience")? != system || self.settings.audiences.contains(system) {
+            return Err(GrantError::Audience);
+        }
+        let asked: BTreeSet<String> = match form.has("scope") {
+            true => form.get("scope")?.split(' ').filter(|s| !s.is_empty()).map(Into::into).collect(),
+            false => given.scopes.clone(),
+        };
+        if asked.is_empty() || !asked.is_subset(&given.scopes) {
+            return Err(GrantError::Scope);
+        }
+        self.issue(client, Some(&given), &id, (system, false), &asked, now)
     }
 
     fn actor(&self, token: &str, now: SystemTime) -> Result<String, GrantError> {
@@ -164,15 +189,20 @@ impl TokenService {
 
     /// A credential that was made here for the actor, which calls onward with it.
     fn handed_on(&self, token: &str, actor: &str, now: SystemTime) -> Result<Claims, GrantError> {
+        let claims = self.made_for(actor, token, now)?;
+        if claims.x5t_s256.is_none() { Ok(claims) } else { Err(GrantError::Presenter) } // Bound: a server's, to keep.
+    }
+
+    /// A credential that was made here for a workload.
+    fn made_for(&self, workload: &str, token: &str, now: SystemTime) -> Result<Claims, GrantError> {
         let expect = Expect {
             issuer: self.issuer.clone(),
-            audiences: vec![actor.to_owned()],
+            audiences: vec![workload.to_owned()],
             types: vec![ACCESS_TOKEN_TYPE.into()],
             leeway: LEEWAY,
         };
-        let claims = tokens::verify(token, &self.credential_keys.verifying(), &expect, now)
-            .map_err(|e| GrantError::Token("subject", e))?;
-        if claims.x5t_s256.is_none() { Ok(claims) } else { Err(GrantError::Presenter) } // Bound: a server's, to keep.
+        tokens::verify(token, &self.credential_keys.verifying(), &expect, now)
+            .map_err(|e| GrantError::Token("subject", e))
     }
 
     /// What a subject's scopes open; a credential opens what it says and no more. Without a subject, what is the workload's own.
@@ -191,7 +221,7 @@ impl TokenService {
         client: &Peer,
         subject: Option<&Claims>,
         actor: &str,
-        audience: &str,
+        (audience, bound): (&str, bool),
         scopes: &BTreeSet<String>,
         now: SystemTime,
     ) -> Result<Value, GrantError> {
@@ -208,7 +238,7 @@ impl TokenService {
             "exp": ends,
             "jti": tokens::sign::token_id()?,
         }));
-        if !self.settings.agents.contains(audience) {
+        if bound {
             claims.insert("cnf".into(), thumbprint(client));
         }
         if let Some(subject) = subject {

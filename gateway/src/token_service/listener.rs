@@ -1,5 +1,6 @@
 //! HTTP around the embedded token service: mutual TLS on a loopback address. Keys and metadata are for every workload of
-//! the trust domain, and tokens for itself where the configuration says so; exchanges are for the gateway alone.
+//! the trust domain, and tokens for itself where the configuration says so; exchanges are for the gateway, and for servers that are written
+//! down for their own system.
 
 use super::TokenService;
 use super::grant::{Form, GrantError};

@@ -69,6 +69,7 @@ impl Embedded {
             agents: Default::default(),
             grants: starter::grants(list),
             workload_grants: Default::default(),
+            downstream: Default::default(),
         };
         let rings = rings(dir, embedded.keys, clock.now())?;
         let people = People::new(&sign_in, embedded, Some(dir.path(REVOKED)), clock.clone())?;

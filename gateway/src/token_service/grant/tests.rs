@@ -10,6 +10,7 @@ use url::form_urlencoded::Serializer;
 
 const AGENT: &str = "spiffe://a.test/agent/planner";
 const SERVER: &str = "spiffe://a.test/mcp/s3";
+const SYSTEM: &str = "https://cluster.test";
 const URL: &str = "https://gateway.test";
 
 struct Story {
@@ -19,7 +20,7 @@ struct Story {
     actor: SigningKey,
     domain: Domain,
     now: SystemTime,
-    _dir: tempfile::TempDir,
+    dir: tempfile::TempDir,
 }
 
 impl Story {
@@ -41,10 +42,12 @@ impl Story {
             agents: scopes(&[AGENT]),
             grants: [("work".to_owned(), scopes(&["planner:plan", "s3:put", "s3:get"]))].into(),
             workload_grants: BTreeMap::new(),
+            downstream: [(SERVER.to_owned(), SYSTEM.to_owned()), (AGENT.to_owned(), SERVER.to_owned())]
+                .into(),
         };
         let keys = ServiceKeys { users: users.clone(), credentials: key() };
         let service = TokenService::new(keys, &actor, settings, clock.clone()).unwrap();
-        Self { service, gateway, users, actor, domain, now: clock.now(), _dir: dir }
+        Self { service, gateway, users, actor, domain, now: clock.now(), dir }
     }
 
     /// Alice's token for the clerk to present.
@@ -78,6 +81,25 @@ impl Story {
             .append_pair("scope", scope)
             .finish();
         let issued = self.service.exchange(&self.gateway, form.as_bytes(), self.now);
+        issued.map(|issued| issued["access_token"].as_str().unwrap().to_owned()).map_err(|e| e.code())
+    }
+
+    /// A server's own exchange, with some parameters changed: the credential, or the error's code.
+    fn onward(&self, path: &str, token: &str, change: &[(&str, &str)]) -> Result<String, &'static str> {
+        let id = self.domain.id(path).unwrap();
+        let folder = self.dir.path().join(path.replace('/', "-"));
+        let svid = self.domain.write_svid(&folder, &id, &[], self.now).unwrap();
+        let source: SharedSource = FileSource::open(svid).unwrap();
+        let peer = source.current().svid.peer().clone();
+        let mut form = BTreeMap::from([
+            ("grant_type", GRANT_TYPE),
+            ("subject_token", token),
+            ("subject_token_type", ACCESS_TOKEN),
+            ("audience", SYSTEM),
+        ]);
+        form.extend(change.iter().copied());
+        let form = Serializer::new(String::new()).extend_pairs(form).finish();
+        let issued = self.service.exchange(&peer, form.as_bytes(), self.now);
         issued.map(|issued| issued["access_token"].as_str().unwrap().to_owned()).map_err(|e| e.code())
     }
 
@@ -118,4 +140,47 @@ fn an_agents_credential_is_bound_to_no_certificate_and_a_servers_is_not_exchange
     );
     assert_eq!(story.exchange(&servers, "mcp/s3", SERVER, "s3:get"), Err("invalid_grant"));
     assert!(story.exchange(&agents, "agent/planner", SERVER, "s3:get").is_ok());
+}
+
+#[test]
+fn a_server_gets_a_token_for_its_own_system_with_itself_in_the_chain() {
+    let story = Story::begins();
+    let given = story.exchange(&story.alices(), "agent/clerk", SERVER, "s3:get s3:put").unwrap();
+    let claims = story.read(&story.onward("mcp/s3", &given, &[]).unwrap());
+    assert_eq!((claims.sub.as_str(), &claims.aud), ("alice", &vec![SYSTEM.to_owned()]));
+    assert_eq!(claims.actors, [SERVER, "spiffe://a.test/agent/clerk"]);
+    assert_eq!(claims.scopes, story.read(&given).scopes);
+    assert_eq!(claims.x5t_s256, None, "the system knows no certificate of ours");
+    assert!(claims.exp <= story.read(&given).exp);
+    let narrow = story.onward("mcp/s3", &given, &[("scope", "s3:get")]).unwrap();
+    assert_eq!(story.read(&narrow).scopes, ["s3:get".to_owned()].into());
+    assert_eq!(
+        story.onward("mcp/s3", &narrow, &[]),
+        Err("invalid_grant"),
+        "it is for the system, and nobody else"
+    );
+}
+
+#[test]
+fn a_server_gets_nothing_else() {
+    let mut story = Story::begins();
+    let given = story.exchange(&story.alices(), "agent/clerk", SERVER, "s3:get").unwrap();
+    let agents = story.exchange(&story.alices(), "agent/clerk", AGENT, "s3:get").unwrap();
+    for (path, token, change, code) in [
+        ("mcp/s3", &given, ("audience", SERVER), "invalid_target"),
+        ("mcp/s3", &given, ("audience", "https://other.test"), "invalid_target"),
+        ("mcp/s3", &given, ("scope", "s3:put"), "invalid_scope"), // Alice's own token would open it.
+        ("mcp/s3", &given, ("scope", " "), "invalid_scope"),
+        ("mcp/s3", &given, ("actor_token", &*given), "unsupported_grant_type"),
+        ("mcp/s3", &given, ("subject_token_type", JWT), "unsupported_grant_type"),
+        ("mcp/s3", &agents, ("scope", "s3:get"), "invalid_grant"),
+        ("mcp/s3", &story.alices(), ("scope", "s3:get"), "invalid_grant"),
+        ("mcp/mlflow", &given, ("scope", "s3:get"), "invalid_client"),
+        ("agent/planner", &agents, ("audience", SERVER), "invalid_target"), // Written down, and ours all the same.
+        ("agent/planner", &given, ("scope", "s3:get"), "invalid_grant"),
+    ] {
+        assert_eq!(story.onward(path, token, &[change]), Err(code), "{path} {change:?}");
+    }
+    story.now += CREDENTIAL_TTL + LEEWAY;
+    assert_eq!(story.onward("mcp/s3", &given, &[]), Err("invalid_grant"), "it has ended");
 }

@@ -1,0 +1,151 @@
+//! An upstream on a socket: an API server with a little in it, or something that isn't one.
+#![allow(dead_code, clippy::unwrap_used, reason = "each test program uses its part, and ends by panicking")]
+
+use serde_json::{Value, json};
+use std::sync::{Arc, Mutex};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+#[derive(Clone, Debug)]
+pub(crate) enum Behaviour {
+    Kubernetes,
+    Down,
+    Silent,
+    Half,
+    Closes,
+    /// Status, content type and body, whatever is asked.
+    Says(u16, &'static str, String),
+}
+
+pub(crate) struct Upstream {
+    pub(crate) url: String,
+    heard: Arc<Mutex<Vec<String>>>,
+}
+
+/// What stands in the one Secret, and in base64.
+pub(crate) const SECRET: &str = "hunter2";
+pub(crate) const SECRET_ENCODED: &str = "aHVudGVyMg==";
+
+impl Upstream {
+    pub(crate) async fn start(behaviour: Behaviour) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap());
+        let heard = Arc::new(Mutex::new(Vec::new()));
+        let upstream = Self { url, heard: Arc::clone(&heard) };
+        if !matches!(behaviour, Behaviour::Down) {
+            tokio::spawn(async move {
+                while let Ok((stream, _)) = listener.accept().await {
+                    tokio::spawn(serve(stream, behaviour.clone(), Arc::clone(&heard)));
+                }
+            });
+        }
+        upstream
+    }
+
+    /// Method, target, credential and body of each request.
+    pub(crate) fn heard(&self) -> Vec<String> {
+        self.heard.lock().unwrap().clone()
+    }
+}
+
+async fn serve(mut stream: TcpStream, behaviour: Behaviour, heard: Arc<Mutex<Vec<String>>>) {
+    let mut bytes = Vec::new();
+    let text = loop {
+        if stream.read_buf(&mut bytes).await.unwrap_or(0) == 0 {
+            return;
+        }
+        let text = String::from_utf8(bytes.clone()).unwrap();
+        let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
+        let header =
+            |name: &str| head.lines().find_map(|line| line.to_lowercase().strip_prefix(name).map(|_| line));
+        let length = header("content-length: ").map_or(0, |line| line[16..].trim().parse().unwrap());
+        if body.len() >= length {
+            let target: Vec<_> = head.lines().next().unwrap().split(' ').take(2).collect();
+            let credential = header("authorization: ").unwrap_or_default();
+            break format!("{}\n{credential}\n{body}", target.join(" "));
+        }
+    };
+    heard.lock().unwrap().push(text.clone());
+    let (status, kind, body, length) = match behaviour {
+        Behaviour::Kubernetes => {
+            let (status, kind, body) = answer(&text);
+            (status, kind, body, None)
+        }
+        Behaviour::Says(status, kind, body) => (status, kind, body, None),
+        Behaviour::Half => (200, "application/json", "{\"kind\":\"Sec".into(), Some(1000)),
+        Behaviour::Silent => return std::future::pending().await,
+        Behaviour::Closes | Behaviour::Down => return,
+    };
+    let length = length.unwrap_or(body.len());
+    let reply = format!(
+        "HTTP/1.1 {status} X\r\ncontent-type: {kind}\r\ncontent-length: {length}\r\nlocation: /elsewhere\r\nconnection: close\r\n\r\n{body}"
+    );
+    let _ = stream.write_all(reply.as_bytes()).await;
+}
+
+/// In it are the Deployment `web`, the Secret `db` and a pod with a log, in the namespace `staging`.
+fn answer(request: &str) -> (u16, &'static str, String) {
+    let target = request.lines().next().unwrap();
+    let (method, target) = target.split_once(' ').unwrap();
+    let (path, query) = target.split_once('?').unwrap_or((target, ""));
+    let body = request.splitn(3, '\n').nth(2).unwrap();
+    let resources = |all: &[(&str, &str, bool)]| {
+        let all = all
+            .iter()
+            .map(|(name, kind, namespaced)| json!({"name": name, "kind": kind, "namespaced": namespaced}));
+        json!({"kind": "APIResourceList", "resources": all.collect::<Vec<_>>()})
+    };
+    let table = json!({
+        "kind": "Table", "metadata": {"continue": "next-page", "remainingItemCount": 7},
+        "columnDefinitions": [{"name": "Name", "priority": 0}, {"name": "Data", "priority": 0}, {"name": "Extra", "priority": 1}],
+        "rows": [{"cells": ["db", 1, "x"], "object": {"metadata": {"name": "db", "namespace": "staging",
+            "annotations": {"a": SECRET}}}}],
+    });
+    let found: Value = match path {
+        "/version" => json!({"major": "1"}),
+        "/api/v1" => resources(&[
+            ("secrets", "Secret", true),
+            ("configmaps", "ConfigMap", true),
+            ("nodes", "Node", false),
+            ("pods", "Pod", true),
+        ]),
+        "/apis/apps" => {
+            json!({"kind": "APIGroup", "preferredVersion": {"groupVersion": "apps/v1", "version": "v1"}})
+        }
+        "/apis/apps/v1" => {
+            resources(&[("deployments/scale", "Scale", true), ("deployments", "Deployment", true)])
+        }
+        "/apis/apps/v1/namespaces/staging/deployments/web" => json!({
+            "apiVersion": "apps/v1", "kind": "Deployment",
+            "metadata": {"name": "web", "namespace": "staging", "uid": "u", "resourceVersion": "5", "managedFields": [1]},
+        }),
+        "/apis/apps/v1/namespaces/staging/deployments/web/scale" => json!({"spec": {"replicas": 3}}),
+        "/api/v1/namespaces/staging/secrets/db" if method == "GET" => secret(SECRET_ENCODED),
+        "/api/v1/namespaces/staging/secrets/db" if body.contains("wrong") => {
+            let message = format!("Secret \"db\" is invalid: Invalid value: {SECRET:?}");
+            return status(422, "Invalid", &message);
+        }
+        "/api/v1/namespaces/staging/secrets/db" => secret("bmV3"),
+        "/api/v1/namespaces/staging/secrets" => table,
+        "/api/v1/namespaces/staging/pods/web-1/log" => {
+            let lines: String = (0..20).map(|i| format!("line {i}\n")).collect();
+            return (200, "text/plain", if query.contains("tailLines=2") { "a\nb\n".into() } else { lines });
+        }
+        _ => return status(404, "NotFound", "the server could not find the requested resource"),
+    };
+    (200, "application/json", found.to_string())
+}
+
+fn status(code: u16, reason: &str, message: &str) -> (u16, &'static str, String) {
+    let status = json!({"apiVersion": "v1", "kind": "Status", "status": "Failure", "code": code, "reason": reason, "message": message});
+    (code, "application/json", status.to_string())
+}
+
+fn secret(value: &str) -> Value {
+    let applied = format!("{{\"stringData\":{{\"password\":\"{SECRET}\"}}}}");
+    json!({
+        "apiVersion": "v1", "kind": "Secret", "type": "Opaque", "data": {"password": value},
+        "metadata": {"name": "db", "namespace": "staging", "uid": "0f8fad5b-d9cb-469f-a165-70867728950e", "resourceVersion": "7",
+            "annotations": {"kubectl.kubernetes.io/last-applied-configuration": applied, "other": SECRET}},
+    })
+}

@@ -1,0 +1,39 @@
+package tools.kubernetes.scale_deployment_test
+
+import data.tools.kubernetes.scale_deployment
+
+# The call that is allowed; each case changes one thing of it.
+good := {
+	"caller": {"path": ["agent", "demo"]},
+	"subject": {"sub": "alice"},
+	"call": {"arguments": {"namespace": "staging", "name": "web", "replicas": 3}},
+}
+
+cases := {
+	"as it is": {"want": true, "patch": []},
+	"production": {"want": false, "patch": [{"op": "replace", "path": "/call/arguments/namespace", "value": "production"}]},
+	"all namespaces": {"want": false, "patch": [{"op": "remove", "path": "/call/arguments/namespace"}]},
+	"longer name": {"want": false, "patch": [{"op": "replace", "path": "/call/arguments/namespace", "value": "staging-2"}]},
+	"no string": {"want": false, "patch": [{"op": "replace", "path": "/call/arguments/namespace", "value": ["staging"]}]},
+	"none": {"want": true, "patch": [{"op": "replace", "path": "/call/arguments/replicas", "value": 0}]},
+	"300": {"want": false, "patch": [{"op": "replace", "path": "/call/arguments/replicas", "value": 300}]},
+	"not said": {"want": false, "patch": [{"op": "remove", "path": "/call/arguments/replicas"}]},
+	"no number": {"want": false, "patch": [{"op": "replace", "path": "/call/arguments/replicas", "value": "3"}]},
+	"no arguments": {"want": false, "patch": [{"op": "remove", "path": "/call/arguments"}]},
+	"other agent": {"want": false, "patch": [{"op": "replace", "path": "/caller/path", "value": ["agent", "other"]}]},
+	"no person": {"want": false, "patch": [{"op": "replace", "path": "/subject", "value": null}]},
+}
+
+test_cases[name] if {
+	some name, case in cases
+	is_allowed(json.patch(good, case.patch)) == case.want
+}
+
+is_allowed(call) if scale_deployment.allow with input as call
+
+else := false
+
+# A list has no arguments.
+test_visible if scale_deployment.visible with input as json.remove(good, ["call/arguments"])
+
+test_hidden_from_others if not scale_deployment.visible with input as json.patch(good, [{"op": "replace", "path": "/caller/path", "value": ["agent", "other"]}])

@@ -1,0 +1,152 @@
+//! Whom the cluster sees where it believes our token service; MCP as its conformance kit knows it; and our own manifests.
+
+use super::{RIGHTS, SCOPES, code, content, policy, served};
+use crate::mcp_conformance::{NOT_TESTABLE, SCENARIOS, checks, doorman};
+use serde_json::json;
+use std::process::Command;
+use std::time::Duration;
+use world::components::{self, program, root};
+use world::kubernetes::Cluster;
+use world::{Agent, Idp, Plan, World, policies};
+
+#[tokio::test]
+async fn the_cluster_sees_the_person_where_it_believes_our_token_service() {
+    let Some(cluster) = Cluster::shared() else { return };
+    const SYSTEM: &str = "https://kubernetes.test";
+    let flags = ["--token-endpoint", "ISSUER/token", "--token-server", "spiffe://bank.test/token-service"];
+    let flags = [&flags[..], &["--downstream-audience", SYSTEM]].concat();
+    let served = served(cluster, &flags, vec![("audit-file", String::new())]);
+    let plan =
+        Plan { policy: policy(&[]), served: Some(served), downstream: Some(SYSTEM), ..Plan::default() };
+    let world = World::with(plan).await;
+    let issuer = gateway::token_service::issuer(&world.origin);
+    let (named, jwks) = (issuer.clone(), world.token_service.credential_jwks().to_string());
+    // The token service's own listener asks for a certificate, and the API server has none.
+    let front = Idp::start(move |path, own| match path {
+        "/.well-known/openid-configuration" => Some(
+            json!({
+                "issuer": named, "jwks_uri": format!("{own}/keys"), "response_types_supported": ["code"],
+                "subject_types_supported": ["public"], "id_token_signing_alg_values_supported": ["ES256"],
+            })
+            .to_string(),
+        ),
+        "/keys" => Some(jwks.clone()),
+        _ => None,
+    })
+    .await;
+    let ca = std::fs::read_to_string(front.authorities()).unwrap();
+    let believed = json!([{
+        "issuer": {
+            "url": issuer, "discoveryURL": format!("{}/.well-known/openid-configuration", front.url),
+            "audiences": [SYSTEM], "certificateAuthority": ca,
+        },
+        "claimMappings": {"username": {"claim": "sub", "prefix": "sallyport:"}},
+    }]);
+    cluster.believe(&believed.to_string());
+    cluster.allow("--user=sallyport:alice", "alice", &["staging"], &["configmaps=get,list"]);
+    let of = async |person: &'static str| {
+        let token = world.token_with("agent/demo", |claims| claims.subject = person);
+        let agent = world.agent("agent/demo").with_token(&token).at("/mcp/kubernetes");
+        agent.call("list", json!({"kind": "ConfigMap", "namespace": "staging"})).await
+    };
+    let mut alices = of("alice").await;
+    for _ in 0..100 {
+        if alices.json()["result"]["isError"] == json!(false) {
+            break;
+        }
+        assert_eq!(code(&alices), "forbidden");
+        tokio::time::sleep(Duration::from_millis(300)).await; // The API server takes up its file when it sees it.
+        alices = of("alice").await;
+    }
+    assert_eq!(content(&alices)["rows"][0]["name"], "kube-root-ca.crt");
+    let bobs = of("bob").await;
+    assert_eq!(code(&bobs), "forbidden", "another person, another right");
+    let listed = |user: &str| {
+        cluster.heard_of(user).iter().any(|request| request.contains("/namespaces/staging/configmaps"))
+    };
+    assert!(listed("sallyport:alice") && listed("sallyport:bob"), "the cluster's own audit names the person");
+}
+
+/// The gateway's own certificate, and a token that the gateway would get for the server.
+fn as_gateway(world: &World) -> Agent {
+    let server = world.served.iter().next().unwrap();
+    let now = world.clock.now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    let scopes: Vec<_> = SCOPES.iter().map(|scope| format!("kubernetes:{scope}")).collect();
+    let claims = json!({
+        "iss": gateway::token_service::issuer(&world.origin), "sub": "alice", "exp": now + 300,
+        "aud": world.id("mcp/kubernetes").to_string(), "act": {"sub": world.id("agent/demo").to_string()},
+        "scope": scopes.join(" "),
+    });
+    let token = world.keys.credentials.sign("at+jwt", claims.as_object().unwrap()).unwrap();
+    let origin = format!("https://{}", server.address);
+    Agent::new(&origin, &world.trust_bundle(), Some(&world.gateway_svid())).with_token(token.expose())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_speaks_mcp_as_the_conformance_kit_wants_it_directly_and_through_the_gateway() {
+    let Some(node) = components::installed("node22", "conformance") else { return };
+    let Some(cluster) = Cluster::shared() else { return };
+    let all = |package: &str| format!("package {package}\n\nallow := true\n\nvisible := true\n");
+    let tools = ("tools/kubernetes.rego", all("tools.kubernetes"));
+    let resources = ("resources/kubernetes.rego", all("resources.kubernetes"));
+    let prompts = ("prompts/kubernetes.rego", all("prompts.kubernetes"));
+    let token = cluster.service_account("conformance", &["staging"], RIGHTS);
+    let served = served(cluster, &["--namespaces", "staging"], vec![("credential-file", token)]);
+    let policy = vec![("protocol.rego", policies::protocol()), tools, resources, prompts];
+    let world = World::with(Plan { policy, served: Some(served), ..Plan::default() }).await;
+    let direct = doorman(as_gateway(&world), "/mcp").await;
+    let through = doorman(world.clerk(), "/mcp/kubernetes").await;
+    let (mut passed, mut wrong) = (0, Vec::new());
+    for (scenario, version) in SCENARIOS {
+        let ours = checks(&node, &direct, scenario, version).await;
+        let theirs = checks(&node, &through, scenario, version).await;
+        assert_eq!(ours, theirs, "{scenario} {version}: the gateway changes nothing");
+        let failed = ours.iter().filter(|(id, said)| {
+            said.starts_with("FAILURE") && !NOT_TESTABLE.iter().any(|known| id.ends_with(known))
+        });
+        wrong.extend(failed.map(|(id, said)| format!("{scenario} {version} {id}: {said}")));
+        passed += ours.values().filter(|said| *said == "SUCCESS").count();
+    }
+    println!("{} scenarios, {passed} checks passed, twice", SCENARIOS.len());
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn every_manifest_of_ours_applies_to_a_real_api_server() {
+    let Some(cluster) = Cluster::shared() else { return };
+    let folder = root().join("deploy/kubernetes");
+    let folder = folder.to_str().unwrap();
+    let namespace = format!("{folder}/namespace.yaml");
+    cluster.kubectl(&["apply", "-f", &namespace]);
+    let tried = cluster.kubectl(&["apply", "-k", folder, "--dry-run=server"]);
+    let applied = cluster.kubectl(&["apply", "-k", folder]);
+    assert_eq!(tried.lines().count(), applied.lines().count());
+    let manifests = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let manifests: Vec<_> = manifests
+        .filter(|path| {
+            path.extension().is_some_and(|end| end == "yaml") && !path.ends_with("kustomization.yaml")
+        })
+        .collect();
+    assert!(manifests.len() >= 8);
+    for manifest in manifests {
+        let path = manifest.to_str().unwrap();
+        cluster.kubectl(&["apply", "-f", path, "--dry-run=server"]);
+    }
+    assert!(cluster.get(&["deployment", "sallyport", "-n", "sallyport"]).is_some());
+}
+
+#[test]
+fn the_policy_of_the_kubernetes_servers_readme_passes_its_tests() {
+    let page = std::fs::read_to_string(root().join("mcp-servers/kubernetes/README.md")).unwrap();
+    let blocks: Vec<_> =
+        page.split("```rego\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
+    let folder = tempfile::tempdir().unwrap();
+    let tools = folder.path().join("tools/kubernetes");
+    std::fs::create_dir_all(&tools).unwrap();
+    std::fs::write(tools.join("scale_deployment.rego"), blocks[0]).unwrap();
+    std::fs::write(tools.join("scale_deployment_test.rego"), blocks[1]).unwrap();
+    let output =
+        Command::new(program("sallyport")).args(["policy", "test"]).arg(folder.path()).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && said.matches("PASS").count() == 3, "{said}");
+}
