@@ -172,7 +172,9 @@ async fn parts(config: &Path) -> Parts {
 fn door(parts: &Parts, arrival: &Arrival) -> ServerRoute {
     match route::door(&parts.servers, &Agents::new(), &parts.url, arrival).unwrap() {
         Door::To(server) => server,
-        Door::Metadata(_) | Door::Agents | Door::CardKeys | Door::Push => panic!("the path is a server's"),
+        Door::Metadata(_) | Door::Agents | Door::CardKeys | Door::Push | Door::AllServers => {
+            panic!("the path is a server's")
+        }
     }
 }
 

@@ -50,14 +50,10 @@ pub struct Arrival {
 /// Every exit leaves one audit record, a hang-up that drops this future included: the record's `Drop` writes it.
 pub async fn handle(gateway: &Gateway, arrival: Arrival) -> Response {
     let state = gateway.state(); // One snapshot, once the body is complete: a reload never splits a request.
-    let record = gateway.audit.open(&arrival);
-    answered(gateway, &state, &arrival, record).await
-}
-
-async fn answered(gateway: &Gateway, state: &Arc<State>, arrival: &Arrival, mut record: Record) -> Response {
-    let mut observed = Observed::open(gateway, arrival);
-    let outcome = forward(gateway, state, arrival, &mut record, &mut observed).await;
-    reply::render(outcome, &gateway.url, arrival, record, observed) // The record rides in the body: a stream is over when it ends.
+    let mut record = gateway.audit.open(&arrival);
+    let mut observed = Observed::open(gateway, &arrival);
+    let outcome = forward(gateway, &state, &arrival, &mut record, &mut observed).await;
+    reply::render(outcome, &gateway.url, &arrival, record, observed) // The record rides in the body: a stream is over when it ends.
 }
 
 async fn forward(
@@ -181,9 +177,13 @@ pub(crate) fn part<'a>(
     gateway: &'a Gateway,
     state: &'a Arc<State>,
     arrival: &'a Arrival,
-    record: Record,
+    mut record: Record,
 ) -> Pin<Box<dyn Future<Output = Response> + Send + 'a>> {
-    Box::pin(answered(gateway, state, arrival, record))
+    Box::pin(async move {
+        let mut observed = Observed::open(gateway, arrival);
+        let outcome = forward(gateway, state, arrival, &mut record, &mut observed).await;
+        reply::render(outcome, &gateway.url, arrival, record, observed)
+    })
 }
 
 #[cfg(test)]
