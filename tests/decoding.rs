@@ -202,7 +202,7 @@ async fn paths_that_are_not_there_say_so() {
     let world = World::start().await;
     for path in [
         "/",
-        "/mcp",
+        "/mcp/",
         "/mcp/ledger/",
         "/mcp/ledger?x=1",
         "/mcp/..%2fledger",
