@@ -75,6 +75,7 @@ pub fn to_try(up: &Up) -> String {
 
 MCP servers, as {list} has them:
   {servers}
+  /mcp              all of them at one URL
 A2A agents:
   /a2a/echo
 

@@ -155,13 +155,13 @@ impl Store {
         matches!(self.0, Kept::Redis(_))
     }
 
-    /// Whether a shared one answers; one that isn't shared is not asked.
+    /// Whether it answers; one that isn't shared is asked only if it failed the last time.
     ///
     /// # Errors
     /// [`StoreError`].
     pub async fn answers(&self) -> Result<(), StoreError> {
         match &self.0 {
-            Kept::Sqlite(_) => Ok(()),
+            Kept::Sqlite(sqlite) => sqlite.answers().await,
             Kept::Redis(redis) => Box::pin(redis.answers()).await,
         }
     }

@@ -8,7 +8,8 @@ use crate::config;
 use certs::development::Domain;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::net::TcpStream;
 use url::Url;
@@ -64,12 +65,13 @@ impl Started {
     /// Its program, beside this one or on the PATH; none if it is at neither place.
     fn program(&self) -> Option<PathBuf> {
         if self.program.components().count() > 1 {
-            return Some(self.program.clone()).filter(|path| path.exists());
+            return std::path::absolute(&self.program).ok().filter(|path| is_program(path));
         }
         let beside = std::env::current_exe().ok().and_then(|me| Some(me.parent()?.to_path_buf()));
         let path = std::env::var_os("PATH").unwrap_or_default();
         let folders = beside.into_iter().chain(std::env::split_paths(&path));
-        folders.map(|folder| folder.join(&self.program)).find(|path| path.is_file())
+        let found = folders.map(|folder| folder.join(&self.program)).find(|path| is_program(path));
+        found.and_then(|path| std::path::absolute(path).ok()) // It runs in another folder.
     }
 
     async fn is_found(&self) -> Option<bool> {
@@ -100,6 +102,10 @@ pub fn grants(list: &[Started]) -> BTreeMap<String, BTreeSet<String>> {
         }
     }
     grants
+}
+
+fn is_program(path: &Path) -> bool {
+    path.metadata().is_ok_and(|what| what.is_file() && what.permissions().mode() & 0o111 != 0)
 }
 
 impl Servers {

@@ -35,6 +35,10 @@ impl Checker<'_> {
                 let fix = "write one word without spaces, quotes and backslashes";
                 self.problems.add(format!("{name}.scopes"), format!("{scope:?} is no scope"), fix);
             }
+            if let Some(tool) = tools.iter().find(|tool| !crate::token_service::is_scope(tool) || tool.contains(':')) {
+                let fix = "write the tool's name alone";
+                self.problems.add(format!("{name}.scopes.{scope}"), format!("{tool:?} is no tool"), fix);
+            }
             (scope, tools.into_iter().collect::<BTreeSet<_>>())
         });
         let scopes = scopes.collect();
@@ -67,11 +71,11 @@ mod tests {
     fn all_mistakes_are_named_at_once() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("servers.yaml");
-        let text = "Ab__c: {program: x, before: nowhere}\nd: {program: ./y, scopes: {'two words': [t]}}\n";
+        let text = "Ab__c: {program: x, before: nowhere}\nd: {program: ./y, scopes: {'two words': [t], s: ['a b']}}\n";
         std::fs::write(&path, text).unwrap();
         let problems = load_servers(&path).unwrap_err();
         let said: Vec<String> = problems.iter().map(ToString::to_string).collect();
-        for mistake in ["Ab__c", "Ab__c.before", "d.scopes"] {
+        for mistake in ["Ab__c", "Ab__c.before", "d.scopes", "d.scopes.s"] {
             assert!(said.iter().any(|line| line.starts_with(mistake)), "{mistake}: {said:?}");
         }
         std::fs::write(&path, "d: {program: ./y, before: 'http://127.0.0.1:1', scopes: {'d:read': [t]}}\n")

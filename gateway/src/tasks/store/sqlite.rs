@@ -7,12 +7,12 @@ mod rows;
 
 use super::{Claim, Known, Names, Owner, Page, Query, Seen, StoreError};
 use crate::config::PerOwner;
-use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::thread::Thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 /// Takes questions to the database.
@@ -31,10 +31,13 @@ struct Shared {
     waiting: Mutex<Vec<Work>>,
     /// Questions since the last checkpoint.
     asked: AtomicUsize,
+    /// Whether the last commit failed.
+    failing: AtomicBool,
     closed: AtomicBool,
 }
 
-type Work = Box<dyn FnOnce(&Transaction<'_>) -> Result<Done, rusqlite::Error> + Send>;
+/// None: it failed, and has told so; nothing of it is to stay.
+type Work = Box<dyn FnOnce(&Connection) -> Option<Done> + Send>;
 /// Hands the result over, once it is committed.
 type Done = Box<dyn FnOnce(Result<(), &str>) + Send>;
 
@@ -42,10 +45,17 @@ type Done = Box<dyn FnOnce(Result<(), &str>) + Send>;
 const WAITING_MAX: usize = 65_536;
 /// Questions that one commit carries.
 const BATCH_MAX: usize = 256;
+/// How long one commit takes up further questions: a thread of the runtime does nothing else meanwhile.
+const COMMIT_MAX: Duration = Duration::from_millis(20);
 /// How long another process may keep the file locked.
 const BUSY_MAX: Duration = Duration::from_secs(5);
-/// Questions between two checkpoints. Each writes some five pages of 4 KiB, so that the log has 80 MiB at the most.
+/// Questions between two checkpoints. Each writes some five pages of 4 KiB: the log has some 80 MiB, unless somebody reads
+/// the file for so long that it can't begin anew.
 const CHECKPOINT_EVERY: usize = 4_096;
+/// How long those who read the file may keep a log from beginning anew, while commits wait.
+const CHECKPOINT_BUSY_MAX: Duration = Duration::from_millis(100);
+/// Pages of the log from which on the operator is told.
+const LOG_PAGES_WARN: i64 = 65_536;
 
 impl Sqlite {
     /// Opens the database and starts its thread; without a path it is in memory.
@@ -59,6 +69,7 @@ impl Sqlite {
             database: Mutex::new(database),
             waiting: Mutex::default(),
             asked: AtomicUsize::new(0),
+            failing: AtomicBool::new(false),
             closed: AtomicBool::new(false),
         });
         let keeper = Keeper { shared: Arc::clone(&shared), beside };
@@ -116,16 +127,28 @@ impl Sqlite {
         self.ask(move |database| rows::gone(database, &agent, &owner, &task)).await
     }
 
+    /// Whether it can be written to, as far as the last commit tells; where that failed it is asked anew.
+    pub(super) async fn answers(&self) -> Result<(), StoreError> {
+        match self.0.shared.failing.load(Ordering::Relaxed) {
+            true => self.known("", Names::default()).await.map(drop),
+            false => Ok(()),
+        }
+    }
+
     async fn ask<T: Send + 'static>(
         &self,
-        question: impl FnOnce(&Transaction<'_>) -> Result<T, rusqlite::Error> + Send + 'static,
+        question: impl FnOnce(&Connection) -> Result<T, rusqlite::Error> + Send + 'static,
     ) -> Result<T, StoreError> {
         let (answer, answered) = oneshot::channel();
-        let work: Work = Box::new(move |database| {
-            let found = question(database)?;
-            Ok(Box::new(move |committed: Result<(), &str>| {
+        let work: Work = Box::new(move |database| match question(database) {
+            Ok(found) => Some(Box::new(move |committed: Result<(), &str>| {
                 let _ = answer.send(committed.map(|()| found).map_err(str::to_owned)); // Who asked may have gone.
-            }))
+            })),
+            Err(error) => {
+                tracing::error!(%error, "the store of tasks could not answer a question");
+                let _ = answer.send(Err(error.to_string()));
+                None
+            }
         });
         self.0.shared.push(work)?;
         self.0.commit();
@@ -183,7 +206,7 @@ impl Shared {
     }
 
     /// Commits what waits, as far as one commit carries it, and tells who asked. What finds the file locked for longer than
-    /// `patience` goes on waiting, unless that was the longest time there is.
+    /// `patience` goes on waiting; if that was the longest time there is, nothing that waits by then does.
     fn commit(&self, database: &mut Connection, patience: Duration) {
         let mut work = std::mem::take(&mut *self.waiting());
         if work.len() > BATCH_MAX {
@@ -193,11 +216,18 @@ impl Shared {
         if work.is_empty() {
             return;
         }
-        self.asked.fetch_add(work.len(), Ordering::Relaxed);
-        let mut done = Vec::with_capacity(work.len());
+        let all = work.len();
+        let mut done = Vec::with_capacity(all);
         let committed = in_one_commit(database, patience, &mut work, &mut done);
-        if committed.as_ref().is_err_and(is_locked) && patience < BUSY_MAX && done.is_empty() {
+        self.asked.fetch_add(all.saturating_sub(work.len()), Ordering::Relaxed);
+        let locked = committed.as_ref().is_err_and(is_locked) && done.is_empty();
+        if locked && patience < BUSY_MAX {
             return self.put_back(work);
+        }
+        self.failing.store(committed.is_err(), Ordering::Relaxed);
+        match committed.is_err() {
+            true => self.waiting().clear(), // Else each batch of them would wait as long again.
+            false => self.put_back(work),
         }
         let said = committed.map_err(|error| error.to_string());
         if let Err(error) = &said {
@@ -223,11 +253,24 @@ fn in_one_commit(
     done: &mut Vec<Done>,
 ) -> Result<(), rusqlite::Error> {
     database.busy_timeout(patience)?;
-    let database = database.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    for question in work.drain(..) {
-        done.push(question(&database)?); // One that fails takes the others with it; each of them is told.
+    let mut database = database.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let (began, mut taken) = (Instant::now(), 0);
+    let alone = work.len() == 1;
+    work.reverse(); // The first is the last, and is taken from there.
+    while let Some(question) = work.pop_if(|_| taken == 0 || began.elapsed() < COMMIT_MAX) {
+        taken += 1;
+        if alone {
+            done.extend(question(&database));
+            break;
+        }
+        let apart = database.savepoint()?; // One that fails leaves the others as they are.
+        if let Some(tell) = question(&apart) {
+            apart.commit()?;
+            done.push(tell);
+        }
     }
-    database.commit()
+    work.reverse();
+    if alone && done.is_empty() { database.rollback() } else { database.commit() }
 }
 
 fn is_locked(error: &rusqlite::Error) -> bool {
@@ -249,16 +292,17 @@ impl Keeper {
     /// Works until nobody can ask any more.
     fn run(self) {
         while !self.shared.closed.load(Ordering::Acquire) {
-            while !self.shared.waiting().is_empty() {
+            while !self.shared.waiting().is_empty() && !self.shared.is_due() {
                 self.shared.commit(&mut self.shared.database(), BUSY_MAX);
             }
             if self.shared.is_due() {
                 self.shared.asked.store(0, Ordering::Relaxed);
-                if let Some(beside) = &self.beside
-                    && let Err(error) = self.checkpoint(beside)
-                    && !is_locked(&error)
-                {
-                    tracing::warn!(%error, "the log of the store of tasks could not be written back; it is tried again");
+                if let Some(beside) = &self.beside {
+                    match self.checkpoint(beside) {
+                        Ok(pages) if pages < LOG_PAGES_WARN => {}
+                        Ok(pages) => tracing::warn!(pages, "the log of the store of tasks grows: somebody reads the file all the time"),
+                        Err(error) => tracing::warn!(%error, "the log of the store of tasks could not be written back; it is tried again"),
+                    }
                 }
             }
             if self.shared.waiting().is_empty() {
@@ -268,12 +312,21 @@ impl Keeper {
     }
 
     /// Writes the log back into the file, so that it begins anew: most of it beside the commits, then, while they wait, what
-    /// came meanwhile. The first commit of a log syncs it, so this one is made here too.
-    fn checkpoint(&self, beside: &Connection) -> Result<(), rusqlite::Error> {
+    /// came meanwhile. The first commit of a log syncs it, so this one is made here too. Gives the pages that the log goes on
+    /// with: none, unless somebody reads the file.
+    fn checkpoint(&self, beside: &Connection) -> Result<i64, rusqlite::Error> {
         beside.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))?;
         let database = self.shared.database();
-        database.query_row("PRAGMA wal_checkpoint(RESTART)", [], |_| Ok(()))?;
-        database.execute_batch("PRAGMA user_version = 1")
+        database.busy_timeout(CHECKPOINT_BUSY_MAX)?;
+        let read = |row: &rusqlite::Row<'_>| Ok((row.get::<_, bool>(0)?, row.get::<_, i64>(1)?));
+        let (busy, pages) = database.query_row("PRAGMA wal_checkpoint(RESTART)", [], read)?;
+        if busy {
+            return Ok(pages);
+        }
+        match database.execute_batch("PRAGMA user_version = 1") {
+            Err(error) if is_locked(&error) => Ok(0), // Another process makes the first commit then.
+            made => made.map(|()| 0),
+        }
     }
 }
 
@@ -282,3 +335,6 @@ impl std::fmt::Debug for Shared {
         f.debug_struct("Shared").field("waiting", &self.waiting().len()).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

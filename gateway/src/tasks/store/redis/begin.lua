@@ -84,6 +84,10 @@ local function others_key(owner)
   return base .. ':others:' .. text(agent) .. owner
 end
 
+local function too_many_others(owner, most)
+  return tonumber(redis.call('GET', others_key(owner)) or 0) >= tonumber(most)
+end
+
 -- Whether a context is the owner's, from now on or already: 'owned', or why not.
 local function claim(context, owner, most)
   local key = context_key(context)
@@ -91,7 +95,7 @@ local function claim(context, owner, most)
   if known then
     return known == owner and 'owned' or 'foreign'
   end
-  if tonumber(redis.call('GET', others_key(owner)) or 0) >= tonumber(most) then
+  if too_many_others(owner, most) then
     return 'too_many_contexts'
   end
   redis.call('SET', key, owner)

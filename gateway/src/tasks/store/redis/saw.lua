@@ -18,6 +18,9 @@ end
 if id and not is_known and redis.call('ZCARD', list_key(owner, false, false)) >= tonumber(ARGV[10]) then
   return 'too_many_tasks' -- Before its context is anybody's.
 end
+if id and not is_known and too_many_others(owner, ARGV[9]) then
+  return 'too_many_contexts' -- It may be forgotten, too.
+end
 local claimed = context and claim(context, owner, ARGV[9]) or 'owned'
 if claimed ~= 'owned' then
   return claimed

@@ -2,7 +2,7 @@
 
 use crate::config::PerOwner;
 use crate::tasks::store::{Claim, Owner, Page, Query, Seen, Task};
-use rusqlite::{OptionalExtension, Row, Transaction, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 
 pub(super) const SCHEMA: &str = "
     PRAGMA journal_mode = WAL;
@@ -13,7 +13,7 @@ pub(super) const SCHEMA: &str = "
         agent TEXT NOT NULL, id TEXT NOT NULL, context TEXT, iss TEXT, sub TEXT, spiffe_id TEXT NOT NULL,
         state TEXT, since_ms INTEGER NOT NULL, gone INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (agent, id)
     ) STRICT, WITHOUT ROWID;
-    CREATE INDEX IF NOT EXISTS tasks_of_owner ON tasks (spiffe_id, sub, iss, agent, since_ms DESC, id) WHERE gone = 0;
+    CREATE INDEX IF NOT EXISTS tasks_of_owner ON tasks (spiffe_id, sub, iss, agent, since_ms DESC, id, context, state) WHERE gone = 0;
     CREATE TABLE IF NOT EXISTS contexts (
         agent TEXT NOT NULL, id TEXT NOT NULL, iss TEXT, sub TEXT, spiffe_id TEXT NOT NULL, PRIMARY KEY (agent, id)
     ) STRICT, WITHOUT ROWID;
@@ -43,7 +43,7 @@ struct Held {
 }
 
 pub(super) fn task(
-    database: &Transaction<'_>,
+    database: &Connection,
     agent: &str,
     id: &str,
 ) -> Result<Option<Task>, rusqlite::Error> {
@@ -63,7 +63,7 @@ fn row(row: &Row<'_>) -> Result<Task, rusqlite::Error> {
 }
 
 pub(super) fn owner_of_context(
-    database: &Transaction<'_>,
+    database: &Connection,
     agent: &str,
     id: &str,
 ) -> Result<Option<Owner>, rusqlite::Error> {
@@ -73,7 +73,7 @@ pub(super) fn owner_of_context(
 }
 
 pub(super) fn claim_context(
-    database: &Transaction<'_>,
+    database: &Connection,
     agent: &str,
     owner: &Owner,
     context: &str,
@@ -98,7 +98,7 @@ fn reaches(number: u32, most: usize) -> bool {
 }
 
 pub(super) fn claim(
-    database: &Transaction<'_>,
+    database: &Connection,
     agent: &str,
     owner: &Owner,
     seen: &Seen,
@@ -109,8 +109,14 @@ pub(super) fn claim(
         return Ok(Claim::Foreign);
     }
     let is_new = seen.task.is_some() && known.is_none();
-    if is_new && reaches(held(database, agent, owner)?.tasks, most.tasks_max) {
-        return Ok(Claim::TooManyTasks); // Before its context is anybody's.
+    if is_new {
+        let held = held(database, agent, owner)?;
+        if reaches(held.tasks, most.tasks_max) {
+            return Ok(Claim::TooManyTasks); // Before its context is anybody's.
+        }
+        if reaches(held.others, most.contexts_max) {
+            return Ok(Claim::TooManyContexts); // It may be forgotten, too.
+        }
     }
     if let Some(context) = &seen.context {
         let claimed = claim_context(database, agent, owner, context, most)?;
@@ -138,24 +144,17 @@ pub(super) fn claim(
     Ok(Claim::Owned)
 }
 
-/// How many an owner has. They are counted once; from then on the numbers go with what is counted, so that a new task costs
-/// the same however many there are.
-fn held(database: &Transaction<'_>, agent: &str, owner: &Owner) -> Result<Held, rusqlite::Error> {
-    let sql =
-        "SELECT tasks, others FROM held WHERE spiffe_id = ?1 AND sub IS ?2 AND iss IS ?3 AND agent = ?4";
+/// How many an owner has. The numbers go with what is counted, so that a new task costs the same however many there are.
+fn held(database: &Connection, agent: &str, owner: &Owner) -> Result<Held, rusqlite::Error> {
+    let sql = "SELECT tasks, others FROM held WHERE spiffe_id = ?1 AND sub IS ?2 AND iss IS ?3 AND agent = ?4";
     let whose = params![owner.spiffe_id, owner.sub, owner.iss, agent];
     let read = |row: &Row<'_>| Ok(Held { tasks: row.get(0)?, others: row.get(1)? });
     if let Some(known) = database.prepare_cached(sql)?.query_row(whose, read).optional()? {
         return Ok(known);
     }
-    let sql = "INSERT INTO held (spiffe_id, sub, iss, agent, tasks, others) VALUES (?1, ?2, ?3, ?4,
-        (SELECT count(*) FROM tasks INDEXED BY tasks_of_owner
-            WHERE gone = 0 AND spiffe_id = ?1 AND sub IS ?2 AND iss IS ?3 AND agent = ?4),
-        (SELECT count(*) FROM tasks WHERE gone = 1 AND spiffe_id = ?1 AND sub IS ?2 AND iss IS ?3 AND agent = ?4)
-        + (SELECT count(*) FROM contexts WHERE spiffe_id = ?1 AND sub IS ?2 AND iss IS ?3 AND agent = ?4))
-        RETURNING tasks, others";
-    let whose = params![owner.spiffe_id, owner.sub, owner.iss, agent];
-    database.prepare_cached(sql)?.query_row(whose, read)
+    let sql = "INSERT INTO held (spiffe_id, sub, iss, agent, tasks, others) VALUES (?1, ?2, ?3, ?4, 0, 0)";
+    database.prepare_cached(sql)?.execute(params![owner.spiffe_id, owner.sub, owner.iss, agent])?;
+    Ok(Held { tasks: 0, others: 0 }) // Whoever has something has a row.
 }
 
 /// An owner's tasks at an agent that match: `?1` to `?7`. SQLite would look through those of all owners.
@@ -164,7 +163,7 @@ const MATCHING: &str =
     AND (?5 IS NULL OR context = ?5) AND (?6 IS NULL OR state = ?6) AND (?7 IS NULL OR since_ms >= ?7)";
 
 fn count(
-    database: &Transaction<'_>,
+    database: &Connection,
     agent: &str,
     owner: &Owner,
     query: &Query,
@@ -176,7 +175,7 @@ fn count(
 }
 
 pub(super) fn page(
-    database: &Transaction<'_>,
+    database: &Connection,
     agent: &str,
     owner: &Owner,
     query: &Query,
@@ -211,7 +210,7 @@ pub(super) fn page(
 }
 
 pub(super) fn gone(
-    database: &Transaction<'_>,
+    database: &Connection,
     agent: &str,
     owner: &Owner,
     task: &str,

@@ -1,0 +1,111 @@
+#![allow(clippy::unwrap_used, reason = "a test ends by panicking")]
+
+use super::*;
+use std::path::PathBuf;
+
+fn opened() -> (tempfile::TempDir, PathBuf, Sqlite) {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("tasks.db");
+    let store = Sqlite::open(Some(&path)).unwrap();
+    (dir, path, store)
+}
+
+fn alice() -> Owner {
+    Owner { iss: None, sub: Some("alice".into()), spiffe_id: "spiffe://a.test/clerk".into() }
+}
+
+async fn saw(store: &Sqlite, task: &str) -> Result<Claim, StoreError> {
+    let seen = Seen { task: Some(task.into()), ..Seen::default() };
+    store.saw("a", &alice(), seen, PerOwner::UNBOUNDED).await
+}
+
+/// Another process that writes.
+fn locked(path: &Path) -> Connection {
+    let other = Connection::open(path).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    other
+}
+
+#[tokio::test]
+async fn a_file_that_another_process_keeps_locked_stops_no_thread_of_the_runtime() {
+    let (_dir, path, store) = opened();
+    let other = locked(&path);
+    let asked = tokio::spawn({
+        let store = store.clone();
+        async move { saw(&store, "t").await }
+    });
+    for _ in 0..20 {
+        tokio::time::sleep(Duration::from_millis(5)).await; // The only thread that there is goes on.
+        assert!(!asked.is_finished());
+    }
+    other.execute_batch("COMMIT").unwrap();
+    assert_eq!(asked.await.unwrap().unwrap(), Claim::Owned);
+}
+
+#[tokio::test]
+async fn a_question_that_fails_leaves_those_that_are_committed_with_it_alone() {
+    let (_dir, path, store) = opened();
+    let other = locked(&path);
+    let (one, two) = (store.clone(), store.clone());
+    let broken = async {
+        store
+            .ask(|database| {
+                database.execute("INSERT INTO contexts (agent, id, spiffe_id) VALUES ('a', 'c', 's')", [])?;
+                database.execute("INSERT INTO nowhere VALUES (1)", [])
+            })
+            .await
+    };
+    let free = async {
+        tokio::time::sleep(Duration::from_millis(30)).await;
+        other.execute_batch("COMMIT").unwrap();
+    };
+    let (first, failed, last, ()) = tokio::join!(saw(&one, "t1"), broken, saw(&two, "t2"), free);
+    assert_eq!((first.unwrap(), last.unwrap()), (Claim::Owned, Claim::Owned));
+    assert!(matches!(failed, Err(StoreError::Sqlite(why)) if why.contains("nowhere")));
+    let names = Names { task: Some("t1".into()), context: Some("c".into()), references: vec!["t2".into()] };
+    let known = store.known("a", names).await.unwrap();
+    assert!(known.task.is_some() && known.references.len() == 1);
+    assert!(known.context.is_none(), "what the one that failed had done is undone");
+}
+
+#[tokio::test]
+async fn the_log_begins_anew_unless_somebody_reads_the_file() {
+    let (_dir, path, store) = opened();
+    let log = || path.with_extension("db-wal").metadata().unwrap().len();
+    let round = async |name: &str| {
+        for n in 0..=CHECKPOINT_EVERY {
+            saw(&store, &format!("{name}{n}")).await.unwrap();
+        }
+    };
+    round("a").await;
+    round("b").await;
+    let usual = log();
+    let reader = Connection::open(&path).unwrap();
+    reader.execute_batch("BEGIN; SELECT count(*) FROM tasks").unwrap();
+    round("c").await;
+    round("d").await;
+    assert!(log() > usual, "what is read can't be written over");
+    reader.execute_batch("COMMIT").unwrap();
+    drop(reader);
+    let held = log();
+    round("e").await;
+    round("f").await;
+    assert!(log() <= held, "it has begun anew: {} {held}", log());
+}
+
+#[tokio::test]
+async fn a_store_that_failed_says_so_until_it_does_not() {
+    let (_dir, path, store) = opened();
+    store.answers().await.unwrap();
+    store.0.shared.failing.store(true, Ordering::Relaxed);
+    let other = locked(&path);
+    let asked = tokio::spawn({
+        let store = store.clone();
+        async move { store.answers().await }
+    });
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert!(!asked.is_finished(), "it is asked anew, and does not answer");
+    other.execute_batch("COMMIT").unwrap();
+    asked.await.unwrap().unwrap();
+    assert!(!store.0.shared.failing.load(Ordering::Relaxed));
+}
