@@ -18,6 +18,7 @@ The chores of Sallyport that are more than one line.
 usage: cargo xtask CHORE
 
   interop s3         start versitygw with an empty bucket, run mcp-s3's stories against it, stop it
+  interop mlflow     run mcp-mlflow's stories against a real MLflow, and its official client
   interop prometheus run mcp-prometheus's stories against a real Prometheus
   interop clients    run the stories of the official Python and TypeScript MCP SDKs
   interop a2a        run the stories of the official A2A SDKs, Python's and JavaScript's, as agents and as callers
@@ -38,7 +39,7 @@ usage: cargo xtask CHORE
   schema [--check]   write the JSON Schemas of the configuration and of a policy's input as the code gives them, or
                      check that they are that
 
-interop and with need what `scripts/setup clients peers s3 sight redis conformance oidc-provider keycloak` installs,
+interop and with need what `scripts/setup clients peers s3 mlflow sight redis conformance oidc-provider keycloak` installs,
 bench what `scripts/setup bench` does, manifests --check what `scripts/setup checks` does.
 
 examples:

@@ -25,6 +25,8 @@ const ORDERS_MAX: usize = 5;
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct SearchArguments {
+    /// Only experiments whose names begin so. Policy may insist on this argument
+    prefix: Option<ExperimentName>,
     /// MLflow's filter, as in `name LIKE 'team-%' AND tags.stage = 'x'`; by name, experiment_id, creation_time,
     /// last_update_time and tags
     filter: Option<String>,
@@ -114,15 +116,18 @@ impl Mlflow {
         Parameters(asked): Parameters<SearchArguments>,
     ) -> Result<Json<Experiments>, MlflowError> {
         let wanted = Wanted::read(asked.page_size, asked.cursor.as_deref(), self.limits.page_items_max)?;
+        let prefix = asked.prefix.as_ref().map_or("", ExperimentName::as_str);
         let body = json!({
-            "filter": filter(Entity::Experiments, asked.filter.as_deref())?,
+            "filter": narrowed(Entity::Experiments, asked.filter.as_deref(), prefix, true)?,
             "order_by": orders(Entity::Experiments, asked.order_by.as_deref())?,
             "view_type": asked.state.unwrap_or_default().view_type(),
             "max_results": wanted.count,
             "page_token": wanted.token,
         });
         let mut found: Found = self.client.post(&["experiments", "search"], &sparse(body)).await?;
-        found.experiments.retain(|experiment| self.fence.has_experiment(&experiment.name));
+        found.experiments.retain(|experiment| {
+            experiment.name.starts_with(prefix) && self.fence.has_experiment(&experiment.name)
+        });
         let next_cursor = next(found.next_page_token);
         let experiments: Vec<_> = found.experiments.into_iter().map(Experiment::view).collect();
         let text = told(experiments.len(), "experiments", next_cursor.as_ref());
@@ -192,6 +197,23 @@ impl State {
 /// A filter as it is sent.
 pub(crate) fn filter(entity: Entity, text: Option<&str>) -> Result<Option<String>, MlflowError> {
     text.map(|text| Filter::parse(entity, text).map(|filter| filter.to_string())).transpose()
+}
+
+/// A filter as it is sent, with a name that there is to keep to.
+pub(crate) fn narrowed(
+    entity: Entity,
+    text: Option<&str>,
+    name: &str,
+    beginning: bool,
+) -> Result<Option<String>, MlflowError> {
+    let asked = text.map(|text| Filter::parse(entity, text)).transpose()?;
+    let named = Some(name).filter(|name| !name.is_empty());
+    let named = named.and_then(|name| Filter::named(entity, name, beginning));
+    let both = match (asked, named) {
+        (Some(asked), Some(named)) => Some(asked.and(named)),
+        (asked, named) => asked.or(named),
+    };
+    Ok(both.map(|filter| filter.to_string()))
 }
 
 /// Orders as they are sent.

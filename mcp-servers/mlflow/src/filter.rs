@@ -155,6 +155,26 @@ impl Filter {
     }
 }
 
+impl Filter {
+    /// What has this name, or a name that begins so; `None` where MLflow has no quotes for it. It narrows what MLflow gives,
+    /// and decides nothing: `_` and `%` mean more there than themselves.
+    pub(crate) fn named(entity: Entity, name: &str, beginning: bool) -> Option<Self> {
+        let kind = entity.attribute("name").filter(|_| can_be_quoted(name))?;
+        let field = Field { kind, key: "name".into() };
+        let test = match beginning {
+            true => Test::Compares("LIKE", Value::Text(format!("{name}%"))),
+            false => Test::Compares("=", Value::Text(name.to_owned())),
+        };
+        Some(Self(vec![Clause { field, test }]))
+    }
+
+    /// Both filters at once.
+    pub(crate) fn and(mut self, other: Self) -> Self {
+        self.0.extend(other.0);
+        self
+    }
+}
+
 impl Order {
     /// Reads a field, and perhaps `ASC` or `DESC`.
     pub(crate) fn parse(entity: Entity, text: &str) -> Result<Self, MlflowError> {

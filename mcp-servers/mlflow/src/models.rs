@@ -1,7 +1,7 @@
 //! Registered models.
 
 use crate::error::MlflowError;
-use crate::experiments::{Tags, filter, orders, pairs, sparse};
+use crate::experiments::{Tags, narrowed, orders, pairs, sparse};
 use crate::filter::Entity;
 use crate::names::{Description, ModelName};
 use crate::page::{Wanted, next, told};
@@ -17,6 +17,8 @@ use serde_json::json;
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct SearchArguments {
+    /// Only models whose names begin so. Policy may insist on this argument
+    prefix: Option<ModelName>,
     /// MLflow's filter, as in `name LIKE 'fraud%' AND tags.team = 'a'`; by name and tags
     filter: Option<String>,
     /// By what to sort, as in `last_updated_timestamp DESC`, or by name
@@ -81,9 +83,11 @@ impl Mlflow {
         Parameters(asked): Parameters<SearchArguments>,
     ) -> Result<Json<Models>, MlflowError> {
         let wanted = Wanted::read(asked.page_size, asked.cursor.as_deref(), self.limits.page_items_max)?;
-        let filter = filter(Entity::Models, asked.filter.as_deref())?;
+        let prefix = asked.prefix.as_ref().map_or("", ModelName::as_str);
+        let filter = narrowed(Entity::Models, asked.filter.as_deref(), prefix, true)?;
         let orders = orders(Entity::Models, asked.order_by.as_deref())?;
-        let (found, next_cursor) = self.models_page(wanted, filter, orders).await?;
+        let (mut found, next_cursor) = self.models_page(wanted, filter, orders).await?;
+        found.retain(|model| model.name.starts_with(prefix));
         let models: Vec<_> = found.into_iter().map(Model::view).collect();
         let text = told(models.len(), "models", next_cursor.as_ref());
         Ok(Json::new(Models { models, next_cursor }, text))

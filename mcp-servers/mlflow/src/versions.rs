@@ -1,7 +1,7 @@
 //! Versions of registered models: made of a run's artifacts or of a logged model, read, searched, tagged.
 
 use crate::error::MlflowError;
-use crate::experiments::{Tags, filter, orders, pairs, sparse};
+use crate::experiments::{Tags, narrowed, orders, pairs, sparse};
 use crate::filter::Entity;
 use crate::names::{
     Alias, ArtifactPath, Description, ExperimentName, LoggedModelId, ModelName, RunId, TagKey,
@@ -53,6 +53,8 @@ struct GetArguments {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct SearchArguments {
+    /// Only versions of this model. Policy may insist on this argument
+    model: Option<ModelName>,
     /// MLflow's filter, as in `name = 'fraud' AND tags.validated = 'yes'`; by name, run_id, version_number and tags
     filter: Option<String>,
     /// By what to sort, as in `version_number DESC`
@@ -202,7 +204,7 @@ impl Mlflow {
         Ok(Json::new(view, text))
     }
 
-    /// Searches the versions of all models.
+    /// Searches the versions of one model, or of all.
     #[tool(
         title = "Search model versions",
         annotations(
@@ -218,12 +220,16 @@ impl Mlflow {
     ) -> Result<Json<Versions>, MlflowError> {
         let wanted = Wanted::read(asked.page_size, asked.cursor.as_deref(), self.limits.page_items_max)?;
         let mut query = vec![("max_results", wanted.count.to_string())];
-        query.extend(filter(Entity::Versions, asked.filter.as_deref())?.map(|filter| ("filter", filter)));
+        let only = asked.model.as_ref().map_or("", ModelName::as_str);
+        let filter = narrowed(Entity::Versions, asked.filter.as_deref(), only, false)?;
+        query.extend(filter.map(|filter| ("filter", filter)));
         let orders = orders(Entity::Versions, asked.order_by.as_deref())?;
         query.extend(orders.into_iter().flatten().map(|order| ("order_by", order)));
         query.extend(wanted.token.map(|token| ("page_token", token)));
         let mut found: Found = self.client.get(&["model-versions", "search"], query).await?;
-        found.model_versions.retain(|version| self.fence.has_model(&version.name));
+        found.model_versions.retain(|version| {
+            (only.is_empty() || version.name == only) && self.fence.has_model(&version.name)
+        });
         let next_cursor = next(found.next_page_token);
         let versions: Vec<_> = found.model_versions.into_iter().map(Version::view).collect();
         let text = told(versions.len(), "versions", next_cursor.as_ref());

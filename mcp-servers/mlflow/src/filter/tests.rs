@@ -152,3 +152,17 @@ fn an_order_is_written_anew() {
         assert_eq!(found.as_deref(), wanted, "{text}");
     }
 }
+
+#[test]
+fn a_name_narrows_a_filter() {
+    let named = |text: &str, beginning| {
+        Filter::named(Entity::Versions, text, beginning).map(|filter| filter.to_string())
+    };
+    assert_eq!(named("fraud", false).as_deref(), Some("name = 'fraud'"));
+    assert_eq!(named("it's", true).as_deref(), Some("name LIKE \"it's%\""));
+    assert_eq!(named("a'b\"", false), None);
+    let both = Filter::parse(Entity::Versions, "run_id = 'a'")
+        .unwrap()
+        .and(Filter::named(Entity::Versions, "b", false).unwrap());
+    assert_eq!(both.to_string(), "run_id = 'a' AND name = 'b'");
+}
