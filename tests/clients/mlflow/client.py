@@ -73,7 +73,6 @@ def version(found):
     return {
         "version": int(found.version),
         "run_id": found.run_id,
-        "logged_model_id": found.model_id,
         "source": found.source,
         "stage": found.current_stage,
         "tags": found.tags,
