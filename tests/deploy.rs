@@ -103,7 +103,9 @@ fn the_clusters_configuration_and_policies_are_good() {
         .unwrap();
     let said = String::from_utf8_lossy(&check.stdout);
     assert!(check.status.success(), "{said}{}", String::from_utf8_lossy(&check.stderr));
-    assert!(said.contains("is good: 5 server(s), "), "{said}");
+    let policies = pod["volumes"].as_array().unwrap().iter().find(|v| v["name"] == "policies").unwrap();
+    let count = policies["configMap"]["items"].as_array().unwrap().len();
+    assert!(said.contains(&format!("is good: 5 server(s), {count} policy file(s)")), "{said}");
 }
 
 #[test]

@@ -55,6 +55,7 @@ mod step_up; //      a call that needs more scopes, through them
 mod refusals; //     what a program hears of a refusal through them
 mod echo; //         the demo agent behind it, and how it is found
 mod s3; //           the S3 server behind the gate
+mod mlflow; //       the MLflow server behind it, before a real MLflow
 mod prometheus; //   the Prometheus server behind it, before a real Prometheus
 mod kubernetes; //   the Kubernetes server behind it, before a real cluster
 mod adding_a_server; // a server of one's own, as its guide writes it

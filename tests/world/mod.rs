@@ -20,6 +20,7 @@ pub mod frames;
 pub mod grpc;
 pub mod idp;
 pub mod kubernetes;
+pub mod mlflow;
 pub mod served;
 pub mod sdks;
 pub mod services;

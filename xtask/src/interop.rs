@@ -24,6 +24,7 @@ pub(crate) fn interop(name: &str) -> anyhow::Result<()> {
         "s3" => (Some(component::start("s3")?), "s3_endpoint"),
         "clients" => (None, "real_client"),
         "sight" => (None, "sight::"),
+        "mlflow" => (None, "mlflow::"),
         "prometheus" => (None, "prometheus::"),
         "kubernetes" => (None, "kubernetes::"),
         "spire" => (None, "spire"),
@@ -33,7 +34,7 @@ pub(crate) fn interop(name: &str) -> anyhow::Result<()> {
         "oidc-provider" => (None, "oidc_provider"),
         "keycloak" => (None, "keycloak"),
         _ => bail!(
-            "no such component: {name}; there are s3, prometheus, kubernetes, clients, a2a, sight, spire, redis, conformance, oidc-provider and keycloak"
+            "no such component: {name}; there are s3, mlflow, prometheus, kubernetes, clients, a2a, sight, spire, redis, conformance, oidc-provider and keycloak"
         ),
     };
     run::succeed(Command::new("cargo").args(["build", "--workspace", "--bins", "--examples"]))?; // The stories start them.

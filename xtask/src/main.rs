@@ -18,6 +18,7 @@ The chores of Sallyport that are more than one line.
 usage: cargo xtask CHORE
 
   interop s3         start versitygw with an empty bucket, run mcp-s3's stories against it, stop it
+  interop mlflow     run mcp-mlflow's stories against a real MLflow, and its official client
   interop prometheus run mcp-prometheus's stories against a real Prometheus
   interop kubernetes run mcp-kubernetes's stories against a real API server
   interop clients    run the stories of the official Python and TypeScript MCP SDKs
@@ -39,7 +40,7 @@ usage: cargo xtask CHORE
   schema [--check]   write the JSON Schemas of the configuration and of a policy's input as the code gives them, or
                      check that they are that
 
-interop and with need what `scripts/setup clients peers s3 sight kubernetes redis conformance oidc-provider keycloak` installs,
+interop and with need what `scripts/setup clients peers s3 mlflow sight h2spec conformance spire redis oidc-provider keycloak kubernetes` installs,
 bench what `scripts/setup bench` does, manifests --check what `scripts/setup checks` does.
 
 examples:

@@ -1,0 +1,21 @@
+package prompts.mlflow_test
+
+import data.lib.mlflow_test
+import data.prompts.mlflow
+
+good := {"model": "demo-churn", "version": "1"}
+
+twins := {"other model": {"model": "payroll"}, "no model": {"model": null}}
+
+test_cases[name] if {
+	some name, case in mlflow_test.cases(good, twins)
+	is_allowed(case.input) == case.want
+}
+
+is_allowed(call) if mlflow.allow with input as call
+
+else := false
+
+test_visible if mlflow.visible with input as mlflow_test.call({})
+
+test_hidden_from_others if not mlflow.visible with input as mlflow_test.by(["agent", "other"], {})

@@ -1,0 +1,24 @@
+package tools.mlflow.create_experiment_test
+
+import data.lib.mlflow_test
+import data.tools.mlflow.create_experiment
+
+good := {"experiment": "demo-churn"}
+
+twins := {
+	"other experiment": {"experiment": "payroll"},
+	"no experiment": {"experiment": null},
+}
+
+test_cases[name] if {
+	some name, case in mlflow_test.cases(good, twins)
+	is_allowed(case.input) == case.want
+}
+
+is_allowed(call) if create_experiment.allow with input as call
+
+else := false
+
+test_visible if create_experiment.visible with input as mlflow_test.call({})
+
+test_hidden_from_others if not create_experiment.visible with input as mlflow_test.by(["agent", "other"], {})

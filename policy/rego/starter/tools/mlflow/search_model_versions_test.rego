@@ -1,0 +1,24 @@
+package tools.mlflow.search_model_versions_test
+
+import data.lib.mlflow_test
+import data.tools.mlflow.search_model_versions
+
+good := {"model": "demo-churn"}
+
+twins := {
+	"other model": {"model": "payroll"},
+	"no model": {"model": null},
+}
+
+test_cases[name] if {
+	some name, case in mlflow_test.cases(good, twins)
+	is_allowed(case.input) == case.want
+}
+
+is_allowed(call) if search_model_versions.allow with input as call
+
+else := false
+
+test_visible if search_model_versions.visible with input as mlflow_test.call({})
+
+test_hidden_from_others if not search_model_versions.visible with input as mlflow_test.by(["agent", "other"], {})
