@@ -52,5 +52,6 @@ mod refusals; //     what a program hears of a refusal through them
 mod echo; //         the demo agent behind it, and how it is found
 mod s3; //           the S3 server behind the gate
 mod prometheus; //   the Prometheus server behind it, before a real Prometheus
+mod inference; //    the server of language models behind it, before a model and real servers
 mod adding_a_server; // a server of one's own, as its guide writes it
 mod mcp_conformance; // MCP as its conformance kit knows it

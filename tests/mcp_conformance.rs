@@ -34,7 +34,7 @@ const SCENARIOS: [(&str, &str); 11] = [
 ];
 
 /// Checks of tools that only the conformance kit's own servers have, and of prompts, which `units` has none of.
-const NOT_TESTABLE: [&str; 5] = [
+pub(crate) const NOT_TESTABLE: [&str; 5] = [
     "sep-2549-prompts-list-caching-hints",
     "sep-2575-server-rejects-undeclared-capability",
     "sep-2575-missing-capability-http-400",
@@ -43,7 +43,7 @@ const NOT_TESTABLE: [&str; 5] = [
 ];
 
 /// Plain HTTP on one side, and on the other what an agent shows.
-async fn doorman(agent: Agent, path: &'static str) -> String {
+pub(crate) async fn doorman(agent: Agent, path: &'static str) -> String {
     let tcp = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/mcp", tcp.local_addr().unwrap());
     tokio::spawn(async move {
@@ -80,7 +80,12 @@ async fn passed_on(
 }
 
 /// What a scenario says of each of its checks.
-async fn checks(node: &Path, url: &str, scenario: &str, version: &str) -> BTreeMap<String, String> {
+pub(crate) async fn checks(
+    node: &Path,
+    url: &str,
+    scenario: &str,
+    version: &str,
+) -> BTreeMap<String, String> {
     let folder = tempfile::tempdir().unwrap();
     let kit = root().join("tests/conformance/node_modules/@modelcontextprotocol/conformance/dist/index.js");
     let output = tokio::process::Command::new(node)

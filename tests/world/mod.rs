@@ -19,6 +19,7 @@ pub mod program;
 pub mod frames;
 pub mod grpc;
 pub mod idp;
+pub mod llama;
 pub mod served;
 pub mod sdks;
 pub mod services;

@@ -25,6 +25,7 @@ pub(crate) fn interop(name: &str) -> anyhow::Result<()> {
         "clients" => (None, "real_client"),
         "sight" => (None, "sight::"),
         "prometheus" => (None, "prometheus::"),
+        "inference" => (None, "inference::"),
         "spire" => (None, "spire"),
         "a2a" => (None, "a2a_peers::"),
         "redis" => (None, "shared_revocation:: shared_store:: shared_tasks::"),
@@ -32,7 +33,7 @@ pub(crate) fn interop(name: &str) -> anyhow::Result<()> {
         "oidc-provider" => (None, "oidc_provider"),
         "keycloak" => (None, "keycloak"),
         _ => bail!(
-            "no such component: {name}; there are s3, prometheus, clients, a2a, sight, spire, redis, conformance, oidc-provider and keycloak"
+            "no such component: {name}; there are s3, prometheus, inference, clients, a2a, sight, spire, redis, conformance, oidc-provider and keycloak"
         ),
     };
     run::succeed(Command::new("cargo").args(["build", "--workspace", "--bins", "--examples"]))?; // The stories start them.

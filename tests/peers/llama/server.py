@@ -28,6 +28,7 @@ if "--key" in rest:
     params.api_keys = [rest[rest.index("--key") + 1]]
 if "--embedding" in rest:
     params.embedding = True
+    params.pooling_type = xllamacpp.llama_pooling_type.LLAMA_POOLING_TYPE_MEAN
 server = xllamacpp.Server(params)
 with urllib.request.urlopen(f"{server.listening_address}/health", timeout=60) as answer:
     assert answer.status == 200, answer.status

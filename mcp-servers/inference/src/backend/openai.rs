@@ -121,6 +121,7 @@ impl OpenAi {
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
             .connect_timeout(PROBE_TIMEOUT)
+            .pool_max_idle_per_host(0) // A kept connection may end under a call, and a call is not sent twice to one backend.
             .build()
             .map_err(|error| format!("url: the HTTP client can't be made: {}", error.without_url()))?;
         let flags =
@@ -399,6 +400,12 @@ fn refusal(bytes: &[u8]) -> Option<String> {
 
 /// The client's own words quote the URL.
 fn failure(error: &reqwest::Error) -> Failure {
+    tracing::debug!(
+        timeout = error.is_timeout(),
+        connect = error.is_connect(),
+        body = error.is_body(),
+        "a call failed"
+    );
     if error.is_timeout() {
         Failure::Timeout
     } else if error.is_connect() {
