@@ -58,5 +58,6 @@ mod s3; //           the S3 server behind the gate
 mod mlflow; //       the MLflow server behind it, before a real MLflow
 mod prometheus; //   the Prometheus server behind it, before a real Prometheus
 mod kubernetes; //   the Kubernetes server behind it, before a real cluster
+mod inference; //    the server of language models behind it, before a model and real servers
 mod adding_a_server; // a server of one's own, as its guide writes it
 mod mcp_conformance; // MCP as its conformance kit knows it

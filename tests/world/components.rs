@@ -40,6 +40,16 @@ pub fn installed(name: &str, part: &str) -> Option<PathBuf> {
     path
 }
 
+/// A small language model's file, and the interpreter that has llama.cpp's server.
+pub fn language_model() -> Option<(PathBuf, PathBuf)> {
+    let folder = cache()?.join("inference");
+    if crate::services::stamped(&folder) {
+        return Some((folder.join("smollm2.gguf"), folder.join("llama/bin/python")));
+    }
+    missing("the language model", "scripts/setup inference");
+    None
+}
+
 /// The interpreter with the official Python SDK.
 pub fn python() -> Option<PathBuf> {
     let path = std::env::var_os("SALLYPORT_PYTHON")

@@ -21,6 +21,7 @@ pub mod grpc;
 pub mod idp;
 pub mod kubernetes;
 pub mod mlflow;
+pub mod llama;
 pub mod served;
 pub mod sdks;
 pub mod services;

@@ -27,6 +27,7 @@ pub(crate) fn interop(name: &str) -> anyhow::Result<()> {
         "mlflow" => (None, "mlflow::"),
         "prometheus" => (None, "prometheus::"),
         "kubernetes" => (None, "kubernetes::"),
+        "inference" => (None, "inference::"),
         "spire" => (None, "spire"),
         "a2a" => (None, "a2a_peers::"),
         "redis" => (None, "shared_revocation:: shared_store:: shared_tasks::"),
@@ -34,7 +35,7 @@ pub(crate) fn interop(name: &str) -> anyhow::Result<()> {
         "oidc-provider" => (None, "oidc_provider"),
         "keycloak" => (None, "keycloak"),
         _ => bail!(
-            "no such component: {name}; there are s3, mlflow, prometheus, kubernetes, clients, a2a, sight, spire, redis, conformance, oidc-provider and keycloak"
+            "no such component: {name}; there are s3, mlflow, prometheus, kubernetes, inference, clients, a2a, sight, spire, redis, conformance, oidc-provider and keycloak"
         ),
     };
     run::succeed(Command::new("cargo").args(["build", "--workspace", "--bins", "--examples"]))?; // The stories start them.

@@ -21,6 +21,7 @@ usage: cargo xtask CHORE
   interop mlflow     run mcp-mlflow's stories against a real MLflow, and its official client
   interop prometheus run mcp-prometheus's stories against a real Prometheus
   interop kubernetes run mcp-kubernetes's stories against a real API server
+  interop inference  run mcp-inference's stories on a small model and against llama.cpp's own server
   interop clients    run the stories of the official Python and TypeScript MCP SDKs
   interop a2a        run the stories of the official A2A SDKs, Python's and JavaScript's, as agents and as callers
   interop sight      run the stories of health, metrics and traces, with a real Prometheus and a real collector
@@ -32,6 +33,7 @@ usage: cargo xtask CHORE
   with s3 -- CMD...  start versitygw, run a command that finds it by SALLYPORT_S3_*, stop it
   bench [--quick] [rows | ROW | agent | streams | idle | handshakes | stages]...
                      what the gateway costs, beside Pingora's stock proxying, Envoy and bare rustls: docs/performance.md
+  bench inference    the embedded engine beside llama.cpp's own server, on the same file
   fuzz [TARGET] [--seconds N]
                      run every fuzz target, or one, for a minute or so many seconds each
   tidy               check what the compiler and clippy do not: file sizes, headers, TODOs, ADRs, lock files
@@ -40,7 +42,7 @@ usage: cargo xtask CHORE
   schema [--check]   write the JSON Schemas of the configuration and of a policy's input as the code gives them, or
                      check that they are that
 
-interop and with need what `scripts/setup clients peers s3 mlflow sight h2spec conformance spire redis oidc-provider keycloak kubernetes` installs,
+interop and with need what `scripts/setup clients peers s3 mlflow inference sight h2spec conformance spire redis oidc-provider keycloak kubernetes` installs,
 bench what `scripts/setup bench` does, manifests --check what `scripts/setup checks` does.
 
 examples:
@@ -77,6 +79,13 @@ fn chore(words: &[&str]) -> anyhow::Result<()> {
         }
         ["interop", name] => interop::interop(name),
         ["with", name, "--", command @ ..] if !command.is_empty() => interop::with(name, command),
+        ["bench", "inference"] => run::succeed(Command::new("cargo").args([
+            "bench",
+            "--package",
+            "mcp-inference",
+            "--bench",
+            "engine",
+        ])),
         ["bench", words @ ..] => bench(words),
         ["fuzz", words @ ..] => fuzz::fuzz(words),
         ["tidy"] => tidy::tidy(),

@@ -1,0 +1,17 @@
+# Which language model may go on with a text, and for how many tokens.
+package tools.inference.complete
+
+import data.lib.models
+
+# Who sees the tool at all: the demo agent, acting for some person.
+visible if {
+	input.caller.path == ["agent", "demo"]
+	input.subject != null
+}
+
+# Which calls are allowed: the small model, for as many tokens as the call says.
+allow if {
+	visible
+	models.allowed(input.call.arguments.model)
+	models.within(input.call.arguments.max_tokens, 128)
+}
