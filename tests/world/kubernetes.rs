@@ -29,7 +29,7 @@ const CONTROLLERS: &str = "deployment-controller,replicaset-controller,serviceac
     garbage-collector-controller,root-ca-certificate-publisher-controller,endpointslice-controller";
 /// Runs a program until it ends or nobody holds the other end of standard input.
 const KEEPER: &str =
-    "exec 3<&0; \"$@\" 3<&- </dev/null & p=$!; (cat <&3 >/dev/null; kill $p 2>/dev/null) & wait $p";
+    "exec 3<&0; \"$@\" 3<&- </dev/null & p=$!; (cat <&3 >/dev/null; kill -9 $p 2>/dev/null) & wait $p";
 
 impl Cluster {
     /// The one that all stories share. None where it isn't installed, which is said.
