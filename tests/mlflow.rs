@@ -402,7 +402,7 @@ fn as_gateway(world: &World) -> Agent {
         "scope": scopes.join(" "),
     });
     let token = world.keys.credentials.sign("at+jwt", claims.as_object().unwrap()).unwrap();
-    let origin = format!("https://{}", world.served.as_ref().unwrap().address);
+    let origin = format!("https://{}", world.served[0].address);
     Agent::new(&origin, &world.trust_bundle(), Some(&world.gateway_svid())).with_token(token.expose())
 }
 

@@ -32,6 +32,8 @@ pub struct Started {
     pub args: Vec<String>,
     /// The system that it is before.
     pub before: Option<Url>,
+    /// A file without which it can't start.
+    pub needs: Option<PathBuf>,
     /// What a person's scope opens: its tools.
     pub scopes: BTreeMap<String, BTreeSet<String>>,
 }
@@ -52,8 +54,8 @@ pub struct Running {
 pub struct Servers {
     /// Those that run.
     pub running: Vec<Running>,
-    /// Those whose program is not here.
-    pub missing: Vec<Started>,
+    /// Those that are not started, and why.
+    pub missing: Vec<(Started, String)>,
 }
 
 impl Started {
@@ -74,6 +76,19 @@ impl Started {
         found.and_then(|path| std::path::absolute(path).ok()) // It runs in another folder.
     }
 
+    /// Its program, or what it lacks.
+    fn ready(&self) -> Result<PathBuf, String> {
+        let Some(program) = self.program() else {
+            return Err(format!("{} is neither beside sallyport nor on the PATH", self.program.display()));
+        };
+        match &self.needs {
+            Some(file) if !file.exists() => {
+                Err(format!("{} is not there; {FILE} and docs/up.md say what it is", file.display()))
+            }
+            _ => Ok(program),
+        }
+    }
+
     async fn is_found(&self) -> Option<bool> {
         let url = self.before.as_ref()?;
         let (host, port) = (url.host_str()?.trim_matches(['[', ']']), url.port_or_known_default()?);
@@ -87,7 +102,10 @@ impl Started {
 /// # Errors
 /// [`UpError`].
 pub fn listed(dir: &Dir) -> Result<Vec<Started>, UpError> {
-    dir.write_once(FILE, starter::SERVERS.as_bytes())?;
+    let model = starter::model().display().to_string();
+    for (name, text) in [(FILE, starter::SERVERS), ("backends.yaml", starter::BACKENDS)] {
+        dir.write_once(name, text.replace("{model}", &model).as_bytes())?;
+    }
     config::load_servers(&dir.path(FILE)).map_err(UpError::Config)
 }
 
@@ -121,13 +139,13 @@ impl Servers {
     ) -> Result<Self, ChildError> {
         let mut servers = Self::default();
         for started in list {
-            match started.program() {
-                Some(program) => {
+            match started.ready() {
+                Ok(program) => {
                     let child = Child::start(&program, &started, dir, domain, issuer).await?;
                     let found = started.is_found().await;
                     servers.running.push(Running { started, child, found });
                 }
-                None => servers.missing.push(started),
+                Err(why) => servers.missing.push((started, why)),
             }
         }
         Ok(servers)
@@ -165,13 +183,8 @@ impl Servers {
             };
             format!("/mcp/{:<12} {what}", started.name)
         });
-        let missing = self.missing.iter().map(|started| {
-            let program = started.program.display();
-            format!(
-                "/mcp/{:<12} NOT STARTED: {program} is neither beside sallyport nor on the PATH",
-                started.name
-            )
-        });
+        let missing =
+            self.missing.iter().map(|(started, why)| format!("/mcp/{:<12} NOT STARTED: {why}", started.name));
         running.chain(missing).collect()
     }
 }

@@ -9,7 +9,7 @@ use certs::{Clock, SpiffeId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use tokens::Secret;
 
 /// Bucket `demo`: one object that anybody may read, one that nobody may.
@@ -22,11 +22,21 @@ include!(concat!(env!("OUT_DIR"), "/starter_policy.rs"));
 
 /// The first list of servers.
 pub const SERVERS: &str = include_str!("starter/servers.yaml");
+/// The first list of language models.
+pub const BACKENDS: &str = include_str!("starter/backends.yaml");
+
+/// Where `scripts/setup inference` puts a small model.
+pub fn model() -> PathBuf {
+    let cache = std::env::var_os("SALLYPORT_CACHE").map(PathBuf::from);
+    let home = || PathBuf::from(std::env::var_os("HOME").unwrap_or_default()).join(".cache/sallyport");
+    cache.unwrap_or_else(home).join("inference/smollm2.gguf")
+}
 
 /// The one development user, and what the user's sign-in would grant.
 pub const USER: &str = "alice";
 /// Scopes of that user's tokens.
-pub const USER_SCOPES: [&str; 3] = ["agents:call", "prometheus:read", "s3:read"];
+pub const USER_SCOPES: [&str; 6] =
+    ["agents:call", "inference:use", "kubernetes:read", "mlflow:read", "prometheus:read", "s3:read"];
 
 /// A token of the one user for a workload to present, for all that is behind the gateway.
 ///

@@ -46,7 +46,8 @@ impl Checker<'_> {
             true => self.base.join(&file.program),
             false => file.program.into(),
         };
-        Started { name, program, args: file.args, before, scopes }
+        let needs = file.needs.map(|path| self.base.join(path));
+        Started { name, program, args: file.args, before, needs, scopes }
     }
 
     /// A URL of a host that can be connected to.

@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 /// A server that `up` starts as a process of its own. It gets its identity, its door and the gateway's name from `up`.
 #[derive(Debug, Deserialize)]
@@ -15,6 +16,9 @@ pub struct StartedFile {
     /// The system that it is before, where that is another process: at the start it is tried whether something listens there.
     #[serde(default)]
     pub before: Option<String>,
+    /// A file without which it can't start; a path begins at this file's folder.
+    #[serde(default)]
+    pub needs: Option<PathBuf>,
     /// What a person's scope opens: the server's tools.
     #[serde(default)]
     pub scopes: BTreeMap<String, Vec<String>>,

@@ -1,11 +1,10 @@
 # What the policies of mlflow share: who may at all, and what belongs to the demo.
 package lib.mlflow
 
+import data.lib.demo
+
 # The demo agent, acting for some person.
-known if {
-	input.caller.path == ["agent", "demo"]
-	input.subject != null
-}
+known if demo.known
 
 # The demo's experiments and models begin so; those of others don't.
 ours(name) if startswith(name, "demo-")
