@@ -1,6 +1,7 @@
 //! The Kubernetes server behind the gate, before a real API server: the starter policy, told with its twins, and every
 //! effect read back by kubectl.
 
+mod manifests; // what `deploy/` holds, taken by a real API server
 mod whom; // on whose behalf the cluster is asked, and what else has to hold of the server
 
 use serde_json::{Value, json};
@@ -47,6 +48,7 @@ fn policy(more: &[(&'static str, &str)]) -> Vec<(&'static str, String)> {
     let mut all = vec![
         ("protocol.rego", policies::protocol()),
         ("lib/cluster.rego", read("lib/cluster.rego")),
+        ("lib/demo.rego", read("lib/demo.rego")),
         ("resources/kubernetes.rego", read("resources/kubernetes.rego")),
     ];
     for tool in &SCOPES[3..] {

@@ -151,7 +151,7 @@ async fn an_owner_has_so_many_contexts_and_forgotten_tasks_and_no_more() {
             (Claim::Owned, Claim::Owned)
         );
         assert_eq!(
-            (saw("alice", "t2", "c2", 0).await, saw("alice", "t2", "c1", 0).await),
+            (saw("alice", "t2", "c2", 0).await, saw("alice", "t1", "c1", 5).await),
             (Claim::TooManyContexts, Claim::Owned)
         );
         let claimed = store.claim_context("a", &owner("alice"), "c3", most).await.unwrap();

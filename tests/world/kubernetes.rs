@@ -223,6 +223,11 @@ impl Cluster {
         String::from_utf8(output.stdout).unwrap()
     }
 
+    /// Whether kubectl fails.
+    pub fn refuses(&self, arguments: &[&str]) -> bool {
+        !self.kubectl_raw(arguments).status.success()
+    }
+
     /// An object as kubectl gets it, if it is there.
     pub fn get(&self, arguments: &[&str]) -> Option<Value> {
         let output = self.kubectl_raw(&[&["get", "-o", "json"], arguments].concat());

@@ -35,7 +35,9 @@ impl Checker<'_> {
                 let fix = "write one word without spaces, quotes and backslashes";
                 self.problems.add(format!("{name}.scopes"), format!("{scope:?} is no scope"), fix);
             }
-            if let Some(tool) = tools.iter().find(|tool| !crate::token_service::is_scope(tool) || tool.contains(':')) {
+            if let Some(tool) =
+                tools.iter().find(|tool| !crate::token_service::is_scope(tool) || tool.contains(':'))
+            {
                 let fix = "write the tool's name alone";
                 self.problems.add(format!("{name}.scopes.{scope}"), format!("{tool:?} is no tool"), fix);
             }

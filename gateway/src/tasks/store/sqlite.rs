@@ -300,8 +300,13 @@ impl Keeper {
                 if let Some(beside) = &self.beside {
                     match self.checkpoint(beside) {
                         Ok(pages) if pages < LOG_PAGES_WARN => {}
-                        Ok(pages) => tracing::warn!(pages, "the log of the store of tasks grows: somebody reads the file all the time"),
-                        Err(error) => tracing::warn!(%error, "the log of the store of tasks could not be written back; it is tried again"),
+                        Ok(pages) => tracing::warn!(
+                            pages,
+                            "the log of the store of tasks grows: somebody reads the file all the time"
+                        ),
+                        Err(error) => {
+                            tracing::warn!(%error, "the log of the store of tasks could not be written back; it is tried again")
+                        }
                     }
                 }
             }

@@ -42,11 +42,7 @@ struct Held {
     others: u32,
 }
 
-pub(super) fn task(
-    database: &Connection,
-    agent: &str,
-    id: &str,
-) -> Result<Option<Task>, rusqlite::Error> {
+pub(super) fn task(database: &Connection, agent: &str, id: &str) -> Result<Option<Task>, rusqlite::Error> {
     let sql =
         "SELECT id, context, iss, sub, spiffe_id, state, since_ms FROM tasks WHERE agent = ?1 AND id = ?2";
     database.prepare_cached(sql)?.query_row(params![agent, id], row).optional()
@@ -146,7 +142,8 @@ pub(super) fn claim(
 
 /// How many an owner has. The numbers go with what is counted, so that a new task costs the same however many there are.
 fn held(database: &Connection, agent: &str, owner: &Owner) -> Result<Held, rusqlite::Error> {
-    let sql = "SELECT tasks, others FROM held WHERE spiffe_id = ?1 AND sub IS ?2 AND iss IS ?3 AND agent = ?4";
+    let sql =
+        "SELECT tasks, others FROM held WHERE spiffe_id = ?1 AND sub IS ?2 AND iss IS ?3 AND agent = ?4";
     let whose = params![owner.spiffe_id, owner.sub, owner.iss, agent];
     let read = |row: &Row<'_>| Ok(Held { tasks: row.get(0)?, others: row.get(1)? });
     if let Some(known) = database.prepare_cached(sql)?.query_row(whose, read).optional()? {
@@ -162,12 +159,7 @@ const MATCHING: &str =
     "FROM tasks INDEXED BY tasks_of_owner WHERE gone = 0 AND spiffe_id = ?1 AND sub IS ?2 AND iss IS ?3 AND agent = ?4
     AND (?5 IS NULL OR context = ?5) AND (?6 IS NULL OR state = ?6) AND (?7 IS NULL OR since_ms >= ?7)";
 
-fn count(
-    database: &Connection,
-    agent: &str,
-    owner: &Owner,
-    query: &Query,
-) -> Result<u32, rusqlite::Error> {
+fn count(database: &Connection, agent: &str, owner: &Owner, query: &Query) -> Result<u32, rusqlite::Error> {
     let sql = format!("SELECT count(*) {MATCHING}");
     let values =
         params![owner.spiffe_id, owner.sub, owner.iss, agent, query.context, query.state, query.after_ms];
