@@ -104,8 +104,19 @@ pub fn grants() -> BTreeMap<String, BTreeSet<String>> {
         "s3:list_objects",
         "s3:get_object",
         "s3:head_object",
+        "s3:list_versions",
+        "s3:preview_text",
+        "s3:preview_table",
     ]);
-    let write = scopes(&["s3:put_object", "s3:delete_object"]);
+    let write = scopes(&[
+        "s3:put_object",
+        "s3:copy_object",
+        "s3:delete_object",
+        "s3:start_upload",
+        "s3:upload_part",
+        "s3:complete_upload",
+        "s3:abort_upload",
+    ]);
     let call = protocol::a2a::methods().iter().map(|row| format!("{}:{}", echo::NAME, row.name)).collect();
     BTreeMap::from([
         ("agents:call".to_owned(), call),
