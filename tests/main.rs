@@ -55,6 +55,8 @@ mod step_up; //      a call that needs more scopes, through them
 mod refusals; //     what a program hears of a refusal through them
 mod echo; //         the demo agent behind it, and how it is found
 mod s3; //           the S3 server behind the gate
+mod s3_store; //     all its tools before a real S3 service, looked at by AWS's own SDK
+mod s3_azure; //     the same server before an emulator of Azure
 mod mlflow; //       the MLflow server behind it, before a real MLflow
 mod prometheus; //   the Prometheus server behind it, before a real Prometheus
 mod kubernetes; //   the Kubernetes server behind it, before a real cluster

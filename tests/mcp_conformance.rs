@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use tokio::net::TcpListener;
 use world::components::{self, program, root};
-use world::served::Served;
+use world::served::{S3_SCOPES, Served};
 use world::{Agent, Plan, World, policies};
 
 /// The scenarios that need no tools of their own, each with a version that has it.
@@ -124,48 +124,42 @@ fn walk(folder: &Path) -> Vec<std::path::PathBuf> {
     found
 }
 
-async fn world() -> World {
-    let all = |package: &str| format!("package {package}\n\nallow := true\n\nvisible := true\n");
-    let policy = vec![
-        ("protocol.rego", policies::protocol()),
-        ("tools/units.rego", all("tools.units")),
-        ("resources/units.rego", all("resources.units")),
-        ("prompts/units.rego", all("prompts.units")),
-    ];
-    let served = Served {
-        name: "units",
-        program: program("examples/units"),
-        scopes: &["protocol", "resources", "prompts", "convert", "list_units"],
-        flags: Vec::new(),
-        files: Vec::new(),
+/// A world whose policy allows everything of one server: what is left is the protocol.
+async fn world(served: Served) -> World {
+    let all = |kind: &str| {
+        let path: &'static str = format!("{kind}/{}.rego", served.name).leak();
+        (path, format!("package {kind}.{}\n\nallow := true\n\nvisible := true\n", served.name))
     };
+    let policy =
+        vec![("protocol.rego", policies::protocol()), all("tools"), all("resources"), all("prompts")];
     World::with(Plan { policy, served: Some(served), ..Plan::default() }).await
 }
 
 /// The gateway's own certificate, and a token that the gateway would get for the server.
-fn as_gateway(world: &World) -> Agent {
+fn as_gateway(world: &World, scopes: &[&str]) -> Agent {
     let server = world.served.first().unwrap();
     let now = world.clock.now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    let scopes: Vec<_> = scopes.iter().map(|scope| format!("{}:{scope}", server.name)).collect();
     let claims = json!({
         "iss": gateway::token_service::issuer(&world.origin), "sub": "alice", "exp": now + 300,
-        "aud": world.id("mcp/units").to_string(), "act": {"sub": world.id("agent/clerk").to_string()},
-        "scope": "units:protocol units:resources units:prompts units:convert units:list_units",
+        "aud": world.id(&format!("mcp/{}", server.name)).to_string(),
+        "act": {"sub": world.id("agent/clerk").to_string()}, "scope": scopes.join(" "),
     });
     let token = world.keys.credentials.sign("at+jwt", claims.as_object().unwrap()).unwrap();
     let origin = format!("https://{}", server.address);
     Agent::new(&origin, &world.trust_bundle(), Some(&world.gateway_svid())).with_token(token.expose())
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn mcp_is_spoken_as_its_conformance_kit_wants_it_directly_and_through_the_gateway() {
-    let Some(node) = components::installed("node22", "conformance") else { return };
-    let world = world().await;
-    let direct = doorman(as_gateway(&world), "/mcp").await;
-    let through = doorman(world.clerk(), "/mcp/units").await;
+/// Directly and through the gateway, with the same result.
+async fn twice(node: &Path, served: Served, path: &'static str) {
+    let scopes = served.scopes;
+    let world = world(served).await;
+    let direct = doorman(as_gateway(&world, scopes), "/mcp").await;
+    let through = doorman(world.clerk(), path).await;
     let (mut passed, mut wrong) = (0, Vec::new());
     for (scenario, version) in SCENARIOS {
-        let ours = checks(&node, &direct, scenario, version).await;
-        let theirs = checks(&node, &through, scenario, version).await;
+        let ours = checks(node, &direct, scenario, version).await;
+        let theirs = checks(node, &through, scenario, version).await;
         for (id, said) in &ours {
             let is_ours = !NOT_TESTABLE.iter().any(|known| id.ends_with(known));
             if (said.starts_with("FAILURE") && is_ours) || theirs.get(id) != Some(said) {
@@ -178,6 +172,35 @@ async fn mcp_is_spoken_as_its_conformance_kit_wants_it_directly_and_through_the_
         }
         assert_eq!(ours.len(), theirs.len(), "{scenario}: {theirs:#?}");
     }
-    println!("{} scenarios, {passed} checks passed, twice", SCENARIOS.len());
+    println!("{path}: {} scenarios, {passed} checks passed, twice", SCENARIOS.len());
     assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mcp_is_spoken_as_its_conformance_kit_wants_it_directly_and_through_the_gateway() {
+    let Some(node) = components::installed("node22", "conformance") else { return };
+    let served = Served {
+        name: "units",
+        program: program("examples/units"),
+        scopes: &["protocol", "resources", "prompts", "convert", "list_units"],
+        flags: Vec::new(),
+        files: Vec::new(),
+    };
+    twice(&node, served, "/mcp/units").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mcp_s3_speaks_as_the_conformance_kit_wants_it_directly_and_through_the_gateway() {
+    let Some(node) = components::installed("node22", "conformance") else { return };
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("demo")).unwrap();
+    std::fs::write(folder.path().join("demo/hello.txt"), "hello").unwrap();
+    let served = Served {
+        name: "s3",
+        program: program("mcp-s3"),
+        scopes: S3_SCOPES,
+        flags: vec!["--root".to_owned(), folder.path().display().to_string()],
+        files: Vec::new(),
+    };
+    twice(&node, served, "/mcp/s3").await;
 }

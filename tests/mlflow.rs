@@ -67,7 +67,10 @@ fn starter() -> Vec<(&'static str, String)> {
 }
 
 fn is_shared(name: &str) -> bool {
-    matches!(Path::new(name).file_name().and_then(|n| n.to_str()), Some("protocol.rego" | "paths.rego" | "demo.rego"))
+    matches!(
+        Path::new(name).file_name().and_then(|n| n.to_str()),
+        Some("protocol.rego" | "paths.rego" | "demo.rego")
+    )
 }
 
 async fn world(mlflow: &Mlflow, more: &[&str]) -> World {

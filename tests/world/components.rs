@@ -62,6 +62,26 @@ pub fn python() -> Option<PathBuf> {
     None
 }
 
+/// The interpreter with Python's SDKs of AWS and of Azure Storage.
+pub fn store_sdks() -> Option<PathBuf> {
+    let path = cache()?.join("stores/bin/python");
+    if path.exists() {
+        return Some(path);
+    }
+    missing("the SDKs of AWS and of Azure Storage", "scripts/setup s3");
+    None
+}
+
+/// The program of Azurite, for Node.
+pub fn azurite() -> Option<PathBuf> {
+    let path = root().join("tests/clients/azurite/node_modules/azurite/dist/src/blob/main.js");
+    if path.exists() {
+        return Some(path);
+    }
+    missing("Azurite", "scripts/setup s3");
+    None
+}
+
 /// The folder with the official TypeScript SDKs.
 pub fn node() -> Option<PathBuf> {
     let folder = root().join("tests/clients/node");

@@ -29,28 +29,70 @@ pub struct Server {
 }
 
 /// What a person's token opens at `s3`, in every world.
-pub const S3_SCOPES: &[&str] =
-    &["protocol", "resources", "list_objects", "get_object", "head_object", "put_object", "delete_object"];
+pub const S3_SCOPES: &[&str] = &[
+    "protocol",
+    "resources",
+    "prompts",
+    "list_objects",
+    "get_object",
+    "head_object",
+    "list_versions",
+    "preview_text",
+    "preview_table",
+    "put_object",
+    "copy_object",
+    "delete_object",
+    "start_upload",
+    "upload_part",
+    "complete_upload",
+    "abort_upload",
+];
 
 /// A world whose clerk may do everything below `public/` of one bucket.
 pub async fn s3(program: &Path, url: &str, bucket: &str, access_key: &str, secret_key: &str) -> World {
-    let below_public = "package tools.s3
+    let bucket = format!("s3://{bucket}");
+    let flags = ["--store", &bucket, "--allow-http", "--endpoint", url];
+    s3_with(
+        program,
+        &flags,
+        &[("access-key-file", access_key), ("secret-key-file", secret_key)],
+        BELOW_PUBLIC,
+    )
+    .await
+}
+
+/// Everything below `public/`, whatever a tool calls it.
+pub const BELOW_PUBLIC: &str = "package tools.s3
 
 visible := true
 
 allow if startswith(input.call.arguments.key, \"public/\")
 
 allow if startswith(input.call.arguments.prefix, \"public/\")
+
+allow if {
+	startswith(input.call.arguments.from_key, \"public/\")
+	startswith(input.call.arguments.to_key, \"public/\")
+}
 ";
-    let flags = ["--store", "s3", "--allow-http", "--endpoint", url, "--buckets", bucket];
+
+/// The S3 server with flags of one's own, files for them, and a policy for its tools.
+pub async fn s3_with(program: &Path, flags: &[&str], files: &[(&'static str, &str)], policy: &str) -> World {
+    let mut files: Vec<_> = files.iter().map(|(flag, text)| (*flag, (*text).to_owned())).collect();
+    files.push(("audit-file", String::new()));
     let served = Served {
         name: "s3",
         program: program.into(),
         scopes: S3_SCOPES,
-        flags: flags.map(ToOwned::to_owned).to_vec(),
-        files: vec![("access-key-file", access_key.into()), ("secret-key-file", secret_key.into())],
+        flags: flags.iter().map(|flag| (*flag).to_owned()).collect(),
+        files,
     };
-    let policy = vec![("protocol.rego", policies::protocol()), ("tools/s3.rego", below_public.to_owned())];
+    let resources = "package resources.s3\n\nvisible := true\n\nallow if contains(input.call.resource.uri, \"/public/\")\n";
+    let policy = vec![
+        ("protocol.rego", policies::protocol()),
+        ("tools/s3.rego", policy.to_owned()),
+        ("resources/s3.rego", resources.to_owned()),
+    ];
     World::with(Plan { policy, served: Some(served), ..Plan::default() }).await
 }
 

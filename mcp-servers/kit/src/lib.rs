@@ -33,6 +33,7 @@ pub mod downstream;
 pub mod cursor;
 pub mod error;
 mod progress;
+mod resources;
 
 pub use answer::Json;
 pub use downstream::{Downstream, DownstreamError, DownstreamFlags};
@@ -42,6 +43,7 @@ pub use https::ClientError;
 pub use keys::KeyFileError;
 pub use progress::Progress;
 pub use request::claims;
+pub use resources::Resources;
 pub use schema::tools_json;
 pub use serve::{ServeError, Server, run};
 pub use service::{Service, parse};

@@ -5,22 +5,34 @@ use crate::error::PrometheusError;
 use crate::fence::is_metric_name;
 use crate::page::{begin, page};
 use crate::server::Metrics;
+use kit::Resources;
+use rmcp::ErrorData;
 use rmcp::model::{ListResourcesResult, ReadResourceResult, Resource, ResourceContents, ResourceTemplate};
 use serde_json::json;
 
 const SCHEME: &str = "metrics://";
 
-/// The one template.
-pub(crate) fn template() -> ResourceTemplate {
-    ResourceTemplate::new("metrics://{metric_name}", "metric")
-        .with_title("A metric")
-        .with_description("Type, help and unit of a metric, and how many series it has now")
-        .with_mime_type("application/json")
+impl Resources for Metrics {
+    fn templates(&self) -> Vec<ResourceTemplate> {
+        let template = ResourceTemplate::new("metrics://{metric_name}", "metric")
+            .with_title("A metric")
+            .with_description("Type, help and unit of a metric, and how many series it has now")
+            .with_mime_type("application/json");
+        vec![template]
+    }
+
+    async fn list(&self, cursor: Option<&str>) -> Result<ListResourcesResult, ErrorData> {
+        self.list_resources_page(cursor).await.map_err(|e| e.protocol())
+    }
+
+    async fn read(&self, uri: &str) -> Result<ReadResourceResult, ErrorData> {
+        self.read_metric(uri).await.map_err(|e| e.protocol())
+    }
 }
 
 impl Metrics {
     /// One page of the metrics within the fence.
-    pub(crate) async fn list_resources_page(
+    async fn list_resources_page(
         &self,
         cursor: Option<&str>,
     ) -> Result<ListResourcesResult, PrometheusError> {
@@ -35,7 +47,7 @@ impl Metrics {
     }
 
     /// One metric.
-    pub(crate) async fn read_metric(&self, uri: &str) -> Result<ReadResourceResult, PrometheusError> {
+    async fn read_metric(&self, uri: &str) -> Result<ReadResourceResult, PrometheusError> {
         let name = uri.strip_prefix(SCHEME).filter(|name| is_metric_name(name));
         let name = name.ok_or_else(|| {
             PrometheusError::Arguments(format!("a resource is {SCHEME} and the name of a metric"))

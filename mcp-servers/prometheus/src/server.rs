@@ -4,15 +4,10 @@ use crate::client::Client;
 use crate::error::PrometheusError;
 use crate::fence::Fence;
 use crate::flags::{FlagsError, Limits, PrometheusFlags};
-use crate::resources;
 use certs::Clock;
 use rmcp::handler::server::router::tool::ToolRouter;
-use rmcp::model::{
-    Implementation, ListResourceTemplatesResult, ListResourcesResult, PaginatedRequestParams,
-    ReadResourceRequestParams, ReadResourceResponse, ServerCapabilities, ServerConfig, Tool,
-};
-use rmcp::service::RequestContext;
-use rmcp::{ErrorData, RoleServer, ServerHandler, tool_handler};
+use rmcp::model::{Implementation, ServerCapabilities, ServerConfig, Tool};
+use rmcp::{ServerHandler, tool_handler};
 use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 
@@ -76,28 +71,5 @@ impl ServerHandler for Metrics {
             .with_instructions(INSTRUCTIONS)
     }
 
-    async fn list_resources(
-        &self,
-        request: Option<PaginatedRequestParams>,
-        _: RequestContext<RoleServer>,
-    ) -> Result<ListResourcesResult, ErrorData> {
-        let cursor = request.and_then(|r| r.cursor);
-        self.list_resources_page(cursor.as_deref()).await.map_err(|e| e.protocol())
-    }
-
-    async fn list_resource_templates(
-        &self,
-        _: Option<PaginatedRequestParams>,
-        _: RequestContext<RoleServer>,
-    ) -> Result<ListResourceTemplatesResult, ErrorData> {
-        Ok(ListResourceTemplatesResult::with_all_items(vec![resources::template()]))
-    }
-
-    async fn read_resource(
-        &self,
-        request: ReadResourceRequestParams,
-        _: RequestContext<RoleServer>,
-    ) -> Result<ReadResourceResponse, ErrorData> {
-        self.read_metric(&request.uri).await.map(Into::into).map_err(|e| e.protocol())
-    }
+    kit::answer_resources!();
 }

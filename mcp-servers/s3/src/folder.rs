@@ -2,9 +2,12 @@
 //! policy judges names, and a link is one object under two of them. (Whoever may write to the folder itself could still
 //! swap a file for a link between our look and our read; that is the machine's owner.)
 
+use crate::argument::MediaType;
 use crate::error::StoreError;
 use crate::name::{Bucket, Key, Prefix};
 use crate::store::{Listing, ObjectInfo};
+use rustix::fs::{XattrFlags, lgetxattr, lsetxattr};
+use rustix::io::Errno;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -156,5 +159,36 @@ fn info(key: String, entry: &std::fs::DirEntry) -> io::Result<Option<ObjectInfo>
     };
     let Ok(key) = Key::parse(&key) else { return Ok(None) };
     let modified = metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH);
-    Ok(Some(ObjectInfo { key, size: metadata.len(), modified, etag: None }))
+    Ok(Some(ObjectInfo {
+        key,
+        size: metadata.len(),
+        modified,
+        etag: None,
+        content_type: None,
+        version: None,
+    }))
+}
+
+/// Where a file's content type stands, as freedesktop.org's shared MIME specification has it.
+const CONTENT_TYPE: &str = "user.mime_type";
+/// Longer than every media type that is written here.
+const CONTENT_TYPE_MAX: usize = 512;
+
+/// The content type that a file was written with. What is no media type was written by others, and is none.
+pub(crate) fn content_type(bucket: &Path, key: &Key) -> Option<String> {
+    let mut bytes = [0; CONTENT_TYPE_MAX];
+    let length = lgetxattr(bucket.join(key.as_str()), CONTENT_TYPE, &mut bytes).ok()?;
+    let text = std::str::from_utf8(bytes.get(..length)?).ok()?;
+    MediaType::parse(text).ok().map(|kind| kind.as_str().to_owned())
+}
+
+/// Whether this file system keeps content types. Looking for one says so: there is none, or there can be none.
+pub(crate) fn keeps_content_types(bucket: &Path) -> bool {
+    lgetxattr(bucket, CONTENT_TYPE, &mut [0; CONTENT_TYPE_MAX]) != Err(Errno::NOTSUP)
+}
+
+/// Writes a file's content type.
+pub(crate) fn set_content_type(bucket: &Path, key: &Key, kind: &MediaType) -> io::Result<()> {
+    let path = bucket.join(key.as_str());
+    Ok(lsetxattr(path, CONTENT_TYPE, kind.as_str().as_bytes(), XattrFlags::empty())?)
 }

@@ -1,4 +1,4 @@
-//! `mcp-s3`: an MCP server for the objects of an S3 endpoint or of a local folder.
+//! `mcp-s3`: an MCP server for the objects of S3, Google or Azure, or of a local folder.
 
 use clap::Parser;
 use kit::Service;
@@ -23,9 +23,13 @@ Example, a folder whose sub-folders are the buckets:
     --gateway spiffe://example.org/gateway --issuer https://tokens.example.org --audience s3 --jwks jwks.json \\
     --root ./buckets
 
-Example, an S3 endpoint (the first eight flags as above):
-  mcp-s3 … --store s3 --endpoint https://s3.example.org --region eu-central-1 \\
-    --access-key-file access.key --secret-key-file secret.key --buckets models,datasets";
+Example, two buckets of an S3 endpoint, one of them below a prefix only (the first eight flags as above):
+  mcp-s3 … --store s3://models,s3://datasets/team-a --endpoint https://s3.example.org --region eu-central-1 \\
+    --access-key-file access.key --secret-key-file secret.key
+
+Example, a bucket of Google and a container of Azure:
+  mcp-s3 … --store gs://models --service-account-file account.json
+  mcp-s3 … --store az://models/team-a --account example --sas-file sas.txt";
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {

@@ -97,6 +97,11 @@ impl Key {
 }
 
 impl Prefix {
+    /// The one that begins every key.
+    pub const fn empty() -> Self {
+        Self(String::new())
+    }
+
     /// Reads a prefix; the empty one begins every key.
     ///
     /// # Errors

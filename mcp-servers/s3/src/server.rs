@@ -1,35 +1,37 @@
 //! What rmcp asks of the server: who it is, its tools, its resources.
 
-use crate::resources;
 use crate::store::Store;
+use crate::upload::Uploads;
 use rmcp::handler::server::router::tool::ToolRouter;
-use rmcp::model::{
-    Implementation, ListResourceTemplatesResult, ListResourcesResult, PaginatedRequestParams,
-    ReadResourceRequestParams, ReadResourceResponse, ServerCapabilities, ServerConfig, Tool,
-};
-use rmcp::service::RequestContext;
-use rmcp::{ErrorData, RoleServer, ServerHandler, tool_handler};
+use rmcp::model::{Implementation, ServerCapabilities, ServerConfig, Tool};
+use rmcp::{ServerHandler, tool_handler};
 use std::sync::Arc;
 
 /// The tools and resources over a store.
 #[derive(Clone)]
 pub struct Objects {
     pub(crate) store: Store,
+    pub(crate) uploads: Uploads,
     tools: Arc<ToolRouter<Self>>,
 }
 
 const INSTRUCTIONS: &str = "Objects in buckets. Keys are written as they are, without percent-encoding and without '..'. \
-    Long lists come in pages (cursor, next_cursor), long objects too (offset, next_offset).";
+    Long lists come in pages (cursor, next_cursor), long objects too (offset, next_offset). To see what is in a file begin with \
+    preview_text or preview_table. What doesn't fit into one call is written with start_upload, upload_part, complete_upload.";
 
 impl Objects {
     /// Serves a store.
     pub fn new(store: Store) -> Self {
-        Self { store, tools: Arc::new(Self::tool_router()) }
+        Self { store, uploads: Uploads::default(), tools: Arc::new(Self::router()) }
     }
 
     /// Its tools, whatever the store.
     pub fn tools() -> Vec<Tool> {
-        Self::tool_router().list_all()
+        Self::router().list_all()
+    }
+
+    pub(crate) fn router() -> ToolRouter<Self> {
+        Self::reads() + Self::previews() + Self::changes() + Self::uploads()
     }
 }
 
@@ -41,28 +43,8 @@ impl ServerHandler for Objects {
             .with_instructions(INSTRUCTIONS)
     }
 
-    async fn list_resources(
-        &self,
-        request: Option<PaginatedRequestParams>,
-        _: RequestContext<RoleServer>,
-    ) -> Result<ListResourcesResult, ErrorData> {
-        let cursor = request.and_then(|r| r.cursor);
-        self.list_resources_page(cursor.as_deref()).await.map_err(|e| e.protocol())
-    }
-
-    async fn list_resource_templates(
-        &self,
-        _: Option<PaginatedRequestParams>,
-        _: RequestContext<RoleServer>,
-    ) -> Result<ListResourceTemplatesResult, ErrorData> {
-        Ok(ListResourceTemplatesResult::with_all_items(vec![resources::template()]))
-    }
-
-    async fn read_resource(
-        &self,
-        request: ReadResourceRequestParams,
-        _: RequestContext<RoleServer>,
-    ) -> Result<ReadResourceResponse, ErrorData> {
-        self.read_resource_whole(&request.uri).await.map(Into::into)
-    }
+    kit::answer_resources!();
 }
+
+#[cfg(test)]
+mod tests;

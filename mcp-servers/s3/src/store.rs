@@ -1,35 +1,86 @@
 //! Objects, whichever store they are in.
 
+use crate::argument::{Sha256, VersionId};
+use crate::careful;
 use crate::error::StoreError;
+use crate::fence::Fence;
+use crate::flags::StoreKind;
 use crate::folder::{self, Place};
 use crate::name::{Bucket, Key, Prefix};
-use bytes::Bytes;
+use crate::signed::{Signed, Versions};
+use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path as ObjectPath;
-use object_store::{
-    Error, GetOptions, GetRange, GetResult, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutOptions,
-    PutPayload,
-};
+use object_store::{Attribute, Error, GetOptions, GetRange, GetResult, ObjectMeta, ObjectStore};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
+use tokio::sync::{Mutex, MutexGuard};
 
 /// The buckets that are served, and how much of them one answer carries.
 #[derive(Clone, Debug)]
 pub struct Store {
     place: Arc<Buckets>,
+    /// How much of everything.
+    pub limits: Limits,
+}
+
+/// Bounds, each of them a flag.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
     /// Most bytes of an object in one answer.
     pub page_bytes_max: u64,
     /// Most objects in one list.
     pub page_items_max: usize,
+    /// Most bytes that are read for a preview of a table.
+    pub table_bytes_max: u64,
+    /// Longest object that is written in several calls, or copied through this server.
+    pub upload_bytes_max: u64,
+    /// Part of an object that is written in parts.
+    pub part_bytes: usize,
+    /// Uploads in several calls that are open at a time.
+    pub uploads_max: usize,
+    /// Of them, those of one person by one agent.
+    pub uploads_of_one_max: usize,
+    /// How long an upload stays open without a call.
+    pub upload_idle: Duration,
 }
 
 #[derive(Debug)]
 enum Buckets {
-    Folder { root: PathBuf, served: Option<Vec<Bucket>> },
-    Remote(BTreeMap<Bucket, Arc<dyn ObjectStore>>),
+    /// Whoever writes takes the lock, so that a condition holds until the write is done.
+    Folder {
+        root: PathBuf,
+        served: Option<BTreeMap<Bucket, Fence>>,
+        writing: Mutex<()>,
+    },
+    Remote(BTreeMap<Bucket, Remote>),
+}
+
+/// A bucket elsewhere.
+#[derive(Debug)]
+pub struct Remote {
+    /// Its client.
+    pub client: Arc<dyn ObjectStore>,
+    /// What of it is served.
+    pub fence: Fence,
+    /// Whose protocol it speaks.
+    pub kind: StoreKind,
+    /// What signs the requests that the client has no words for.
+    pub signed: Option<Signed>,
+}
+
+/// An object that may be touched: within the fence, and in a folder not behind a link.
+#[derive(Debug)]
+pub(crate) struct Object {
+    pub(crate) client: Arc<dyn ObjectStore>,
+    pub(crate) path: ObjectPath,
+    /// None in a folder.
+    pub(crate) kind: Option<StoreKind>,
+    /// In a folder, what is there.
+    place: Option<Place>,
 }
 
 /// What is known of an object without its content.
@@ -43,6 +94,10 @@ pub struct ObjectInfo {
     pub modified: SystemTime,
     /// Changes when the content does; a local folder's lists have none.
     pub etag: Option<String>,
+    /// What it is, as whoever wrote it said; lists have none.
+    pub content_type: Option<String>,
+    /// Which version it is, where the store has them; lists have none.
+    pub version: Option<String>,
 }
 
 /// One page of a list.
@@ -70,17 +125,13 @@ const SCANNED_MAX: usize = 10_000;
 
 impl Store {
     /// A folder's sub-folders as buckets; `served` limits them. `root` must not contain links itself.
-    pub fn folder(root: PathBuf, served: Option<Vec<Bucket>>) -> Self {
-        Self::new(Buckets::Folder { root, served })
+    pub fn folder(root: PathBuf, served: Option<BTreeMap<Bucket, Fence>>, limits: Limits) -> Self {
+        Self { place: Arc::new(Buckets::Folder { root, served, writing: Mutex::default() }), limits }
     }
 
     /// Buckets behind clients, one each.
-    pub fn remote(clients: BTreeMap<Bucket, Arc<dyn ObjectStore>>) -> Self {
-        Self::new(Buckets::Remote(clients))
-    }
-
-    fn new(place: Buckets) -> Self {
-        Self { place: Arc::new(place), page_bytes_max: 256 << 10, page_items_max: 1000 }
+    pub fn remote(buckets: BTreeMap<Bucket, Remote>, limits: Limits) -> Self {
+        Self { place: Arc::new(Buckets::Remote(buckets)), limits }
     }
 
     /// The buckets that are served, sorted.
@@ -89,10 +140,10 @@ impl Store {
     /// [`StoreError::Folder`] if the folder can't be read.
     pub fn buckets(&self) -> Result<Vec<Bucket>, StoreError> {
         match &*self.place {
-            Buckets::Remote(clients) => Ok(clients.keys().cloned().collect()),
-            Buckets::Folder { root, served } => {
+            Buckets::Remote(buckets) => Ok(buckets.keys().cloned().collect()),
+            Buckets::Folder { root, served, .. } => {
                 let mut found = folder::buckets(root).map_err(StoreError::Folder)?;
-                found.retain(|bucket| served.as_ref().is_none_or(|served| served.contains(bucket)));
+                found.retain(|bucket| served.as_ref().is_none_or(|served| served.contains_key(bucket)));
                 Ok(found)
             }
         }
@@ -109,7 +160,8 @@ impl Store {
         }
     }
 
-    /// The objects of a bucket under a prefix, behind a key, `count` at most.
+    /// The objects of a bucket under a prefix, behind a key, `count` at most. Of a prefix that is wider than the fence the
+    /// part within it is told.
     ///
     /// # Errors
     /// [`StoreError`]; a prefix that nothing has is an empty list.
@@ -120,8 +172,38 @@ impl Store {
         after: Option<String>,
         count: usize,
     ) -> Result<Listing, StoreError> {
-        if let Buckets::Remote(_) = &*self.place {
-            return self.list_remote(&*self.client(bucket)?, prefix, after, count).await;
+        let fence = self.fence(bucket)?;
+        let parts = fence.within(prefix);
+        if parts.is_empty() {
+            return Err(fenced(bucket, fence));
+        }
+        let mut page = Listing::default();
+        for part in parts {
+            if page.objects.len() == count {
+                page.next = page.objects.last().map(|last| last.key.to_string());
+                break;
+            }
+            let left = count - page.objects.len();
+            let found = self.list_part(bucket, &part, after.clone(), left).await?;
+            page.objects.extend(found.objects);
+            if found.next.is_some() {
+                page.next = found.next;
+                break;
+            }
+        }
+        Ok(page)
+    }
+
+    async fn list_part(
+        &self,
+        bucket: &Bucket,
+        prefix: &Prefix,
+        after: Option<String>,
+        count: usize,
+    ) -> Result<Listing, StoreError> {
+        if let Buckets::Remote(buckets) = &*self.place {
+            let remote = buckets.get(bucket).ok_or_else(|| no_bucket(bucket))?;
+            return self.list_remote(&*remote.client, prefix, after, count).await;
         }
         let (path, prefix) = (self.bucket_folder(bucket)?, prefix.clone());
         let walk = move || folder::list(&path, &prefix, after.as_deref(), count);
@@ -159,7 +241,7 @@ impl Store {
                     page.next = last;
                     return Ok(page);
                 }
-                page.objects.push(info(key, &meta));
+                page.objects.push(ObjectInfo::of(key, &meta));
             }
             last = Some(found);
         }
@@ -167,7 +249,7 @@ impl Store {
         Ok(page)
     }
 
-    /// Up to `length` bytes of an object from `offset` on.
+    /// Up to `length` bytes of an object from `offset` on; of a version of it, if one is named.
     ///
     /// # Errors
     /// [`StoreError::Offset`] where the object ends before; an empty object has an empty piece at 0.
@@ -175,19 +257,21 @@ impl Store {
         &self,
         bucket: &Bucket,
         key: &Key,
+        version: Option<&VersionId>,
         offset: u64,
         length: u64,
     ) -> Result<Piece, StoreError> {
-        let (client, path) = self.existing(bucket, key)?;
+        let object = self.existing(bucket, key)?;
         let range = GetRange::Bounded(offset..offset.saturating_add(length.max(1)));
-        let options = GetOptions { range: Some(range), ..GetOptions::default() };
-        let found = match client.get_opts(&path, options).await {
+        let mut options = object.options(version)?;
+        options.range = Some(range);
+        let found = match object.client.get_opts(&object.path, options).await {
             Ok(found) => found,
             Err(error @ Error::NotFound { .. }) => return Err(at(bucket, key, error)),
-            Err(error) => return self.read_nothing(bucket, key, offset, error).await,
+            Err(error) => return self.read_nothing(bucket, key, version, offset, error).await,
         };
-        let info = info(key.clone(), &found.meta);
-        let bytes = bytes(found).await.map_err(|e| at(bucket, key, e))?;
+        let info = self.info(bucket, key, &found)?;
+        let bytes = bytes(found, length.max(1)).await.map_err(|e| at(bucket, key, e))?;
         Ok(Piece { info, offset, bytes })
     }
 
@@ -196,10 +280,11 @@ impl Store {
         &self,
         bucket: &Bucket,
         key: &Key,
+        version: Option<&VersionId>,
         offset: u64,
         error: Error,
     ) -> Result<Piece, StoreError> {
-        let info = self.head(bucket, key).await?;
+        let info = self.head(bucket, key, version).await?;
         match info.size {
             0 if offset == 0 => Ok(Piece { info, offset, bytes: Bytes::new() }),
             size if offset >= size => Err(StoreError::Offset { offset, size }),
@@ -207,91 +292,169 @@ impl Store {
         }
     }
 
-    /// What is known of an object.
+    /// What is known of an object, or of a version of it.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn head(&self, bucket: &Bucket, key: &Key) -> Result<ObjectInfo, StoreError> {
-        let (client, path) = self.existing(bucket, key)?;
-        let meta = client.head(&path).await.map_err(|e| at(bucket, key, e))?;
-        Ok(info(key.clone(), &meta))
-    }
-
-    /// Writes an object whole; with `only_new` only where there is none. Gives its entity tag.
-    ///
-    /// # Errors
-    /// [`StoreError::Exists`] for the latter.
-    pub async fn put(
+    pub async fn head(
         &self,
         bucket: &Bucket,
         key: &Key,
-        content: Bytes,
-        only_new: bool,
-    ) -> Result<Option<String>, StoreError> {
-        let client = self.client(bucket)?;
-        if self.place_of(bucket, key)? == Some(Place::Blocked) {
-            return Err(StoreError::Unplaceable { key: key.to_string() });
-        }
-        let mode = if only_new { PutMode::Create } else { PutMode::Overwrite };
-        let options = PutOptions { mode, ..PutOptions::default() };
-        let path = object_path(key.as_str())?;
-        let put = client.put_opts(&path, PutPayload::from(content), options).await;
-        Ok(put.map_err(|e| at(bucket, key, e))?.e_tag)
+        version: Option<&VersionId>,
+    ) -> Result<ObjectInfo, StoreError> {
+        let object = self.existing(bucket, key)?;
+        let mut options = object.options(version)?;
+        options.head = true;
+        let found = object.client.get_opts(&object.path, options).await.map_err(|e| at(bucket, key, e))?;
+        self.info(bucket, key, &found)
     }
 
-    /// Deletes an object. One that isn't there is no error, as in S3.
+    /// The SHA-256 that the store keeps of an object, with the entity tag that it belongs to. Few stores keep one.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn delete(&self, bucket: &Bucket, key: &Key) -> Result<(), StoreError> {
-        match self.existing(bucket, key) {
-            Err(StoreError::NotFound { .. }) => Ok(()),
-            Err(error) => Err(error),
-            Ok((client, path)) => match client.delete(&path).await {
-                Ok(()) | Err(Error::NotFound { .. }) => Ok(()),
-                Err(error) => Err(at(bucket, key, error)),
-            },
+    pub async fn sha256(
+        &self,
+        bucket: &Bucket,
+        key: &Key,
+        version: Option<&VersionId>,
+    ) -> Result<Option<(String, Sha256)>, StoreError> {
+        self.existing(bucket, key)?;
+        match self.remote_of(bucket).and_then(|remote| remote.signed.as_ref()) {
+            Some(signed) => signed.sha256(key, version).await,
+            None => Ok(None),
         }
     }
 
-    /// The client and path of an object; in a folder, only where a file is.
-    fn existing(&self, bucket: &Bucket, key: &Key) -> Result<(Arc<dyn ObjectStore>, ObjectPath), StoreError> {
-        let client = self.client(bucket)?;
-        match self.place_of(bucket, key)? {
-            None | Some(Place::Object) => Ok((client, object_path(key.as_str())?)),
+    /// The versions of an object behind one of them, the newest first.
+    ///
+    /// # Errors
+    /// [`StoreError::NotSupported`] where the store has none.
+    pub async fn versions(
+        &self,
+        bucket: &Bucket,
+        key: &Key,
+        after: Option<&VersionId>,
+        count: usize,
+    ) -> Result<Versions, StoreError> {
+        self.object(bucket, key)?;
+        match self.remote_of(bucket).and_then(|remote| remote.signed.as_ref()) {
+            Some(signed) => signed.versions(key, after, count).await,
+            None => Err(StoreError::NotSupported("only S3 is asked for versions here")),
+        }
+    }
+
+    /// An object that is there as far as a folder can say; elsewhere only the store knows.
+    pub(crate) fn existing(&self, bucket: &Bucket, key: &Key) -> Result<Object, StoreError> {
+        let object = self.object(bucket, key)?;
+        match object.place {
+            None | Some(Place::Object) => Ok(object),
             Some(Place::Nothing | Place::Blocked) => {
                 Err(StoreError::NotFound { bucket: bucket.to_string(), key: key.to_string() })
             }
         }
     }
 
-    fn client(&self, bucket: &Bucket) -> Result<Arc<dyn ObjectStore>, StoreError> {
+    /// An object that could be written.
+    pub(crate) fn writable(&self, bucket: &Bucket, key: &Key) -> Result<Object, StoreError> {
+        let object = self.object(bucket, key)?;
+        if object.place == Some(Place::Blocked) {
+            return Err(StoreError::Unplaceable { key: key.to_string() });
+        }
+        Ok(object)
+    }
+
+    /// The way to every object: none is touched that the fence keeps out.
+    fn object(&self, bucket: &Bucket, key: &Key) -> Result<Object, StoreError> {
+        let fence = self.fence(bucket)?;
+        if !fence.admits(key) {
+            return Err(fenced(bucket, fence));
+        }
+        let path = object_path(key.as_str())?;
         match &*self.place {
-            Buckets::Remote(clients) => clients.get(bucket).cloned().ok_or_else(|| no_bucket(bucket)),
+            Buckets::Remote(buckets) => {
+                let remote = buckets.get(bucket).ok_or_else(|| no_bucket(bucket))?;
+                Ok(Object { client: Arc::clone(&remote.client), path, kind: Some(remote.kind), place: None })
+            }
             Buckets::Folder { .. } => {
-                Ok(Arc::new(LocalFileSystem::new_with_prefix(self.bucket_folder(bucket)?).map_err(other)?))
+                let folder = self.bucket_folder(bucket)?;
+                let place = Some(folder::place(&folder, key)?);
+                let client = Arc::new(LocalFileSystem::new_with_prefix(folder).map_err(other)?);
+                Ok(Object { client, path, kind: None, place })
             }
         }
     }
 
-    fn bucket_folder(&self, bucket: &Bucket) -> Result<PathBuf, StoreError> {
+    fn fence(&self, bucket: &Bucket) -> Result<&Fence, StoreError> {
+        const EVERYTHING: &Fence = &Fence::everything();
         match &*self.place {
-            Buckets::Folder { root, served }
-                if served.as_ref().is_none_or(|served| served.contains(bucket)) =>
-            {
-                folder::bucket(root, bucket)
-            }
-            _ => Err(no_bucket(bucket)),
+            Buckets::Remote(buckets) => buckets.get(bucket).map(|remote| &remote.fence),
+            Buckets::Folder { served: Some(served), .. } => served.get(bucket),
+            Buckets::Folder { served: None, .. } => Some(EVERYTHING),
+        }
+        .ok_or_else(|| no_bucket(bucket))
+    }
+
+    fn remote_of(&self, bucket: &Bucket) -> Option<&Remote> {
+        match &*self.place {
+            Buckets::Remote(buckets) => buckets.get(bucket),
+            Buckets::Folder { .. } => None,
         }
     }
 
-    /// `None` where there are no folders that a key could run into.
-    fn place_of(&self, bucket: &Bucket, key: &Key) -> Result<Option<Place>, StoreError> {
+    /// The folder of a bucket; an error elsewhere.
+    pub(crate) fn bucket_folder(&self, bucket: &Bucket) -> Result<PathBuf, StoreError> {
         match &*self.place {
-            Buckets::Remote(_) => Ok(None),
-            Buckets::Folder { .. } => folder::place(&self.bucket_folder(bucket)?, key).map(Some),
+            Buckets::Folder { root, .. } => folder::bucket(root, bucket),
+            Buckets::Remote(_) => Err(no_bucket(bucket)),
         }
     }
+
+    /// The turn to write into a folder; stores elsewhere keep order themselves.
+    pub(crate) async fn turn(&self) -> Option<MutexGuard<'_, ()>> {
+        match &*self.place {
+            Buckets::Folder { writing, .. } => Some(writing.lock().await),
+            Buckets::Remote(_) => None,
+        }
+    }
+
+    /// What a store has said of an object; of a file the content type stands beside its content.
+    fn info(&self, bucket: &Bucket, key: &Key, found: &GetResult) -> Result<ObjectInfo, StoreError> {
+        let mut info = ObjectInfo::of(key.clone(), &found.meta);
+        info.content_type = match &*self.place {
+            Buckets::Remote(_) => {
+                found.attributes.get(&Attribute::ContentType).map(|v| v.as_ref().to_owned())
+            }
+            Buckets::Folder { .. } => folder::content_type(&self.bucket_folder(bucket)?, key),
+        };
+        Ok(info)
+    }
+}
+
+impl Object {
+    fn options(&self, version: Option<&VersionId>) -> Result<GetOptions, StoreError> {
+        if version.is_some() && self.kind.is_none() {
+            return Err(StoreError::NotSupported("a folder keeps no versions"));
+        }
+        Ok(GetOptions { version: version.map(|v| v.as_str().to_owned()), ..GetOptions::default() })
+    }
+}
+
+impl ObjectInfo {
+    fn of(key: Key, meta: &ObjectMeta) -> Self {
+        Self {
+            key,
+            size: meta.size,
+            modified: SystemTime::from(meta.last_modified),
+            etag: meta.e_tag.clone(),
+            content_type: None,
+            version: meta.version.clone(),
+        }
+    }
+}
+
+fn fenced(bucket: &Bucket, fence: &Fence) -> StoreError {
+    StoreError::Fenced { bucket: bucket.to_string(), fence: fence.told() }
 }
 
 fn no_bucket(bucket: &Bucket) -> StoreError {
@@ -303,35 +466,39 @@ fn object_path(key: &str) -> Result<ObjectPath, StoreError> {
     ObjectPath::parse(key).map_err(|error| StoreError::Store(error.into()))
 }
 
-fn info(key: Key, meta: &ObjectMeta) -> ObjectInfo {
-    ObjectInfo {
-        key,
-        size: meta.size,
-        modified: SystemTime::from(meta.last_modified),
-        etag: meta.e_tag.clone(),
+/// The bytes that were asked for. A store that sends more is not heard to its end.
+async fn bytes(found: GetResult, max: u64) -> Result<Bytes, Error> {
+    let (mut all, mut chunks) = (BytesMut::new(), found.into_stream());
+    while let Some(chunk) = chunks.next().await {
+        all.extend_from_slice(&chunk?);
+        if all.len() as u64 > max {
+            return Err(Error::Generic { store: "any", source: "more bytes than were asked for".into() });
+        }
     }
+    Ok(all.freeze())
 }
 
-async fn bytes(found: GetResult) -> Result<Bytes, Error> {
-    found.bytes().await
-}
-
-fn other(error: Error) -> StoreError {
+pub(crate) fn other(error: Error) -> StoreError {
     match error {
+        Error::NotImplemented { .. } | Error::NotSupported { .. } => {
+            StoreError::NotSupported("this store can't do that")
+        }
         error @ (Error::PermissionDenied { .. } | Error::Unauthenticated { .. }) => {
             StoreError::Forbidden(error)
         }
+        error if careful::is_refusal(&error) => StoreError::Forbidden(error),
         error => StoreError::Store(error),
     }
 }
 
-fn at(bucket: &Bucket, key: &Key, error: Error) -> StoreError {
+pub(crate) fn at(bucket: &Bucket, key: &Key, error: Error) -> StoreError {
     match error {
         Error::NotFound { .. } => StoreError::NotFound { bucket: bucket.to_string(), key: key.to_string() },
         Error::AlreadyExists { .. } => StoreError::Exists { key: key.to_string() },
+        Error::Precondition { .. } => StoreError::Changed { key: key.to_string() },
         error => other(error),
     }
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

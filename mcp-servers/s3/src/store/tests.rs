@@ -1,5 +1,9 @@
 #![allow(clippy::unwrap_used, reason = "a test ends by panicking")]
 use super::*;
+use crate::argument::Etag;
+use crate::write::Condition;
+use crate::write::Done;
+use object_store::ObjectStoreExt;
 use object_store::memory::InMemory;
 use std::os::unix::fs::symlink;
 
@@ -21,8 +25,26 @@ fn world() -> World {
         std::fs::create_dir_all(root.join(path).parent().unwrap()).unwrap();
         std::fs::write(root.join(path), text).unwrap();
     }
-    let store = Store::folder(root, None);
+    let store = Store::folder(root, None, limits());
     World { dir, store }
+}
+
+pub(crate) fn limits() -> Limits {
+    Limits {
+        page_bytes_max: 256 << 10,
+        page_items_max: 1000,
+        table_bytes_max: 1 << 20,
+        upload_bytes_max: 1 << 20,
+        part_bytes: 10,
+        uploads_max: 3,
+        uploads_of_one_max: 2,
+        upload_idle: Duration::from_secs(60),
+    }
+}
+
+/// A bucket that only a process has.
+pub(crate) fn remote(fence: Fence) -> Remote {
+    Remote { client: Arc::new(InMemory::new()), fence, kind: StoreKind::S3, signed: None }
 }
 
 fn demo() -> Bucket {
@@ -42,8 +64,12 @@ impl World {
         names(&self.store.list(&demo(), &Prefix::parse(prefix).unwrap(), None, 100).await.unwrap())
     }
 
+    async fn put(&self, name: &str, text: &'static str, condition: &Condition) -> Result<Done, StoreError> {
+        self.store.put(&demo(), &key(name), Bytes::from_static(text.as_bytes()), condition, None).await
+    }
+
     async fn text(&self, name: &str) -> Result<String, StoreError> {
-        let piece = self.store.read(&demo(), &key(name), 0, 100).await?;
+        let piece = self.store.read(&demo(), &key(name), None, 0, 100).await?;
         Ok(String::from_utf8(piece.bytes.to_vec()).unwrap())
     }
 }
@@ -95,11 +121,11 @@ async fn a_cursor_cannot_leave_the_prefix() {
 async fn an_object_is_read_whole_or_in_pieces() {
     let world = world();
     assert_eq!(world.text("public/hello.txt").await.unwrap(), "hello");
-    let piece = world.store.read(&demo(), &key("public/hello.txt"), 3, 100).await.unwrap();
+    let piece = world.store.read(&demo(), &key("public/hello.txt"), None, 3, 100).await.unwrap();
     assert_eq!((piece.bytes.as_ref(), piece.offset, piece.info.size), (b"lo".as_ref(), 3, 5));
-    let behind = world.store.read(&demo(), &key("public/hello.txt"), 5, 1).await.unwrap_err();
+    let behind = world.store.read(&demo(), &key("public/hello.txt"), None, 5, 1).await.unwrap_err();
     assert!(matches!(behind, StoreError::Offset { offset: 5, size: 5 }));
-    world.store.put(&demo(), &key("empty"), Bytes::new(), false).await.unwrap();
+    world.put("empty", "", &Condition::Always).await.unwrap();
     assert_eq!(world.text("empty").await.unwrap(), "");
 }
 
@@ -109,28 +135,29 @@ async fn what_is_not_there_is_not_found() {
     for name in ["public/hallo.txt", "public", "public/hello.txt/x"] {
         assert!(matches!(world.text(name).await, Err(StoreError::NotFound { .. })), "{name}");
         assert!(
-            matches!(world.store.head(&demo(), &key(name)).await, Err(StoreError::NotFound { .. })),
+            matches!(world.store.head(&demo(), &key(name), None).await, Err(StoreError::NotFound { .. })),
             "{name}"
         );
     }
     let missing = Bucket::parse("missing").unwrap();
-    let error = world.store.head(&missing, &key("x")).await.unwrap_err();
+    let error = world.store.head(&missing, &key("x"), None).await.unwrap_err();
     assert!(matches!(error, StoreError::NoBucket { .. }));
 }
 
 #[tokio::test]
 async fn a_bucket_outside_the_list_does_not_exist() {
     let world = world();
-    let limited = Store::folder(world.root(), Some(vec![demo()]));
+    let served = BTreeMap::from([(demo(), Fence::everything())]);
+    let limited = Store::folder(world.root(), Some(served), limits());
     let other = Bucket::parse("other").unwrap();
     assert_eq!(limited.buckets().unwrap(), [demo()]);
-    assert!(limited.head(&demo(), &key("public/hello.txt")).await.is_ok());
-    assert!(matches!(limited.head(&other, &key("x.txt")).await, Err(StoreError::NoBucket { .. })));
+    assert!(limited.head(&demo(), &key("public/hello.txt"), None).await.is_ok());
+    assert!(matches!(limited.head(&other, &key("x.txt"), None).await, Err(StoreError::NoBucket { .. })));
     assert!(matches!(
-        limited.put(&other, &key("y"), Bytes::new(), false).await,
+        limited.put(&other, &key("y"), Bytes::new(), &Condition::Always, None).await,
         Err(StoreError::NoBucket { .. })
     ));
-    assert!(world.store.head(&other, &key("x.txt")).await.is_ok());
+    assert!(world.store.head(&other, &key("x.txt"), None).await.is_ok());
 }
 
 #[tokio::test]
@@ -144,7 +171,7 @@ async fn a_symbolic_link_is_neither_followed_nor_listed() {
     symlink(root.join("other"), root.join("alias")).unwrap();
     for name in ["public/out", "public/up/secret", "public/salary.csv"] {
         assert!(matches!(world.text(name).await, Err(StoreError::Link { .. })), "{name}");
-        let put = world.store.put(&demo(), &key(name), Bytes::from_static(b"x"), false).await;
+        let put = world.put(name, "x", &Condition::Always).await;
         assert!(matches!(put, Err(StoreError::Link { .. })), "{name}");
         assert!(
             matches!(world.store.delete(&demo(), &key(name)).await, Err(StoreError::Link { .. })),
@@ -154,30 +181,39 @@ async fn a_symbolic_link_is_neither_followed_nor_listed() {
     assert_eq!(world.keys("public/").await, ["public/hello.txt", "public/help.txt"]);
     assert_eq!(std::fs::read_to_string(world.dir.path().join("secret")).unwrap(), "secret");
     let alias = Bucket::parse("alias").unwrap();
-    assert!(matches!(world.store.head(&alias, &key("x.txt")).await, Err(StoreError::NoBucket { .. })));
+    assert!(matches!(world.store.head(&alias, &key("x.txt"), None).await, Err(StoreError::NoBucket { .. })));
     assert!(!world.store.buckets().unwrap().contains(&alias));
 }
 
 #[tokio::test]
 async fn a_put_replaces_unless_it_may_not() {
     let world = world();
-    let put = |text: &'static str, only_new| {
-        let store = world.store.clone();
-        async move {
-            store.put(&demo(), &key("new/a b%-ü.txt"), Bytes::from_static(text.as_bytes()), only_new).await
-        }
-    };
-    assert!(put("one", true).await.unwrap().is_some());
-    assert!(matches!(put("two", true).await, Err(StoreError::Exists { .. })));
-    assert_eq!(world.text("new/a b%-ü.txt").await.unwrap(), "one");
-    put("three", false).await.unwrap();
-    assert_eq!(world.text("new/a b%-ü.txt").await.unwrap(), "three");
+    let name = "new/a b%-ü.txt";
+    let first = world.put(name, "one", &Condition::New).await.unwrap();
+    assert!(matches!(world.put(name, "two", &Condition::New).await, Err(StoreError::Exists { .. })));
+    assert_eq!(world.text(name).await.unwrap(), "one");
+    let now = |done: &Done| Condition::Unchanged(Etag::parse(done.etag.as_deref().unwrap()).unwrap());
+    let second = world.put(name, "three, and longer", &now(&first)).await.unwrap();
+    assert_eq!(world.text(name).await.unwrap(), "three, and longer");
+    assert!(matches!(world.put(name, "four", &now(&first)).await, Err(StoreError::Changed { .. })));
+    assert!(matches!(world.put("none", "x", &now(&second)).await, Err(StoreError::Changed { .. })));
+    assert_eq!(world.text(name).await.unwrap(), "three, and longer");
     assert!(world.root().join("demo/new/a b%-ü.txt").is_file(), "the file has the key's own name");
     for blocked in ["public", "public/hello.txt/x", "staged#1"] {
-        let refused = world.store.put(&demo(), &key(blocked), Bytes::new(), false).await;
+        let refused = world.put(blocked, "", &Condition::Always).await;
         assert!(matches!(refused, Err(StoreError::Unplaceable { .. })), "{blocked}");
     }
-    assert!(world.store.put(&demo(), &key("staged#x"), Bytes::new(), false).await.is_ok());
+    assert!(world.put("staged#x", "", &Condition::Always).await.is_ok());
+}
+
+#[tokio::test]
+async fn of_a_hundred_who_write_on_the_same_condition_one_does() {
+    let world = world();
+    let first = world.put("counter", "0", &Condition::New).await.unwrap();
+    let condition = Condition::Unchanged(Etag::parse(first.etag.as_deref().unwrap()).unwrap());
+    let all = (0..100).map(|_| world.put("counter", "1 and more", &condition));
+    let done = futures_util::future::join_all(all).await;
+    assert_eq!(done.iter().filter(|d| d.is_ok()).count(), 1);
 }
 
 #[tokio::test]
@@ -193,10 +229,10 @@ async fn a_delete_deletes_and_once_more_is_no_error() {
 
 #[tokio::test]
 async fn a_remote_bucket_behaves_as_a_folder_does() {
-    let client: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
-    let store = Store::remote(BTreeMap::from([(demo(), client)]));
+    let store = Store::remote(BTreeMap::from([(demo(), remote(Fence::everything()))]), limits());
     for name in ["private/salary.csv", "public.txt", "public/hello.txt", "public/help.txt"] {
-        store.put(&demo(), &key(name), Bytes::from_static(b"hello"), false).await.unwrap();
+        let hello = Bytes::from_static(b"hello");
+        store.put(&demo(), &key(name), hello, &Condition::Always, None).await.unwrap();
     }
     let list = |prefix: &str, after: Option<&str>, count| {
         let (store, prefix, after) =
@@ -209,12 +245,82 @@ async fn a_remote_bucket_behaves_as_a_folder_does() {
     let first = list("", None, 2).await;
     assert_eq!((names(&first).len(), first.next.as_deref()), (2, Some("public.txt")));
     assert_eq!(names(&list("", Some("public.txt"), 2).await), ["public/hello.txt", "public/help.txt"]);
-    let piece = store.read(&demo(), &key("public.txt"), 1, 2).await.unwrap();
+    let piece = store.read(&demo(), &key("public.txt"), None, 1, 2).await.unwrap();
     assert_eq!(piece.bytes.as_ref(), b"el");
-    assert!(matches!(store.read(&demo(), &key("public.txt"), 9, 2).await, Err(StoreError::Offset { .. })));
     assert!(matches!(
-        store.put(&demo(), &key("public.txt"), Bytes::new(), true).await,
+        store.read(&demo(), &key("public.txt"), None, 9, 2).await,
+        Err(StoreError::Offset { .. })
+    ));
+    assert!(matches!(
+        store.put(&demo(), &key("public.txt"), Bytes::new(), &Condition::New, None).await,
         Err(StoreError::Exists { .. })
     ));
-    assert!(matches!(store.head(&demo(), &key("nothing")).await, Err(StoreError::NotFound { .. })));
+    assert!(matches!(store.head(&demo(), &key("nothing"), None).await, Err(StoreError::NotFound { .. })));
+}
+
+#[tokio::test]
+async fn nothing_outside_the_fence_is_read_written_or_told() {
+    let world = world();
+    let fence = Fence::below("public").unwrap();
+    let folder = Store::folder(world.root(), Some(BTreeMap::from([(demo(), fence.clone())])), limits());
+    let far = Store::remote(BTreeMap::from([(demo(), remote(fence.clone()))]), limits());
+    let Buckets::Remote(buckets) = &*far.place else { unreachable!() };
+    for name in ["private/salary.csv", "public.txt", "public/hello.txt", "public/help.txt"] {
+        let put = buckets[&demo()].client.put(&object_path(name).unwrap(), "hello".into()).await;
+        put.unwrap();
+    }
+    let is = |found: Result<(), StoreError>, name: &str| match name {
+        "public/hello.txt" => assert!(found.is_ok(), "{found:?}"),
+        _ => assert!(matches!(found, Err(StoreError::Fenced { .. })), "{name}: {found:?}"),
+    };
+    for store in [folder, far] {
+        for name in ["public/hello.txt", "public.txt", "private/salary.csv", "publicity/x", "nowhere"] {
+            let (bucket, name_key, hello) = (demo(), key(name), key("public/hello.txt"));
+            is(store.head(&bucket, &name_key, None).await.map(drop), name);
+            is(store.read(&bucket, &name_key, None, 0, 9).await.map(drop), name);
+            is(store.sha256(&bucket, &name_key, None).await.map(drop), name);
+            is(
+                store.put(&bucket, &name_key, Bytes::from("x"), &Condition::Always, None).await.map(drop),
+                name,
+            );
+            if name != "public/hello.txt" {
+                is(store.versions(&bucket, &name_key, None, 9).await.map(drop), name);
+                let from =
+                    store.copy((&bucket, &name_key, None), (&bucket, &hello), &Condition::Always).await;
+                is(from.map(drop), name);
+                let to = store.copy((&bucket, &hello, None), (&bucket, &name_key), &Condition::Always).await;
+                is(to.map(drop), name);
+                is(store.delete(&bucket, &name_key).await, name);
+            }
+        }
+        let keys = async |prefix: &str| {
+            let page = store.list(&demo(), &Prefix::parse(prefix).unwrap(), None, 9).await;
+            page.map(|page| names(&page))
+        };
+        assert_eq!(keys("").await.unwrap(), ["public/hello.txt", "public/help.txt"]);
+        assert_eq!(keys("pub").await.unwrap(), ["public/hello.txt", "public/help.txt"]);
+        for outside in ["private/", "publicity", "public.", "x"] {
+            assert!(matches!(keys(outside).await, Err(StoreError::Fenced { .. })), "{outside}");
+        }
+    }
+    assert!(world.root().join("demo/private/salary.csv").exists());
+}
+
+#[tokio::test]
+async fn pages_go_on_from_one_part_of_the_fence_to_the_next() {
+    let world = world();
+    let fence = Fence::below("private").unwrap().or(Fence::below("public").unwrap());
+    let store = Store::folder(world.root(), Some(BTreeMap::from([(demo(), fence)])), limits());
+    for count in 1..5 {
+        let (mut seen, mut after) = (Vec::new(), None);
+        loop {
+            let page = store.list(&demo(), &Prefix::empty(), after, count).await.unwrap();
+            seen.extend(names(&page));
+            after = page.next;
+            if after.is_none() {
+                break;
+            }
+        }
+        assert_eq!(seen, ["private/salary.csv", "public/hello.txt", "public/help.txt"], "{count}");
+    }
 }
