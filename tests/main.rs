@@ -54,6 +54,7 @@ mod clients; //      the official SDKs, through `sallyport up`
 mod step_up; //      a call that needs more scopes, through them
 mod refusals; //     what a program hears of a refusal through them
 mod echo; //         the demo agent behind it, and how it is found
+mod up_servers; //   five servers behind it, each before the real system
 mod s3; //           the S3 server behind the gate
 mod s3_store; //     all its tools before a real S3 service, looked at by AWS's own SDK
 mod s3_azure; //     the same server before an emulator of Azure

@@ -127,7 +127,7 @@ pub struct Token {
     #[arg(long, default_value = "alice")]
     pub user: String,
     /// What the user may do, separated by commas.
-    #[arg(long, default_value = "s3:read,agents:call", value_delimiter = ',')]
+    #[arg(long, default_values = crate::up::starter::USER_SCOPES, value_delimiter = ',')]
     pub scope: Vec<String>,
     /// Path of the workload that may present it.
     #[arg(long, default_value = "agent/demo")]

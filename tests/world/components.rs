@@ -158,7 +158,18 @@ pub struct Sallyport {
 
 impl Sallyport {
     pub fn up() -> Self {
+        Self::up_in(tempfile::tempdir().unwrap())
+    }
+
+    /// With a list of servers of its own.
+    pub fn with_servers(list: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(dir.path().join("state")).unwrap();
+        std::fs::write(dir.path().join("state/servers.yaml"), list).unwrap();
+        Self::up_in(dir)
+    }
+
+    fn up_in(dir: TempDir) -> Self {
         let started = Instant::now();
         let process = Command::new(program("sallyport"))
             .args(["up", "--listen", "127.0.0.1:0", "--dir"])
@@ -219,6 +230,12 @@ impl Sallyport {
         let text = std::fs::read_to_string(self.path("audit.jsonl")).unwrap();
         let all = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
         all.filter(|record| record["method"] == method).collect()
+    }
+
+    /// Requests that a server has written down.
+    pub fn heard_at(&self, server: &str) -> usize {
+        let log = std::fs::read_to_string(self.path(&format!("mcp-{server}.log"))).unwrap();
+        log.lines().filter(|line| line.contains("tools/call")).count()
     }
 
     /// What the S3 server has written of calls of a tool.
