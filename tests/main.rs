@@ -15,6 +15,8 @@ mod inputs; //       policy sees what its reference says
 mod lists; //        listed if and only if callable
 mod one_url; //      all servers at one URL
 mod one_url_sessions; // the same before 2026-07-28
+mod one_url_ends; //     how its sessions end, and those behind them
+mod one_url_hostile; //  the same where a server means no good
 mod one_url_clients; // the same through the official SDKs, before our own servers
 mod sessions; //     whose a session is
 mod cards; //        what an agent says of itself, who vouches for it, and who sees it

@@ -10,10 +10,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use world::agent::send;
 use world::{Agent, Answer, McpServer, Plan, Received, Reply, World};
 
-const VERSION: &str = "2025-11-25";
+pub(crate) const VERSION: &str = "2025-11-25";
 
 /// A server with sessions: it numbers them, and hears nothing outside of one.
-fn with_sessions(server: &McpServer, name: &'static str, tool: &'static str) {
+pub(crate) fn with_sessions(server: &McpServer, name: &'static str, tool: &'static str) {
     let begun = Arc::new(AtomicUsize::new(0));
     server.answers(move |received| serves(received, name, tool, &begun));
 }
@@ -47,7 +47,7 @@ fn serves(received: &Received, name: &str, tool: &str, begun: &AtomicUsize) -> A
     }
 }
 
-async fn world(plan: Plan) -> World {
+pub(crate) async fn world(plan: Plan) -> World {
     let world = three(plan).await;
     with_sessions(&world.ledger, "ledger", "post_entry");
     with_sessions(&world.agents["notes"], "notes", "ask");
@@ -55,7 +55,7 @@ async fn world(plan: Plan) -> World {
     world
 }
 
-fn post(agent: &Agent, session: Option<&str>, method: &str, params: &Value) -> RequestBuilder {
+pub(crate) fn post(agent: &Agent, session: Option<&str>, method: &str, params: &Value) -> RequestBuilder {
     let mut body = json!({"jsonrpc": "2.0", "id": 7, "method": method, "params": params});
     if method.starts_with("notifications/") {
         body.as_object_mut().unwrap().remove("id");
@@ -73,11 +73,11 @@ async fn opened(agent: &Agent) -> Reply {
     send(post(agent, None, "initialize", &params)).await
 }
 
-async fn session(agent: &Agent) -> String {
+pub(crate) async fn session(agent: &Agent) -> String {
     opened(agent).await.header("mcp-session-id").unwrap().to_owned()
 }
 
-async fn call(agent: &Agent, session: &str, name: &str, amount: i64) -> Reply {
+pub(crate) async fn call(agent: &Agent, session: &str, name: &str, amount: i64) -> Reply {
     send(post(
         agent,
         Some(session),
@@ -87,7 +87,7 @@ async fn call(agent: &Agent, session: &str, name: &str, amount: i64) -> Reply {
     .await
 }
 
-fn methods(server: &McpServer) -> Vec<String> {
+pub(crate) fn methods(server: &McpServer) -> Vec<String> {
     let told = |received: &Received| match received.method {
         Method::POST => received.json()["method"].as_str().unwrap().to_owned(),
         ref other => other.to_string(),

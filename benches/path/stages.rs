@@ -203,6 +203,6 @@ fn arrival(world: &World, tool: Tool, n: u64, token: &str) -> Arrival {
         uri: "/mcp/s3".parse().unwrap(),
         headers,
         body: Ok(Bytes::from(tool.body(n))),
-        one_url: false,
+        one_url: None,
     }
 }

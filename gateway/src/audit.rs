@@ -20,7 +20,7 @@ use crate::config::{AuditMode, Limits};
 use crate::decode::{Body, Call};
 use crate::exchange::Credential;
 use crate::identity::Caller;
-use crate::one_url::LeftOut;
+use crate::one_url::{LeftOut, Through};
 use crate::push;
 use crate::registry;
 use crate::request::Arrival;
@@ -273,13 +273,14 @@ impl Record {
         if !left_out.is_empty() {
             let all: Vec<String> =
                 left_out.iter().map(|left| format!("{} ({})", left.server, left.why.code())).collect();
-            self.facts.cause = Some(format!("left out: {}", all.join(", ")));
+            self.facts.cause = Some(bounded(format!("left out: {}", all.join(", "))));
         }
     }
 
-    /// Notes the session as its caller knows it, where a server knows another.
-    pub fn session(&mut self, shown: &str) {
-        self.facts.session = Some(revocation::session(shown));
+    /// Notes the session that its caller knows, where that is one of the URL of all servers, and gives the server's.
+    pub fn through(&mut self, through: Option<&Through>) -> Option<String> {
+        let session = through.and_then(|through| through.session.clone())?;
+        self.facts.session.replace(session)
     }
 
     /// Notes the session that an answer opened.
@@ -348,7 +349,7 @@ impl Record {
     /// Notes a refusal. The cause is for this record and the log; the caller hears the reason alone.
     pub fn refused(&mut self, reason: &str, cause: String) {
         self.facts.reason = Some(reason.to_owned());
-        self.facts.cause = Some(cause);
+        self.facts.cause = Some(bounded(cause));
     }
 
     /// Notes that policy's answer was no.
@@ -373,13 +374,24 @@ impl Record {
     /// Notes how it ended; without it the caller has gone.
     pub fn ended(&mut self, outcome: Outcome, cause: Option<String>) {
         self.facts.outcome = Some(outcome);
-        self.facts.cause = cause.or(self.facts.cause.take());
+        self.facts.cause = cause.map(bounded).or(self.facts.cause.take());
     }
 
     /// The method that was called, once it is known.
     pub fn method(&self) -> Option<&str> {
         self.facts.method
     }
+}
+
+/// The longest cause of a request's record, in bytes: what others say must not push out others' records.
+const CAUSE_BYTES_MAX: usize = 8 * 1024;
+
+fn bounded(mut cause: String) -> String {
+    if cause.len() > CAUSE_BYTES_MAX {
+        cause.truncate(cause.floor_char_boundary(CAUSE_BYTES_MAX));
+        cause.push('…');
+    }
+    cause
 }
 
 /// What holds a permit.
@@ -401,5 +413,18 @@ impl Drop for Record {
         self.facts.duration_us = Some(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
         let promised = self.facts.permit.is_some(); // Whoever let the call go on will have its end, too.
         self.audit.sink.append(self.facts.line(self.kind, self.at), promised);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cause_has_a_bound_and_ends_between_two_characters() {
+        assert_eq!(bounded("why".into()), "why");
+        let long = bounded("é".repeat(CAUSE_BYTES_MAX));
+        assert_eq!(long.len(), CAUSE_BYTES_MAX + "…".len());
+        assert!(long.ends_with("é…"));
     }
 }

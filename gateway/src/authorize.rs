@@ -8,7 +8,7 @@ pub mod list;
 mod sight;
 
 pub use lane::Lane;
-pub use list::{ListFilter, list_filter};
+pub use list::{ListFilter, TimeLeft, list_filter};
 pub use sight::{shows_agent, skills_shown};
 
 use crate::cards::CallRefused;
@@ -23,7 +23,7 @@ use crate::token::SubjectToken;
 use lane::Busy;
 use policy::{
     CallInput, CallerInput, Decision, Denial, Entry, Input, McpCallInput, Moment, PartInput, Permit,
-    PolicySet, PromptInput, RequestInput, ResourceInput, SubjectInput, ToolInput,
+    PolicySet, PromptInput, Reason, RequestInput, ResourceInput, SubjectInput, ToolInput,
 };
 use protocol::mcp::{self, Target};
 use serde_json::Value;
@@ -86,6 +86,24 @@ pub enum AuthorizeError {
     /// Policy would have let it pass, but the agent's card forbids it.
     #[error(transparent)]
     Card(#[from] CallRefused),
+}
+
+impl AuthorizeError {
+    /// Whether it is a no, and not merely the lack of a yes because nobody could decide.
+    pub fn is_decided(&self) -> bool {
+        match self {
+            Self::Denied(denial) => {
+                ![Reason::POLICY_ERROR, Reason::POLICY_BUDGET, Reason::UNKNOWN_OBLIGATION]
+                    .contains(denial.reason())
+            }
+            Self::NoServer | Self::Card(_) | Self::Revoked(Revoked::Listed(_)) => true,
+            Self::Revoked(Revoked::Unknown)
+            | Self::Disagree
+            | Self::Budget
+            | Self::Busy(_)
+            | Self::Audience => false,
+        }
+    }
 }
 
 /// One thing that is asked about.

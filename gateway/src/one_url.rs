@@ -14,16 +14,16 @@ pub use opened::Opened;
 pub use part::Unheard;
 
 use crate::audit::Record;
-use crate::authorize::{self, Question};
+use crate::authorize::{self, AuthorizeError, Question, TimeLeft};
 use crate::decode::{self, Call};
 use crate::delegation;
-use crate::identity::Caller;
+use crate::identity::{Caller, IdentityError};
 use crate::observed::{Observed, Stage};
 use crate::reply::Refusal;
 use crate::request::{self, Arrival};
-use crate::revocation::{Basis, Hold};
+use crate::revocation;
 use crate::route::{RouteError, ServerRoute};
-use crate::session::{self, Session};
+use crate::session::{self, Owner, Session, SessionError};
 use crate::state::{Gateway, State};
 use crate::token::{self, SubjectToken, TokenError};
 use crate::upstream::{Answer, AnswerBody, SESSION_ID};
@@ -60,6 +60,15 @@ pub struct Front<'a> {
     pub now: SystemTime,
 }
 
+/// What a request to all servers gives to each that it becomes to one of them.
+#[derive(Clone, Debug, Default)]
+pub struct Through {
+    /// The name of the session that its caller knows, as in [`Name::Session`](revocation::Name::Session).
+    pub session: Option<String>,
+    /// The time for decisions, where several requests share it.
+    pub time: Option<Arc<TimeLeft>>,
+}
+
 /// Why it is not answered here.
 #[derive(Debug, thiserror::Error)]
 pub enum OneUrlError {
@@ -80,9 +89,15 @@ pub enum OneUrlError {
     /// A list has one page here.
     #[error("a list of all servers has no second page")]
     Cursor,
-    /// Policy lets the caller read the resource at more than one server.
+    /// Policy lets the caller read the resource at more than one server, or would with more scopes.
     #[error("the resource may be read at {} servers: {}", .0.len(), .0.join(", "))]
     Ambiguous(Vec<String>),
+    /// Too many lists are being put together.
+    #[error("{max} lists of all servers are being put together")]
+    Busy {
+        /// The limit.
+        max: usize,
+    },
     /// The server began no session.
     #[error("the server began no session: {}", .0.code())]
     Unopened(Unheard),
@@ -108,7 +123,7 @@ impl<'a> Front<'a> {
         if let Some(to) = &named
             && to::is_stateless(self.arrival)
         {
-            return self.onward(&to.arrival(None)?, record, observed).await;
+            return self.onward(self.state, &to.arrival(None, Through::default())?, record, observed).await;
         }
         let entered = self.entered(record, observed).await?;
         let to = match &entered.call.target {
@@ -119,7 +134,7 @@ impl<'a> Front<'a> {
         };
         let Some(to) = to else { return Box::pin(self.own(entered, record, observed)).await };
         if entered.call.version.is_stateless() {
-            return self.onward(&to.arrival(None)?, record, observed).await;
+            return self.onward(self.state, &to.arrival(None, Through::default())?, record, observed).await;
         }
         Box::pin(self.in_session(&entered, &to, record, observed)).await
     }
@@ -143,6 +158,11 @@ impl<'a> Front<'a> {
         let Call::Mcp(call) = call else { return Err(RouteError::NotFound.into()) }; // There is no agent here.
         if arrival.method == Method::GET {
             return Err(OneUrlError::Stream.into());
+        }
+        if let Some(shown) = call.session.as_deref()
+            && gateway.opened.is_ended(shown)
+        {
+            return Err(SessionError::Ended.into());
         }
         match &session {
             None if !call.version.is_stateless() => return Err(OneUrlError::NoSession.into()),
@@ -180,7 +200,7 @@ impl<'a> Front<'a> {
             "session/end" => {
                 if let (Some(session), Some(shown)) = (session, &call.session) {
                     session.accepted(None).map_err(crate::upstream::UpstreamError::from)?;
-                    self.close(shown).await;
+                    self.close(&entered, shown).await;
                 }
                 Ok(nothing(StatusCode::OK))
             }
@@ -202,37 +222,44 @@ impl<'a> Front<'a> {
         observed: &mut Observed,
     ) -> Result<Answer, Refusal> {
         let Some(shown) = &entered.call.session else { return Err(OneUrlError::NoSession.into()) };
+        let mut state = Arc::clone(self.state);
         let begun = match self.gateway.opened.known(shown, &to.server) {
             Some(begun) => Some(begun),
             None if self.judged(entered, &to.server, to.call(&entered.call)).await.is_ok() => {
-                self.opened(shown, &to.server, entered.call.version).await?
+                let opened = self.opened(entered, shown, &to.server).await;
+                self.still_holds(entered)?;
+                state = self.gateway.state(); // The server took its time: the call is judged by what holds now.
+                opened?
             }
             None => None, // The call will be refused, and its server hears nothing of it.
         };
-        let answer = self.onward(&to.arrival(begun.as_ref())?, record, observed).await;
-        record.session(shown);
+        let arrival = to.arrival(begun.as_ref(), Through::in_session(shown))?;
+        let answer = self.onward(&state, &arrival, record, observed).await;
         let gone = match &answer {
             Ok(answer) => answer.status == StatusCode::NOT_FOUND,
             Err(refusal) => matches!(refusal, Refusal::Session(_)),
         };
-        if gone {
-            self.gateway.opened.forget(shown, &to.server); // The next call begins another.
+        if gone && let Some(begun) = &begun {
+            self.forget(entered, shown, &to.server, begun); // The next call begins another.
         }
         let mut answer = answer?;
         answer.headers.remove(SESSION_ID); // It is not the one that the caller knows.
-        let tool = match to.call(&entered.call).target {
-            Target::Tool { name } => Some(name),
-            Target::Resource { .. } | Target::Prompt { .. } | Target::Protocol => None,
-        };
-        let basis = Basis {
-            caller: self.caller.clone(),
-            token: entered.subject.as_ref().map(SubjectToken::said),
-            session: record.in_session().map(ToOwned::to_owned),
-            server: self.state.servers.get(&to.server).cloned(),
-            tool,
-        };
-        let judged = self.state.revocations.epoch();
-        Ok(answer.held(Hold::new(basis, &self.gateway.revocations, judged, self.gateway.clock.clone())))
+        Ok(answer)
+    }
+
+    /// Whether all that the request rests on is good still, after others were waited for.
+    fn still_holds(&self, entered: &Entered<'_>) -> Result<(), Refusal> {
+        let (revoked, now) = (self.gateway.revocations.current(), self.gateway.clock.now());
+        revoked.caller(self.caller, now).map_err(IdentityError::from)?;
+        revoked.token(entered.subject.as_ref(), now).map_err(TokenError::from)?;
+        let Some(shown) = &entered.call.session else { return Ok(()) };
+        revoked.session(shown, now).map_err(SessionError::from)?;
+        if self.gateway.opened.is_ended(shown) { Err(SessionError::Ended.into()) } else { Ok(()) }
+    }
+
+    /// Whose the servers' sessions are.
+    fn owner(&self, entered: &Entered<'_>) -> Owner {
+        Owner::new(self.caller, entered.subject.as_ref())
     }
 
     /// Whether policy permits a call at a server: asked before anything begins there for it, and again with the call.
@@ -241,7 +268,7 @@ impl<'a> Front<'a> {
         entered: &Entered<'_>,
         server: &str,
         call: mcp::Call,
-    ) -> Result<(), authorize::AuthorizeError> {
+    ) -> Result<(), AuthorizeError> {
         let Self { gateway, state, caller, arrival, now } = *self;
         let route = ServerRoute::at(server, &gateway.url, &state.servers);
         let (call, subject) = (Call::Mcp(call), entered.subject.as_ref());
@@ -249,33 +276,48 @@ impl<'a> Front<'a> {
         authorize::permit(&state.policy, &gateway.lane, &question, &gateway.limits).await.map(drop)
     }
 
-    /// The server at which the caller may read a resource. URIs say nothing of servers, so policy says it.
-    async fn holder(&self, entered: &Entered<'_>) -> Result<To<'a>, OneUrlError> {
-        let (mut permitted, mut short) = (Vec::new(), Vec::new());
-        for server in self.state.servers.keys() {
-            match self.judged(entered, server, entered.call.clone()).await {
-                Ok(()) => permitted.push(server.clone()),
-                Err(authorize::AuthorizeError::Denied(denial)) if lacks_scopes(&denial) => {
-                    short.push(server.clone());
+    /// The server at which the caller may read a resource. URIs say nothing of servers, so policy says it: each server's,
+    /// since where one could not be asked, the resource may be that server's.
+    async fn holder(&self, entered: &Entered<'_>) -> Result<To<'a>, Refusal> {
+        let all = async {
+            let (mut holders, mut pace) = (Vec::new(), self.gateway.lane.pace());
+            for server in self.state.servers.keys() {
+                pace.keep().await;
+                match self.judged(entered, server, entered.call.clone()).await {
+                    Ok(()) => holders.push(server.clone()),
+                    Err(AuthorizeError::Denied(denial)) if lacks_scopes(&denial) => {
+                        holders.push(server.clone());
+                    }
+                    Err(error) if error.is_decided() => {}
+                    Err(error) => return Err(error),
                 }
-                Err(_) => {}
             }
-        }
-        let mut holders = if permitted.is_empty() { short } else { permitted };
+            Ok(holders)
+        };
+        let holders = tokio::time::timeout(self.gateway.limits.decisions_timeout, all).await;
+        let mut holders = holders.map_err(|_| AuthorizeError::Budget)??;
         match holders.len() {
             0 | 1 => Ok(To::unnamed(self.arrival, holders.pop().unwrap_or_default())),
-            _ => Err(OneUrlError::Ambiguous(holders)),
+            _ => Err(OneUrlError::Ambiguous(holders).into()),
         }
     }
 
     /// The path of every other call, for a request as one server gets it.
     async fn onward(
         &self,
+        state: &Arc<State>,
         arrival: &Arrival,
         record: &mut Record,
         observed: &mut Observed,
     ) -> Result<Answer, Refusal> {
-        request::onward(self.gateway, self.state, arrival, record, observed).await
+        request::onward(self.gateway, state, arrival, record, observed).await
+    }
+}
+
+impl Through {
+    /// In a session, by its id as its caller knows it.
+    fn in_session(shown: &str) -> Self {
+        Self { session: Some(revocation::session(shown)), time: None }
     }
 }
 
@@ -310,7 +352,11 @@ fn discovered() -> Value {
 /// A result of the gateway's own.
 fn result(id: Option<&RawValue>, result: &impl Display) -> Answer {
     let id = id.map_or("null", RawValue::get);
-    let mut answer = Answer::json(format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{result}}}"#));
+    of_ours(format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{result}}}"#))
+}
+
+fn of_ours(document: String) -> Answer {
+    let mut answer = Answer::json(document);
     answer.headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
     answer
 }

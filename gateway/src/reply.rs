@@ -6,7 +6,7 @@ mod agent;
 mod body;
 mod owned;
 
-pub use body::ResponseBody;
+pub use body::{Reason, Response, ResponseBody};
 
 use crate::audit::{AuditError, Record};
 use crate::authorize::AuthorizeError;
@@ -77,19 +77,6 @@ pub enum Refusal {
     Upstream(#[from] UpstreamError),
 }
 
-/// An answer on its way to the engine, with the record that is written when it is over.
-#[derive(Debug)]
-pub struct Response {
-    /// Its status.
-    pub status: StatusCode,
-    /// Its header fields.
-    pub headers: HeaderMap,
-    /// Whether the connection ends with it.
-    pub close: bool,
-    /// Its body.
-    pub body: ResponseBody,
-}
-
 /// All that a caller learns of a refusal.
 #[derive(Debug, PartialEq, Eq)]
 struct Told {
@@ -123,10 +110,11 @@ pub fn render(
     mut record: Record,
     mut observed: Observed,
 ) -> Response {
-    let (answer, close) = match outcome {
-        Ok(answer) => (answer, false),
+    let (answer, close, refused) = match outcome {
+        Ok(answer) => (answer, false, None),
         Err(refusal) => {
-            (refused(&refusal, url, arrival, &mut record, &mut observed), refusal.ends_connection())
+            let (answer, reason) = refused(&refusal, url, arrival, &mut record, &mut observed);
+            (answer, refusal.ends_connection(), Some(reason))
         }
     };
     record.status(answer.status);
@@ -135,6 +123,7 @@ pub fn render(
         status: answer.status,
         headers: answer.headers,
         close,
+        refused,
         body: ResponseBody { body: answer.body, record, observed },
     }
 }
@@ -145,7 +134,7 @@ fn refused(
     arrival: &Arrival,
     record: &mut Record,
     observed: &mut Observed,
-) -> Answer {
+) -> (Answer, Reason) {
     let told = refusal.told(at_the_door(record.method()), record.rpc_id.is_some());
     if let Refusal::Authorize(error) = refusal {
         match error {
@@ -164,15 +153,13 @@ fn refused(
     tracing::info!(reason = %told.reason, status = told.status.as_u16(), cause = ?refusal.cause(), "refused");
     let id = record.rpc_id.clone().or_else(|| refusal.id());
     let data = told.data.clone().unwrap_or_else(|| json!({ "reason": told.reason }));
+    let reason = Reason { code: told.code, name: told.reason.clone() };
     if let Some(answer) = agent::answer(refusal, &told, id.as_deref(), url, arrival) {
-        return answer;
+        return (answer, reason);
     }
     let body = rpc_error(id.as_deref(), told.code, &told.reason, &data);
-    Answer {
-        status: told.status,
-        headers: headers(&told, url, arrival, body.len()),
-        body: AnswerBody::whole(Bytes::from(body)),
-    }
+    let headers = headers(&told, url, arrival, body.len());
+    (Answer { status: told.status, headers, body: AnswerBody::whole(Bytes::from(body)) }, reason)
 }
 
 fn rpc_error(

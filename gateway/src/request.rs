@@ -42,8 +42,8 @@ pub struct Arrival {
     pub headers: HeaderMap,
     /// The whole body within its bounds, or why not.
     pub body: Body,
-    /// Whether it came by the URL of all servers, which has named this one.
-    pub one_url: bool,
+    /// What it brings with it from the URL of all servers, if it came by that; it has named this server.
+    pub one_url: Option<one_url::Through>,
 }
 
 /// Carries one request from a finished handshake to its answer.
@@ -95,6 +95,8 @@ async fn forward(
     observed.begins(Stage::Decode);
     let call = decode::call(arrival, &server, &gateway.origins, &gateway.limits)?;
     let call = record.call(server.name(), call, &arrival.body);
+    let through = arrival.one_url.as_ref();
+    let behind = record.through(through);
     observed.authorize(&call);
     let question =
         authorize::Question::new(arrival, &caller, subject.as_ref(), &server, &call, &state.revocations, now);
@@ -149,6 +151,7 @@ async fn forward(
                 &question,
                 &gateway.revocations,
                 &gateway.limits,
+                through.and_then(|through| through.time.as_ref()),
             );
             upstream
                 .send(permit, credential, Going::Server(session.map(Box::new), filter), arrival, trace)
@@ -156,7 +159,7 @@ async fn forward(
         }
     };
     record.answered(&answer);
-    let basis = Basis::of(&question, record.in_session());
+    let basis = Basis::of(&question, [behind.as_deref(), record.in_session()]);
     let judged = state.revocations.epoch();
     Ok(answer.held(Hold::new(basis, &gateway.revocations, judged, gateway.clock.clone())))
 }

@@ -110,8 +110,8 @@ pub fn door(servers: &Servers, agents: &Agents, url: &str, arrival: &Arrival) ->
         return Ok(Door::AllServers);
     }
     // A call by the URL of all servers may name none: a server that isn't there.
-    let name = server_name(path).or(arrival.one_url.then_some("")).ok_or(RouteError::NotFound)?;
-    Ok(Door::To(ServerRoute { one_url: arrival.one_url, ..ServerRoute::at(name, url, servers) }))
+    let name = server_name(path).or(arrival.one_url.as_ref().map(|_| "")).ok_or(RouteError::NotFound)?;
+    Ok(Door::To(ServerRoute { one_url: arrival.one_url.is_some(), ..ServerRoute::at(name, url, servers) }))
 }
 
 /// gRPC's paths are fixed, so there the host that is asked names the agent, or else the tenant does. A call that names nobody is

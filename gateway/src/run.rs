@@ -31,7 +31,7 @@ use policy::{Budget, PolicySet, SourceFile};
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 
 /// A gateway that serves.
@@ -248,6 +248,7 @@ fn assemble(
         lane: Arc::new(Lane::new(config.policy_budget, config.policy_quick_budget, &config.limits)),
         sessions: Counts::default(),
         opened: Opened::default(),
+        lists: Semaphore::new(config.limits.merged_lists_max),
         tasks: Store::open(&config.tasks, source, &clock)?,
         health: Health::default(),
         cards,

@@ -21,7 +21,7 @@ use certs::{Clock, Identity, SharedSource};
 use policy::PolicySet;
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 /// A gateway. Everything that a reload may change is in [`State`].
 #[derive(Debug)]
@@ -38,6 +38,8 @@ pub struct Gateway {
     pub(crate) sessions: Counts,
     /// Which servers' sessions belong to one of the URL of all servers.
     pub(crate) opened: Opened,
+    /// Places for lists of all servers that are put together.
+    pub(crate) lists: Semaphore,
     pub(crate) tasks: Store,
     /// Which agents answer.
     pub(crate) health: Health,

@@ -200,17 +200,21 @@ impl<'p> Upstream<'p> {
         }
         let until = permit.expires_at().min(lease.until()); // A stream ends with its permit, and before either SVID.
         let body = AnswerBody::upstream(incoming, lease, self.pool.deadline(until));
-        let mut answer = Answer { status: head.status, headers, body };
+        let answer = Answer { status: head.status, headers, body };
         let bytes_max = self.pool.held_bytes_max;
         match going {
             Going::Server(session, list) => {
-                if let Some(session) = session.filter(|_| head.status.is_success())
+                let rules = filter::Rules { allowed: self.server.server_requests.clone(), bytes_max, list };
+                let mut judged = rules.judge(answer).await;
+                // One that the call opens is open only if the caller will hear of it.
+                let accepts = |s: &Session<'_>| judged.is_ok() || s.upstream().is_some();
+                if let Some(session) = session.filter(|s| head.status.is_success() && accepts(s))
                     && let Some(id) = session.accepted(head.headers.get(SESSION_ID))?
+                    && let Ok(answer) = &mut judged
                 {
                     answer.headers.insert(SESSION_ID, id);
                 }
-                let rules = filter::Rules { allowed: self.server.server_requests.clone(), bytes_max, list };
-                rules.judge(answer).await
+                judged
             }
             Going::Agent(to) => agent::judged(answer, to.watcher, bytes_max).await,
         }

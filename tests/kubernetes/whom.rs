@@ -69,7 +69,7 @@ async fn the_cluster_sees_the_person_where_it_believes_our_token_service() {
 
 /// The gateway's own certificate, and a token that the gateway would get for the server.
 fn as_gateway(world: &World) -> Agent {
-    let server = world.served.iter().next().unwrap();
+    let server = world.served.first().unwrap();
     let now = world.clock.now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
     let scopes: Vec<_> = SCOPES.iter().map(|scope| format!("kubernetes:{scope}")).collect();
     let claims = json!({

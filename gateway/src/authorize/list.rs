@@ -7,6 +7,7 @@ use crate::decode::Call;
 use crate::identity::Caller;
 use crate::revocation::Live;
 use crate::route::ServerRoute;
+use parking_lot::Mutex;
 use policy::PolicySet;
 use protocol::mcp::{ListKind, MessageError, ServerMessage, Version};
 use std::borrow::Cow;
@@ -26,9 +27,12 @@ pub struct ListFilter {
     /// A list may come long after the request.
     revocations: Arc<Live>,
     permit_ttl_max: Duration,
-    /// What is left of the time for the decisions of one request.
-    time_left: Duration,
+    time: Arc<TimeLeft>,
 }
+
+/// What is left of the time for the decisions of one request, or of several that are one to their caller.
+#[derive(Debug)]
+pub struct TimeLeft(Mutex<(Duration, bool)>);
 
 /// A question that owns its parts.
 struct Asker {
@@ -44,13 +48,14 @@ struct Asker {
 /// The method of the stream that a 2025 session keeps open; answers that were missed elsewhere come on it again.
 const SESSION_STREAM: &str = "session/stream";
 
-/// The filter for the answer of a call that may bring a list; none for other calls.
+/// The filter for the answer of a call that may bring a list; none for other calls. `time`: if it is not the call's own.
 pub fn list_filter(
     policy: &Arc<PolicySet>,
     lane: &Arc<Lane>,
     question: &Question<'_>,
     revocations: &Arc<Live>,
     limits: &Limits,
+    time: Option<&Arc<TimeLeft>>,
 ) -> Option<ListFilter> {
     let call = question.call.mcp()?;
     if call.list.is_none() && call.method != SESSION_STREAM {
@@ -72,7 +77,7 @@ pub fn list_filter(
         lane: Arc::clone(lane),
         revocations: Arc::clone(revocations),
         permit_ttl_max: limits.permit_ttl_max,
-        time_left: limits.decisions_timeout,
+        time: time.map_or_else(|| Arc::new(TimeLeft::new(limits.decisions_timeout)), Arc::clone),
     })
 }
 
@@ -97,7 +102,7 @@ impl ListFilter {
     }
 
     /// Those of the items that are shown. What there is no time for isn't.
-    async fn shown(&mut self, items: Vec<(ListKind, String)>) -> HashSet<(&'static str, String)> {
+    async fn shown(&self, items: Vec<(ListKind, String)>) -> HashSet<(&'static str, String)> {
         let asker = &self.asker;
         let subject = asker.subject.as_ref().map(|(claims, actors)| (claims, actors.as_slice()));
         let revocations = self.revocations.current();
@@ -107,13 +112,14 @@ impl ListFilter {
             &revocations,
             (asker.now, asker.ends),
         );
-        let (began, mut pace) = (Instant::now(), self.lane.pace());
+        let mut pace = self.lane.pace();
         let mut shown = HashSet::new();
         for (kind, key) in items {
-            if began.elapsed() > self.time_left {
+            if !self.time.is_left() {
                 break;
             }
             pace.keep().await;
+            let began = Instant::now(); // Others' turns are not on its account.
             let one = match kind {
                 ListKind::Tools => One::Tool(&key),
                 ListKind::Resources | ListKind::ResourceTemplates => One::Resource(&key),
@@ -129,9 +135,38 @@ impl ListFilter {
             if self.lane.shows(&self.policy, &asked, asker.caller.id()).await {
                 shown.insert((kind.list_key(), key));
             }
+            self.time.used(began.elapsed());
         }
-        self.time_left = self.time_left.saturating_sub(began.elapsed());
         shown
+    }
+}
+
+impl TimeLeft {
+    /// All of it.
+    pub fn new(all: Duration) -> Self {
+        Self(Mutex::new((all, false)))
+    }
+
+    /// How much there is.
+    pub fn left(&self) -> Duration {
+        self.0.lock().0
+    }
+
+    /// Whether something was not decided for want of it.
+    pub fn has_run_out(&self) -> bool {
+        self.0.lock().1
+    }
+
+    /// Whether there is some for another decision; that there was none is remembered.
+    fn is_left(&self) -> bool {
+        let mut left = self.0.lock();
+        left.1 |= left.0.is_zero();
+        !left.0.is_zero()
+    }
+
+    fn used(&self, used: Duration) {
+        let mut left = self.0.lock();
+        left.0 = left.0.saturating_sub(used);
     }
 }
 

@@ -345,6 +345,7 @@ fn limits(problems: &mut Problems, file: &LimitsFile) -> Limits {
     let merged_list_bytes_max =
         number("merged_list_bytes_max", file.merged_list_bytes_max, 16 << 20, 1024..=1 << 30);
     let merged_list_pages_max = number("merged_list_pages_max", file.merged_list_pages_max, 32, 1..=10_000);
+    let merged_lists_max = number("merged_lists_max", file.merged_lists_max, 64, 1..=100_000);
     let upstream_idle_max = number("upstream_idle_max", file.upstream_idle_max, 256, 0..=100_000);
     let audit_queue_max = number("audit_queue_max", file.audit_queue_max, 65_536, 1..=10_000_000);
     let audit_queue_bytes_max =
@@ -389,6 +390,7 @@ fn limits(problems: &mut Problems, file: &LimitsFile) -> Limits {
         list_bytes_max,
         merged_list_bytes_max,
         merged_list_pages_max,
+        merged_lists_max,
         upstream_idle_max,
         audit_queue_max,
         audit_queue_bytes_max,

@@ -294,10 +294,13 @@ pub struct LimitsFile {
     pub streams_max: Option<u64>,
     /// Bytes of a list answer, which is held to be filtered; also of one SSE event. Default 4194304.
     pub list_bytes_max: Option<u64>,
-    /// Bytes of a list at `/mcp`, all servers together; one whose items find no room is left out. Default 16777216.
+    /// Bytes of a list at `/mcp`, all servers together. Each has an equal share, and what others leave of theirs; one whose
+    /// items find no room is left out. Default 16777216.
     pub merged_list_bytes_max: Option<u64>,
     /// Pages that each server is asked for, for a list at `/mcp`; one that has more is left out. Default 32.
     pub merged_list_pages_max: Option<u64>,
+    /// Lists at `/mcp` that are put together at once; another one is refused. Default 64.
+    pub merged_lists_max: Option<u64>,
     /// Idle connections that are kept for each upstream. Default 256.
     pub upstream_idle_max: Option<u64>,
     /// Audit records that wait to be written. Default 65536.

@@ -402,6 +402,7 @@ pub struct Limits {
     pub list_bytes_max: usize,
     pub merged_list_bytes_max: usize,
     pub merged_list_pages_max: usize,
+    pub merged_lists_max: usize,
     pub upstream_idle_max: usize,
     pub audit_queue_max: usize,
     pub audit_queue_bytes_max: usize,

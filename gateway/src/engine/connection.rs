@@ -180,7 +180,7 @@ impl Connection {
             uri: head.uri,
             headers: head.headers,
             body: whole,
-            one_url: false,
+            one_url: None,
         };
         let answer = request::handle(&self.gateway, arrival).await;
         let mut response = Response::new(Outgoing::none());

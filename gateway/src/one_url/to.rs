@@ -1,6 +1,6 @@
 //! Which server a call is for, and the call as that server gets it: at its own path, under its own name.
 
-use super::{BETWEEN, NAME_BYTES_MAX, OneUrlError};
+use super::{BETWEEN, NAME_BYTES_MAX, OneUrlError, Through};
 use crate::config::check::is_server_name;
 use crate::request::Arrival;
 use crate::upstream::SESSION_ID;
@@ -65,8 +65,8 @@ impl<'a> To<'a> {
     ///
     /// # Errors
     /// [`OneUrlError::Rename`].
-    pub(super) fn arrival(&self, begun: Option<&Begun>) -> Result<Arrival, OneUrlError> {
-        let mut arrival = at(self.arrival, &self.server);
+    pub(super) fn arrival(&self, begun: Option<&Begun>, through: Through) -> Result<Arrival, OneUrlError> {
+        let mut arrival = at(self.arrival, &self.server, through);
         if let Some((named, own)) = &self.named
             && *own != named.name()
         {
@@ -95,8 +95,8 @@ pub(super) fn joined(server: &str, own: &str) -> Option<String> {
 }
 
 /// The request at a server's path. The session is the gateway's own, and no server's.
-pub(super) fn at(arrival: &Arrival, server: &str) -> Arrival {
-    let mut arrival = Arrival { one_url: true, ..arrival.clone() };
+pub(super) fn at(arrival: &Arrival, server: &str, through: Through) -> Arrival {
+    let mut arrival = Arrival { one_url: Some(through), ..arrival.clone() };
     arrival.uri = Uri::try_from(format!("{}/{server}", super::PATH)).unwrap_or_default();
     arrival.headers.remove(SESSION_ID);
     arrival

@@ -1,4 +1,4 @@
-//! An answer's body on its way to the engine, with the record that is written when it is over.
+//! An answer on its way to the engine, with the record that is written when it is over.
 
 use super::UNASKED;
 use crate::audit::{Outcome, Record};
@@ -6,7 +6,31 @@ use crate::config::problems::chain;
 use crate::observed::Observed;
 use crate::upstream::{AnswerBody, UpstreamError};
 use bytes::Bytes;
-use http::HeaderMap;
+use http::{HeaderMap, StatusCode};
+
+/// An answer on its way to the engine, with the record that is written when it is over.
+#[derive(Debug)]
+pub struct Response {
+    /// Its status.
+    pub status: StatusCode,
+    /// Its header fields.
+    pub headers: HeaderMap,
+    /// Whether the connection ends with it.
+    pub close: bool,
+    /// What the gateway refused it with. Not to be read from the body: a server can write the same.
+    pub refused: Option<Reason>,
+    /// Its body.
+    pub body: ResponseBody,
+}
+
+/// What the gateway has refused a request with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reason {
+    /// Its JSON-RPC code.
+    pub code: i32,
+    /// Its stable name.
+    pub name: String,
+}
 
 /// The body of a response, with its record.
 #[derive(Debug)]

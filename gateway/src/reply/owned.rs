@@ -31,6 +31,9 @@ pub(super) fn one_url(error: &OneUrlError) -> Told {
         OneUrlError::NoSession => Told::new(StatusCode::BAD_REQUEST, -32600, "session_required"),
         OneUrlError::Cursor | OneUrlError::Rename(_) => params("invalid_params"),
         OneUrlError::Ambiguous(_) => params("ambiguous_resource"),
+        OneUrlError::Busy { .. } => {
+            Told { again: Some(1), ..Told::new(StatusCode::SERVICE_UNAVAILABLE, LIMIT, "too_many_lists") }
+        }
         OneUrlError::Unopened(Unheard::Limit) => {
             Told::new(StatusCode::TOO_MANY_REQUESTS, LIMIT, "too_many_sessions")
         }

@@ -31,8 +31,8 @@ pub struct Basis {
     pub caller: Caller,
     /// What the subject's token said.
     pub token: Option<Arc<Authentic>>,
-    /// The session's name, as in [`Name::Session`].
-    pub session: Option<String>,
+    /// The sessions' names, as in [`Name::Session`]: the server's, and that of the URL of all servers that it belongs to.
+    pub sessions: Vec<String>,
     /// Who was called.
     pub server: Option<Arc<Server>>,
     /// Which tool of it.
@@ -81,13 +81,14 @@ impl Live {
 }
 
 impl Basis {
-    /// What the answer to a question rests on, in a session of this name.
-    pub fn of(question: &Question<'_>, session: Option<&str>) -> Self {
+    /// What the answer to a question rests on, in sessions of these names.
+    pub fn of(question: &Question<'_>, sessions: [Option<&str>; 2]) -> Self {
         let tool = question.call.tool().map(ToOwned::to_owned);
+        let sessions = sessions.into_iter().flatten().map(ToOwned::to_owned).collect();
         Self {
             caller: question.caller.clone(),
             token: question.subject.map(SubjectToken::said),
-            session: session.map(ToOwned::to_owned),
+            sessions,
             server: question.server.server().cloned(),
             tool,
         }
@@ -95,7 +96,7 @@ impl Basis {
 
     fn names(&self) -> impl Iterator<Item = Name<'_>> {
         let token = self.token.iter().flat_map(|token| of_token(token.claims()));
-        let session = self.session.as_deref().map(|digest| Name::Session(digest.into()));
+        let sessions = self.sessions.iter().map(|digest| Name::Session(digest.as_str().into()));
         let server = self.server.as_deref().map(of_server);
         let tool = self
             .server
@@ -103,7 +104,7 @@ impl Basis {
             .zip(self.tool.as_deref())
             .map(|(server, tool)| Name::Tool { server: server.name.as_str().into(), tool: tool.into() });
         let caller = Name::SpiffeId(self.caller.spiffe_id().into());
-        [caller].into_iter().chain(token).chain(session).chain(server).chain(tool)
+        [caller].into_iter().chain(token).chain(sessions).chain(server).chain(tool)
     }
 }
 

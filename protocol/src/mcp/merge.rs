@@ -46,8 +46,6 @@ pub enum Reply<'a> {
     Error {
         /// Its JSON-RPC code.
         code: i64,
-        /// The reason in its data, as the gateway writes it.
-        reason: Option<String>,
     },
 }
 
@@ -68,9 +66,7 @@ impl<'a> Reply<'a> {
         let Some(error) = members.get("error")? else { return Ok(Self::Other) };
         let error = Members::of(error).ok_or(MessageError::NotAMessage)?;
         let code = error.get("code")?.and_then(|code| code.get().parse().ok()).unwrap_or_default();
-        let data = error.get("data")?.and_then(Members::of);
-        let reason = data.and_then(|data| data.get("reason").ok()?.and_then(string).map(Into::into));
-        Ok(Self::Error { code, reason })
+        Ok(Self::Error { code })
     }
 }
 
@@ -176,15 +172,14 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_is_a_result_or_an_error_with_its_reason() {
+    fn an_answer_is_a_result_or_an_error() {
         assert!(matches!(Reply::read(br#"{"id":1,"result":{}}"#).unwrap(), Reply::Result(_)));
         assert!(matches!(
             Reply::read(br#"{"method":"notifications/message","params":{}}"#).unwrap(),
             Reply::Other
         ));
         let error = br#"{"id":1,"error":{"code":-32003,"message":"","data":{"reason":"not_allowed"}}}"#;
-        let Reply::Error { code, reason } = Reply::read(error).unwrap() else { panic!("an error") };
-        assert_eq!((code, reason.as_deref()), (-32003, Some("not_allowed")));
+        assert!(matches!(Reply::read(error).unwrap(), Reply::Error { code: -32003 }));
         assert!(Reply::read(b"[]").is_err());
     }
 }
