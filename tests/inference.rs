@@ -368,9 +368,13 @@ async fn a_server_that_is_killed_midway_is_not_begun_again_and_the_next_call_goe
     let agent = clerk(&world);
     // While the second one is busy by its own metrics, calls go to the first.
     let busy = tokio::spawn({
-        let body = json!({"prompt": "A long story:", "n_predict": 600, "ignore_eos": true, "temperature": 0});
+        let body = json!({"prompt": "A long story:", "n_predict": 600, "ignore_eos": true, "stream": true});
         let url = format!("{}/completion", second.url);
-        async move { drop(world::watchers::plain().post(url).body(body.to_string()).send().await) }
+        async move {
+            // It is read to its end, or until nobody wants it: then the server stops, too.
+            let answer = world::watchers::plain().post(url).body(body.to_string()).send().await.unwrap();
+            drop(answer.text().await);
+        }
     });
     for _ in 0..500 {
         let status = content(&agent.call("model_status", json!({"model": "smollm2"})).await);

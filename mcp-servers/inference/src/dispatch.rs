@@ -82,7 +82,7 @@ impl Backends {
 
     fn tries(&self, model: &ModelName, of: Use) -> Result<Tries, InferenceError> {
         let left = self.ordered(model, of)?.into_iter();
-        Ok(Tries { left, attempts: 0, attempts_max: self.attempts_max, last: Failure::Busy })
+        Ok(Tries { left, attempts: 0, attempts_max: self.attempts_max, told: Failure::Busy })
     }
 
     /// Begins a text.
@@ -98,7 +98,7 @@ impl Backends {
                 Err(failure) => tries.failed(&backend, failure)?,
             }
         }
-        Err(tries.last.ends())
+        Err(tries.told.ends())
     }
 
     /// Makes vectors.
@@ -117,7 +117,7 @@ impl Backends {
                 Err(failure) => tries.failed(&backend, failure)?,
             }
         }
-        Err(tries.last.ends())
+        Err(tries.told.ends())
     }
 }
 
@@ -126,7 +126,8 @@ struct Tries {
     left: std::vec::IntoIter<(Arc<Backend>, Served)>,
     attempts: u32,
     attempts_max: u32,
-    last: Failure,
+    /// What the caller hears if none does it.
+    told: Failure,
 }
 
 impl Tries {
@@ -149,9 +150,9 @@ impl Tries {
         if !failure.may_be_tried_elsewhere() {
             return Err(failure.ends());
         }
-        // Why one is broken says more than that another one is busy.
-        if failure != Failure::Busy || self.attempts == 1 {
-            self.last = failure;
+        // The first one was the best one, so its failure says most; that one is busy says least.
+        if self.told == Failure::Busy {
+            self.told = failure;
         }
         Ok(())
     }

@@ -400,12 +400,6 @@ fn refusal(bytes: &[u8]) -> Option<String> {
 
 /// The client's own words quote the URL.
 fn failure(error: &reqwest::Error) -> Failure {
-    tracing::debug!(
-        timeout = error.is_timeout(),
-        connect = error.is_connect(),
-        body = error.is_body(),
-        "a call failed"
-    );
     if error.is_timeout() {
         Failure::Timeout
     } else if error.is_connect() {
