@@ -1,7 +1,7 @@
 //! The server of language models behind the gate: a model in its own process, and llama.cpp's servers. What policy allows of
 //! it by model and by number of tokens, what is written of it, and what happens when a server is killed.
 
-use crate::mcp_conformance::{NOT_TESTABLE, checks, doorman};
+use crate::mcp_conformance::{SCENARIOS, twice};
 use serde_json::{Value, json};
 use std::path::Path;
 use std::process::Command;
@@ -49,13 +49,6 @@ async fn world(backends: String) -> World {
 }
 
 async fn world_with(backends: String, chat: &str, others: &str) -> World {
-    let served = Served {
-        name: "inference",
-        program: program("mcp-inference"),
-        scopes: SCOPES,
-        flags: Vec::new(),
-        files: vec![("audit-file", String::new()), ("backends", backends)],
-    };
     let policy = vec![
         ("protocol.rego", policies::protocol()),
         ("tools/inference/chat.rego", chat.to_owned()),
@@ -63,7 +56,17 @@ async fn world_with(backends: String, chat: &str, others: &str) -> World {
         ("resources/inference.rego", "package resources.inference\n\nallow := true\n".to_owned()),
         ("prompts/inference.rego", "package prompts.inference\n\nallow := true\n".to_owned()),
     ];
-    World::with(Plan { policy, served: Some(served), ..Plan::default() }).await
+    World::with(Plan { policy, served: Some(served(backends)), ..Plan::default() }).await
+}
+
+fn served(backends: String) -> Served {
+    Served {
+        name: "inference",
+        program: program("mcp-inference"),
+        scopes: SCOPES,
+        flags: Vec::new(),
+        files: vec![("audit-file", String::new()), ("backends", backends)],
+    }
 }
 
 /// The model in the server's own process.
@@ -481,57 +484,12 @@ async fn a_caller_that_hangs_up_ends_the_work() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn mcp_inference_speaks_mcp_as_the_conformance_kit_wants_it_directly_and_through_the_gateway() {
-    let scenarios = [
-        ("server-initialize", "2025-11-25"),
-        ("server-session-lifecycle", "2025-11-25"),
-        ("ping", "2025-11-25"),
-        ("tools-list", "2025-11-25"),
-        ("tools-list", "2026-07-28"),
-        ("server-stateless", "2026-07-28"),
-        ("caching", "2026-07-28"),
-        ("http-header-validation", "2026-07-28"),
-    ];
     let (Some(node), Some(model)) = (components::installed("node22", "conformance"), llama::model()) else {
         return;
     };
-    let all = "package tools.inference.chat\n\nvisible := true\n\nallow := true\n";
-    let world = world_with(format!("backends:\n{}", embedded(&model)), all, &all.replace(".chat", "")).await;
-    let direct = doorman(as_gateway(&world), "/mcp").await;
-    let through = doorman(clerk(&world), "/mcp/inference").await;
-    let (mut passed, mut wrong) = (0, Vec::new());
+    let scenarios: Vec<_> = SCENARIOS.into_iter().filter(|(name, _)| !name.contains("resource")).collect();
     // A server without resources or prompts answers their lists as methods that it does not know.
-    let lacking = |id: &str| NOT_TESTABLE.iter().any(|known| id.ends_with(known)) || id.contains("resources");
-    for (scenario, version) in scenarios {
-        let ours = checks(&node, &direct, scenario, version).await;
-        let theirs = checks(&node, &through, scenario, version).await;
-        for (id, said) in &ours {
-            if (said.starts_with("FAILURE") && !lacking(id)) || theirs.get(id) != Some(said) {
-                wrong.push(format!(
-                    "{scenario} {version} {id}: {said}; through the gateway {:?}",
-                    theirs.get(id)
-                ));
-            }
-            passed += usize::from(said == "SUCCESS");
-        }
-        assert_eq!(ours.len(), theirs.len(), "{scenario}: {theirs:#?}");
-    }
-    println!("{} scenarios, {passed} checks passed, twice", scenarios.len());
-    assert!(wrong.is_empty(), "{wrong:#?}");
-}
-
-/// The gateway's own certificate, and a token that the gateway would get for the server.
-fn as_gateway(world: &World) -> Agent {
-    let server = world.served.iter().next().unwrap();
-    let now = world.clock.now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
-    let scopes: Vec<_> = SCOPES.iter().map(|scope| format!("inference:{scope}")).collect();
-    let claims = json!({
-        "iss": gateway::token_service::issuer(&world.origin), "sub": "alice", "exp": now + 300,
-        "aud": world.id("mcp/inference").to_string(), "act": {"sub": world.id("agent/clerk").to_string()},
-        "scope": scopes.join(" "),
-    });
-    let token = world.keys.credentials.sign("at+jwt", claims.as_object().unwrap()).unwrap();
-    let origin = format!("https://{}", server.address);
-    Agent::new(&origin, &world.trust_bundle(), Some(&world.gateway_svid())).with_token(token.expose())
+    twice(&node, served(format!("backends:\n{}", embedded(&model))), &scenarios, &["resources"]).await;
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! The MLflow server behind the gate, before a real MLflow: the starter policy lets the demo agent train and stage a model,
 //! and do nothing of that to production or to other people's. What came of it MLflow's own client says.
 
-use crate::mcp_conformance::{NOT_TESTABLE, SCENARIOS, checks, doorman};
+use crate::mcp_conformance::{SCENARIOS, twice};
 use gateway::token_service::{SubjectClaims, subject_token, users_issuer};
 use serde_json::{Value, json};
 use std::path::Path;
@@ -10,7 +10,7 @@ use world::agent::send;
 use world::components::{installed, program, root};
 use world::mlflow::Mlflow;
 use world::served::Served;
-use world::{Agent, Plan, Reply, World, policies};
+use world::{Agent, Plan, Reply, World};
 
 /// The tools, each with a scope of its own.
 const SCOPES: &[&str] = &[
@@ -78,16 +78,19 @@ async fn world(mlflow: &Mlflow, more: &[&str]) -> World {
 }
 
 async fn world_with(mlflow: &Mlflow, more: &[&str], policy: Vec<(&'static str, String)>) -> World {
+    World::with(Plan { policy, served: Some(served(mlflow, more)), ..Plan::default() }).await
+}
+
+fn served(mlflow: &Mlflow, more: &[&str]) -> Served {
     let mut flags = vec!["--mlflow".to_owned(), mlflow.url()];
     flags.extend(more.iter().map(|flag| (*flag).to_owned()));
-    let served = Served {
+    Served {
         name: "mlflow",
         program: program("mcp-mlflow"),
         scopes: SCOPES,
         flags,
         files: vec![("audit-file", String::new())],
-    };
-    World::with(Plan { policy, served: Some(served), ..Plan::default() }).await
+    }
 }
 
 /// Alice's agent of that name.
@@ -395,51 +398,10 @@ async fn a_run_of_others_stays_out_of_reach_whatever_its_caller_says() {
     assert_eq!((&seen["runs"][0]["run_id"], &seen["runs"][0]["params"]), (&theirs, &json!({})));
 }
 
-/// The gateway's own certificate, and a token that the gateway would get for the server.
-fn as_gateway(world: &World) -> Agent {
-    let now = world.clock.now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
-    let scopes: Vec<_> = SCOPES.iter().map(|scope| format!("mlflow:{scope}")).collect();
-    let claims = json!({
-        "iss": gateway::token_service::issuer(&world.origin), "sub": "alice", "exp": now + 300,
-        "aud": world.id("mcp/mlflow").to_string(), "act": {"sub": world.id("agent/demo").to_string()},
-        "scope": scopes.join(" "),
-    });
-    let token = world.keys.credentials.sign("at+jwt", claims.as_object().unwrap()).unwrap();
-    let origin = format!("https://{}", world.served[0].address);
-    Agent::new(&origin, &world.trust_bundle(), Some(&world.gateway_svid())).with_token(token.expose())
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn the_mlflow_server_speaks_mcp_as_the_conformance_kit_wants_it_directly_and_through_the_gateway() {
     let Some(node) = installed("node22", "conformance") else { return };
     let Some(mlflow) = Mlflow::start() else { return };
-    let all = |package: &str| format!("package {package}.mlflow\n\nallow := true\n\nvisible := true\n");
-    let policy = vec![
-        ("protocol.rego", policies::protocol()),
-        ("tools/mlflow.rego", all("tools")),
-        ("resources/mlflow.rego", all("resources")),
-        ("prompts/mlflow.rego", all("prompts")),
-    ];
-    let world = world_with(&mlflow, &[], policy).await;
-    let direct = doorman(as_gateway(&world), "/mcp").await;
-    let through = doorman(agent(&world, "agent/demo"), "/mcp/mlflow").await;
-    let (mut passed, mut wrong) = (0, Vec::new());
     let prompts = [("prompts-list", "2025-11-25"), ("prompts-list", "2026-07-28")];
-    for (scenario, version) in SCENARIOS.into_iter().chain(prompts) {
-        let ours = checks(&node, &direct, scenario, version).await;
-        let theirs = checks(&node, &through, scenario, version).await;
-        for (id, said) in &ours {
-            let is_ours = !NOT_TESTABLE.iter().any(|known| id.ends_with(known));
-            if (said.starts_with("FAILURE") && is_ours) || theirs.get(id) != Some(said) {
-                wrong.push(format!(
-                    "{scenario} {version} {id}: {said}; through the gateway {:?}",
-                    theirs.get(id)
-                ));
-            }
-            passed += usize::from(said == "SUCCESS");
-        }
-        assert_eq!(ours.len(), theirs.len(), "{scenario}: {theirs:#?}");
-    }
-    println!("{} scenarios, {passed} checks passed, twice", SCENARIOS.len() + prompts.len());
-    assert!(wrong.is_empty(), "{wrong:#?}");
+    twice(&node, served(&mlflow, &[]), &[&SCENARIOS[..], &prompts].concat(), &[]).await;
 }

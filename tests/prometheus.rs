@@ -1,11 +1,12 @@
 //! The Prometheus server behind the gate, before a real Prometheus: what policy allows of it by argument and by scope, and
 //! what its fence leaves of the rest.
 
+use crate::mcp_conformance::{SCENARIOS, twice};
 use gateway::token_service::{SubjectClaims, subject_token, users_issuer};
 use serde_json::{Value, json};
 use std::process::Command;
 use std::time::Duration;
-use world::components::{program, root};
+use world::components::{self, program, root};
 use world::served::Served;
 use world::watchers::Prometheus;
 use world::{Agent, Plan, Reply, World, policies};
@@ -45,15 +46,6 @@ allow if input.call.resource.uri == \"metrics://up\"
 ";
 
 async fn world(prometheus: &Prometheus) -> World {
-    let served = Served {
-        name: "prometheus",
-        program: program("mcp-prometheus"),
-        scopes: &["protocol", "resources", "query_instant", "analyze", "targets", "label_values", "alerts"],
-        flags: ["--prometheus", &prometheus.url(), "--fence", "namespace=\"ml\""]
-            .map(ToOwned::to_owned)
-            .to_vec(),
-        files: vec![("audit-file", String::new())],
-    };
     let policy = vec![
         ("protocol.rego", policies::protocol()),
         ("tools/prometheus/query_instant.rego", QUERY.to_owned()),
@@ -61,7 +53,28 @@ async fn world(prometheus: &Prometheus) -> World {
         ("tools/prometheus.rego", OTHERS.to_owned()),
         ("resources/prometheus.rego", RESOURCES.to_owned()),
     ];
-    World::with(Plan { policy, served: Some(served), ..Plan::default() }).await
+    World::with(Plan { policy, served: Some(served(prometheus)), ..Plan::default() }).await
+}
+
+fn served(prometheus: &Prometheus) -> Served {
+    Served {
+        name: "prometheus",
+        program: program("mcp-prometheus"),
+        scopes: &[
+            "protocol",
+            "resources",
+            "prompts",
+            "query_instant",
+            "analyze",
+            "targets",
+            "label_values",
+            "alerts",
+        ],
+        flags: ["--prometheus", &prometheus.url(), "--fence", "namespace=\"ml\""]
+            .map(ToOwned::to_owned)
+            .to_vec(),
+        files: vec![("audit-file", String::new())],
+    }
 }
 
 /// Alice's clerk, with these scopes.
@@ -181,4 +194,11 @@ fn the_policy_of_the_prometheus_servers_readme_passes_its_tests() {
         Command::new(program("sallyport")).args(["policy", "test"]).arg(folder.path()).output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success() && said.matches("PASS").count() == 3, "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_speaks_mcp_as_the_conformance_kit_wants_it_directly_and_through_the_gateway() {
+    let Some(node) = components::installed("node22", "conformance") else { return };
+    let Some(prometheus) = Prometheus::of_namespaces(&["ml"]) else { return };
+    twice(&node, served(&prometheus), &SCENARIOS, &[]).await;
 }

@@ -1,13 +1,13 @@
-//! Whom the cluster sees where it believes our token service; MCP as its conformance kit knows it; and our own manifests.
+//! Whom the cluster sees where it believes our token service, and MCP as its conformance kit knows it.
 
-use super::{RIGHTS, SCOPES, code, content, policy, served};
-use crate::mcp_conformance::{NOT_TESTABLE, SCENARIOS, checks, doorman};
+use super::{RIGHTS, code, content, policy, served};
+use crate::mcp_conformance::{SCENARIOS, twice};
 use serde_json::json;
 use std::process::Command;
 use std::time::Duration;
 use world::components::{self, program, root};
 use world::kubernetes::Cluster;
-use world::{Agent, Idp, Plan, World, policies};
+use world::{Idp, Plan, World};
 
 #[tokio::test]
 async fn the_cluster_sees_the_person_where_it_believes_our_token_service() {
@@ -67,48 +67,13 @@ async fn the_cluster_sees_the_person_where_it_believes_our_token_service() {
     assert!(listed("sallyport:alice") && listed("sallyport:bob"), "the cluster's own audit names the person");
 }
 
-/// The gateway's own certificate, and a token that the gateway would get for the server.
-fn as_gateway(world: &World) -> Agent {
-    let server = world.served.first().unwrap();
-    let now = world.clock.now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
-    let scopes: Vec<_> = SCOPES.iter().map(|scope| format!("kubernetes:{scope}")).collect();
-    let claims = json!({
-        "iss": gateway::token_service::issuer(&world.origin), "sub": "alice", "exp": now + 300,
-        "aud": world.id("mcp/kubernetes").to_string(), "act": {"sub": world.id("agent/demo").to_string()},
-        "scope": scopes.join(" "),
-    });
-    let token = world.keys.credentials.sign("at+jwt", claims.as_object().unwrap()).unwrap();
-    let origin = format!("https://{}", server.address);
-    Agent::new(&origin, &world.trust_bundle(), Some(&world.gateway_svid())).with_token(token.expose())
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn it_speaks_mcp_as_the_conformance_kit_wants_it_directly_and_through_the_gateway() {
     let Some(node) = components::installed("node22", "conformance") else { return };
     let Some(cluster) = Cluster::shared() else { return };
-    let all = |package: &str| format!("package {package}\n\nallow := true\n\nvisible := true\n");
-    let tools = ("tools/kubernetes.rego", all("tools.kubernetes"));
-    let resources = ("resources/kubernetes.rego", all("resources.kubernetes"));
-    let prompts = ("prompts/kubernetes.rego", all("prompts.kubernetes"));
     let token = cluster.service_account("conformance", &["staging"], RIGHTS);
     let served = served(cluster, &["--namespaces", "staging"], vec![("credential-file", token)]);
-    let policy = vec![("protocol.rego", policies::protocol()), tools, resources, prompts];
-    let world = World::with(Plan { policy, served: Some(served), ..Plan::default() }).await;
-    let direct = doorman(as_gateway(&world), "/mcp").await;
-    let through = doorman(world.clerk(), "/mcp/kubernetes").await;
-    let (mut passed, mut wrong) = (0, Vec::new());
-    for (scenario, version) in SCENARIOS {
-        let ours = checks(&node, &direct, scenario, version).await;
-        let theirs = checks(&node, &through, scenario, version).await;
-        assert_eq!(ours, theirs, "{scenario} {version}: the gateway changes nothing");
-        let failed = ours.iter().filter(|(id, said)| {
-            said.starts_with("FAILURE") && !NOT_TESTABLE.iter().any(|known| id.ends_with(known))
-        });
-        wrong.extend(failed.map(|(id, said)| format!("{scenario} {version} {id}: {said}")));
-        passed += ours.values().filter(|said| *said == "SUCCESS").count();
-    }
-    println!("{} scenarios, {passed} checks passed, twice", SCENARIOS.len());
-    assert!(wrong.is_empty(), "{wrong:#?}");
+    twice(&node, served, &SCENARIOS, &[]).await;
 }
 
 #[test]

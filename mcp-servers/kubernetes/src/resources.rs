@@ -26,7 +26,7 @@ pub(crate) fn template() -> ResourceTemplate {
 #[derive(Deserialize)]
 struct Names {
     metadata: Next,
-    items: Vec<Item>,
+    items: Option<Vec<Item>>, // Where there is none the API server writes null.
 }
 
 #[derive(Deserialize)]
@@ -72,7 +72,9 @@ impl Kubernetes {
         let resource = |Item { metadata: Named { name, namespace } }| {
             Resource::new(format!("{PREFIX}{namespace}/{name}"), format!("{namespace}/{name}"))
         };
-        let mut result = ListResourcesResult::with_all_items(found.items.into_iter().map(resource).collect());
+        let mut result = ListResourcesResult::with_all_items(
+            found.items.unwrap_or_default().into_iter().map(resource).collect(),
+        );
         let next = found.metadata.next.filter(|next| !next.is_empty());
         result.next_cursor = match next {
             Some(next) => Some(cursor::after(&format!("{number} {next}"))),
