@@ -187,6 +187,15 @@ async fn versions_are_listed_read_and_brought_back() {
     content(
         &agent.call("put_object", story.on("public/model.txt.bak", json!({"content": "another key"}))).await,
     );
+    let page = content(&agent.call("list_versions", story.on(key, json!({}))).await);
+    let oldest = page["versions"][2]["version"].clone();
+    let read = content(&agent.call("get_object", story.on(key, json!({"version": oldest}))).await);
+    assert_eq!((&read["content"], &read["version"]), (&json!("one"), &oldest));
+    let bring = |to: &str| json!({"from_bucket": story.bucket, "from_key": key, "from_version": oldest, "to_bucket": story.bucket, "to_key": to});
+    refused(&world, &agent, "copy_object", bring("private/model.txt")).await;
+    content(&agent.call("copy_object", bring(key)).await);
+    assert_eq!(story.text(key), "one", "it is back");
+    // versitygw 1.7.0 has no object behind a deletion any more, whoever writes it, so this comes last.
     content(&agent.call("delete_object", story.on(key, json!({}))).await);
     assert_eq!(code(&agent.call("get_object", story.on(key, json!({}))).await), "not_found");
 
@@ -200,25 +209,14 @@ async fn versions_are_listed_read_and_brought_back() {
         }
         cursor = json!({"page_size": 2, "cursor": page["next_cursor"]});
     }
-    let told: Vec<_> =
-        all.iter().map(|v| (v["is_deletion"].clone(), v["is_latest"].clone(), v["size"].clone())).collect();
-    assert_eq!(
-        json!(told),
-        json!([[true, true, null], [false, false, 5], [false, false, 3], [false, false, 3]])
-    );
+    let told: Vec<_> = all.iter().map(|v| json!([v["is_deletion"], v["is_latest"], v["size"]])).collect();
+    let there = |size: u64| json!([false, false, size]);
+    assert_eq!(told, [json!([true, true, null]), there(3), there(5), there(3), there(3)]);
     let sdks = story.sdk(&["versions", &story.bucket, key]);
     let ours: Vec<_> =
         all.iter().filter(|v| v["is_deletion"] == json!(false)).map(|v| v["version"].clone()).collect();
     assert_eq!((json!(ours), json!(1)), (sdks["versions"].clone(), sdks["deletions"].clone()));
     refused(&world, &agent, "list_versions", story.on("private/model.txt", json!({}))).await;
-
-    let oldest = &ours[2];
-    let read = content(&agent.call("get_object", story.on(key, json!({"version": oldest}))).await);
-    assert_eq!((&read["content"], &read["version"]), (&json!("one"), oldest));
-    let bring = |to: &str| json!({"from_bucket": story.bucket, "from_key": key, "from_version": oldest, "to_bucket": story.bucket, "to_key": to});
-    refused(&world, &agent, "copy_object", bring("private/model.txt")).await;
-    content(&agent.call("copy_object", bring(key)).await);
-    assert_eq!(story.text(key), "one");
     let unknown = story.on(key, json!({"version": "01AN4Z07BY79KA1307SR9X4MV3"}));
     assert_eq!(agent.call("get_object", unknown).await.json()["result"]["isError"], json!(true));
 }

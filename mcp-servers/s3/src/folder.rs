@@ -4,8 +4,9 @@
 
 use crate::argument::MediaType;
 use crate::error::StoreError;
+use crate::listing::Listing;
 use crate::name::{Bucket, Key, Prefix};
-use crate::store::{Listing, ObjectInfo};
+use crate::store::ObjectInfo;
 use rustix::fs::{XattrFlags, lgetxattr, lsetxattr};
 use rustix::io::Errno;
 use std::io::{self, ErrorKind};

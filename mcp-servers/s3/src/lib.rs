@@ -9,6 +9,7 @@ mod careful;
 mod client;
 mod error;
 mod store;
+mod listing;
 mod folder;
 mod signed;
 mod write;
@@ -27,10 +28,11 @@ pub use argument::{ArgumentError, Etag, MediaType, Sha256, VersionId};
 pub use error::StoreError;
 pub use fence::Fence;
 pub use flags::{FlagsError, StoreFlags, StoreKind, StoreUrl};
+pub use listing::Listing;
 pub use name::{Bucket, Key, NameError, Prefix};
 pub use server::Objects;
 pub use signed::{Signed, Version, Versions};
-pub use store::{Limits, Listing, ObjectInfo, Piece, Remote, Store};
+pub use store::{Limits, ObjectInfo, Piece, Remote, Store};
 pub use write::{Condition, Done};
 
 /// What its scopes begin with.

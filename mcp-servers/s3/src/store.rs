@@ -22,7 +22,7 @@ use tokio::sync::{Mutex, MutexGuard};
 /// The buckets that are served, and how much of them one answer carries.
 #[derive(Clone, Debug)]
 pub struct Store {
-    place: Arc<Buckets>,
+    pub(crate) place: Arc<Buckets>,
     /// How much of everything.
     pub limits: Limits,
 }
@@ -49,7 +49,7 @@ pub struct Limits {
 }
 
 #[derive(Debug)]
-enum Buckets {
+pub(crate) enum Buckets {
     /// Whoever writes takes the lock, so that a condition holds until the write is done.
     Folder {
         root: PathBuf,
@@ -100,15 +100,6 @@ pub struct ObjectInfo {
     pub version: Option<String>,
 }
 
-/// One page of a list.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Listing {
-    /// The objects, by key. There may be none on a page that has a next one.
-    pub objects: Vec<ObjectInfo>,
-    /// Where the next page begins: behind this key.
-    pub next: Option<String>,
-}
-
 /// A piece of an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Piece {
@@ -119,9 +110,6 @@ pub struct Piece {
     /// The bytes.
     pub bytes: Bytes,
 }
-
-/// Keys of an S3 bucket that one list looks at, most of them perhaps to pass over.
-const SCANNED_MAX: usize = 10_000;
 
 impl Store {
     /// A folder's sub-folders as buckets; `served` limits them. `root` must not contain links itself.
@@ -158,95 +146,6 @@ impl Store {
             Some(first) => self.list(first, &Prefix::parse("")?, None, 1).await.map(drop),
             None => Ok(()),
         }
-    }
-
-    /// The objects of a bucket under a prefix, behind a key, `count` at most. Of a prefix that is wider than the fence the
-    /// part within it is told.
-    ///
-    /// # Errors
-    /// [`StoreError`]; a prefix that nothing has is an empty list.
-    pub async fn list(
-        &self,
-        bucket: &Bucket,
-        prefix: &Prefix,
-        after: Option<String>,
-        count: usize,
-    ) -> Result<Listing, StoreError> {
-        let fence = self.fence(bucket)?;
-        let parts = fence.within(prefix);
-        if parts.is_empty() {
-            return Err(fenced(bucket, fence));
-        }
-        let mut page = Listing::default();
-        for part in parts {
-            if page.objects.len() == count {
-                page.next = page.objects.last().map(|last| last.key.to_string());
-                break;
-            }
-            let left = count - page.objects.len();
-            let found = self.list_part(bucket, &part, after.clone(), left).await?;
-            page.objects.extend(found.objects);
-            if found.next.is_some() {
-                page.next = found.next;
-                break;
-            }
-        }
-        Ok(page)
-    }
-
-    async fn list_part(
-        &self,
-        bucket: &Bucket,
-        prefix: &Prefix,
-        after: Option<String>,
-        count: usize,
-    ) -> Result<Listing, StoreError> {
-        if let Buckets::Remote(buckets) = &*self.place {
-            let remote = buckets.get(bucket).ok_or_else(|| no_bucket(bucket))?;
-            return self.list_remote(&*remote.client, prefix, after, count).await;
-        }
-        let (path, prefix) = (self.bucket_folder(bucket)?, prefix.clone());
-        let walk = move || folder::list(&path, &prefix, after.as_deref(), count);
-        tokio::task::spawn_blocking(walk)
-            .await
-            .map_err(|e| StoreError::Store(e.into()))?
-            .map_err(StoreError::Folder)
-    }
-
-    /// S3 gives keys in order, so the first one past the prefix is the end.
-    async fn list_remote(
-        &self,
-        client: &dyn ObjectStore,
-        prefix: &Prefix,
-        after: Option<String>,
-        count: usize,
-    ) -> Result<Listing, StoreError> {
-        let folder = Some(prefix.folder()).filter(|f| !f.is_empty()).map(object_path).transpose()?;
-        let mut all = match &after {
-            Some(after) => client.list_with_offset(folder.as_ref(), &object_path(after)?),
-            None => client.list(folder.as_ref()),
-        };
-        let (mut page, mut last) = (Listing::default(), None);
-        for _ in 0..SCANNED_MAX {
-            let Some(meta) = all.next().await else { return Ok(page) };
-            let meta = meta.map_err(other)?;
-            let found = meta.location.as_ref().to_owned();
-            if !found.starts_with(prefix.as_str()) && found.as_str() > prefix.as_str() {
-                return Ok(page);
-            }
-            if found.starts_with(prefix.as_str())
-                && let Ok(key) = Key::parse(&found)
-            {
-                if page.objects.len() == count {
-                    page.next = last;
-                    return Ok(page);
-                }
-                page.objects.push(ObjectInfo::of(key, &meta));
-            }
-            last = Some(found);
-        }
-        page.next = last;
-        Ok(page)
     }
 
     /// Up to `length` bytes of an object from `offset` on; of a version of it, if one is named.
@@ -385,7 +284,7 @@ impl Store {
         }
     }
 
-    fn fence(&self, bucket: &Bucket) -> Result<&Fence, StoreError> {
+    pub(crate) fn fence(&self, bucket: &Bucket) -> Result<&Fence, StoreError> {
         const EVERYTHING: &Fence = &Fence::everything();
         match &*self.place {
             Buckets::Remote(buckets) => buckets.get(bucket).map(|remote| &remote.fence),
@@ -441,7 +340,7 @@ impl Object {
 }
 
 impl ObjectInfo {
-    fn of(key: Key, meta: &ObjectMeta) -> Self {
+    pub(crate) fn of(key: Key, meta: &ObjectMeta) -> Self {
         Self {
             key,
             size: meta.size,
@@ -453,16 +352,16 @@ impl ObjectInfo {
     }
 }
 
-fn fenced(bucket: &Bucket, fence: &Fence) -> StoreError {
+pub(crate) fn fenced(bucket: &Bucket, fence: &Fence) -> StoreError {
     StoreError::Fenced { bucket: bucket.to_string(), fence: fence.told() }
 }
 
-fn no_bucket(bucket: &Bucket) -> StoreError {
+pub(crate) fn no_bucket(bucket: &Bucket) -> StoreError {
     StoreError::NoBucket { bucket: bucket.to_string() }
 }
 
 /// `parse` keeps the characters as they are; the library's `from` would encode some and name another object.
-fn object_path(key: &str) -> Result<ObjectPath, StoreError> {
+pub(crate) fn object_path(key: &str) -> Result<ObjectPath, StoreError> {
     ObjectPath::parse(key).map_err(|error| StoreError::Store(error.into()))
 }
 

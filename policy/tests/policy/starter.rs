@@ -61,6 +61,18 @@ fn an_object_below_public_is_read_and_one_beside_it_is_not() {
 }
 
 #[test]
+fn what_reads_an_object_in_another_way_is_allowed_as_reading_it_is() {
+    for tool in ["head_object", "list_versions", "preview_text", "preview_table"] {
+        let on = |key: &str| call(tool, json!({"bucket": "demo", "key": key}));
+        assert_eq!(
+            (on("public/table.csv"), on("private/salary.csv")),
+            ("permit".into(), "not_allowed".into()),
+            "{tool}"
+        );
+    }
+}
+
+#[test]
 fn a_list_needs_a_prefix() {
     assert_eq!(call("list_objects", json!({"bucket": "demo", "prefix": "public/"})), "permit");
     assert_eq!(call("list_objects", json!({"bucket": "demo"})), "not_allowed");
@@ -68,7 +80,7 @@ fn a_list_needs_a_prefix() {
 
 #[test]
 fn what_has_no_file_is_denied() {
-    for tool in ["put_object", "delete_object", "head_object", "GET_OBJECT"] {
+    for tool in ["put_object", "copy_object", "delete_object", "start_upload", "GET_OBJECT"] {
         assert_eq!(call(tool, json!({"bucket": "demo", "key": "public/hello.txt"})), "not_allowed", "{tool}");
     }
 }

@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used, reason = "a test ends by panicking")]
 use super::*;
 use crate::argument::Etag;
+use crate::listing::Listing;
 use crate::write::Condition;
 use crate::write::Done;
 use object_store::ObjectStoreExt;
