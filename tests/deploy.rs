@@ -103,7 +103,7 @@ fn the_clusters_configuration_and_policies_are_good() {
         .unwrap();
     let said = String::from_utf8_lossy(&check.stdout);
     assert!(check.status.success(), "{said}{}", String::from_utf8_lossy(&check.stderr));
-    assert!(said.contains("is good: 1 server(s), 6 policy file(s)"), "{said}");
+    assert!(said.contains("is good: 1 server(s), 13 policy file(s)"), "{said}");
 }
 
 #[test]
