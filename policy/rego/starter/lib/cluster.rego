@@ -22,7 +22,6 @@ writable(kind) if kind in {"ConfigMap", "Deployment", "Service"}
 
 # Of a Deployment.
 few(replicas) if {
-	is_number(replicas)
 	replicas >= 0
 	replicas <= 10
 }

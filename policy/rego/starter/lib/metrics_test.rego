@@ -8,6 +8,7 @@ cases := {
 	"one too many": {"metrics": ["up", "payroll_total"], "want": false},
 	"none": {"metrics": [], "want": false},
 	"no list": {"metrics": "up", "want": false},
+	"an object": {"metrics": {"a": "up"}, "want": false},
 	"no text": {"metrics": [1], "want": false},
 	"a longer name": {"metrics": ["upper"], "want": false},
 	"a selector": {"metrics": ["go_x{job=\"a\"}"], "want": false},

@@ -24,6 +24,7 @@ uris := {
 	"cluster://deployments/Staging/web": false,
 	"cluster://secrets/staging/web": false,
 	"cluster://deployments/{namespace}/{name}": false,
+	"web": false,
 }
 
 test_read[uri] if {
@@ -43,6 +44,10 @@ test_nothing_but_reading if {
 }
 
 test_template_shown if kubernetes.visible with input as reading(demo, alice, "cluster://deployments/{namespace}/{name}")
+
+test_template_hidden_from_others if {
+	not kubernetes.visible with input as reading(["agent", "other"], alice, "cluster://deployments/{namespace}/{name}")
+}
 
 test_shown if kubernetes.visible with input as reading(demo, alice, web)
 

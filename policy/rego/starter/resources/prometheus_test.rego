@@ -26,6 +26,12 @@ test_other_agent if not prometheus.allow with input as reading(["agent", "other"
 
 test_template_is_shown if prometheus.visible with input as reading(["agent", "demo"], "metrics://{metric_name}")
 
+test_shown if prometheus.visible with input as reading(["agent", "demo"], "metrics://up")
+
+test_not_shown if not prometheus.visible with input as reading(["agent", "demo"], "metrics://payroll_total")
+
+test_hidden_from_others if not prometheus.visible with input as reading(["agent", "other"], "metrics://up")
+
 test_nothing_but_reading if {
 	not prometheus.allow with input as object.union(
 		reading(["agent", "demo"], "metrics://up"),

@@ -23,6 +23,7 @@ cases := {
 	"a role beside it": {"want": false, "patch": [{"op": "add", "path": "/call/arguments/manifests/-", "value": {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role"}}]},
 	"a service beside it": {"want": true, "patch": [{"op": "add", "path": "/call/arguments/manifests/-", "value": {"apiVersion": "v1", "kind": "Service"}}]},
 	"none": {"want": false, "patch": [{"op": "replace", "path": "/call/arguments/manifests", "value": []}]},
+	"an object": {"want": false, "patch": [{"op": "replace", "path": "/call/arguments/manifests", "value": {"a": {"apiVersion": "v1", "kind": "Service"}}}]},
 	"text": {"want": false, "patch": [{"op": "replace", "path": "/call/arguments/manifests", "value": "kind: Deployment"}]},
 	"no arguments": {"want": false, "patch": [{"op": "remove", "path": "/call/arguments"}]},
 	"other agent": {"want": false, "patch": [{"op": "replace", "path": "/caller/path", "value": ["agent", "other"]}]},
