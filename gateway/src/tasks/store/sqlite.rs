@@ -256,8 +256,10 @@ fn in_one_commit(
     let mut database = database.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let (began, mut taken) = (Instant::now(), 0);
     let alone = work.len() == 1;
-    work.reverse(); // The first is the last, and is taken from there.
-    while let Some(question) = work.pop_if(|_| taken == 0 || began.elapsed() < COMMIT_MAX) {
+    let mut rest = std::mem::take(work).into_iter();
+    while (taken == 0 || began.elapsed() < COMMIT_MAX)
+        && let Some(question) = rest.next()
+    {
         taken += 1;
         if alone {
             done.extend(question(&database));
@@ -269,7 +271,7 @@ fn in_one_commit(
             done.push(tell);
         }
     }
-    work.reverse();
+    work.extend(rest);
     if alone && done.is_empty() { database.rollback() } else { database.commit() }
 }
 
