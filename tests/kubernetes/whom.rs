@@ -3,11 +3,10 @@
 use super::{RIGHTS, code, content, policy, served};
 use crate::mcp_conformance::{SCENARIOS, twice};
 use serde_json::json;
-use std::process::Command;
 use std::time::Duration;
-use world::components::{self, program, root};
+use world::components;
 use world::kubernetes::Cluster;
-use world::{Idp, Plan, World};
+use world::{Idp, Plan, World, policies};
 
 #[tokio::test]
 async fn the_cluster_sees_the_person_where_it_believes_our_token_service() {
@@ -78,16 +77,5 @@ async fn it_speaks_mcp_as_the_conformance_kit_wants_it_directly_and_through_the_
 
 #[test]
 fn the_policy_of_the_kubernetes_servers_readme_passes_its_tests() {
-    let page = std::fs::read_to_string(root().join("mcp-servers/kubernetes/README.md")).unwrap();
-    let blocks: Vec<_> =
-        page.split("```rego\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
-    let folder = tempfile::tempdir().unwrap();
-    let tools = folder.path().join("tools/kubernetes");
-    std::fs::create_dir_all(&tools).unwrap();
-    std::fs::write(tools.join("scale_deployment.rego"), blocks[0]).unwrap();
-    std::fs::write(tools.join("scale_deployment_test.rego"), blocks[1]).unwrap();
-    let output =
-        Command::new(program("sallyport")).args(["policy", "test"]).arg(folder.path()).output().unwrap();
-    let said = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success() && said.matches("PASS").count() == 3, "{said}");
+    assert_eq!(policies::of_readme("kubernetes", "kubernetes/scale_deployment"), 3);
 }

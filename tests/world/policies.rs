@@ -1,5 +1,26 @@
 //! The policies of the usual world.
 
+use crate::components::{program, root};
+use std::process::Command;
+
+/// Runs the tests of the policy that an MCP server's README shows: its first two blocks of Rego, at a path below `tools` without
+/// the ending. How many passed.
+pub fn of_readme(server: &str, path: &str) -> usize {
+    let page = std::fs::read_to_string(root().join(format!("mcp-servers/{server}/README.md"))).unwrap();
+    let mut blocks = page.split("```rego\n").skip(1).map(|rest| rest.split("```").next().unwrap());
+    let folder = tempfile::tempdir().unwrap();
+    for end in [".rego", "_test.rego"] {
+        let file = folder.path().join(format!("tools/{path}{end}"));
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(file, blocks.next().unwrap()).unwrap();
+    }
+    let output =
+        Command::new(program("sallyport")).args(["policy", "test"]).arg(folder.path()).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{said}");
+    said.matches("PASS").count()
+}
+
 /// The clerk may post entries up to 10.00 for a person; nobody may read the balance; anybody verified may hold a session.
 pub fn ledger() -> Vec<(&'static str, String)> {
     vec![
