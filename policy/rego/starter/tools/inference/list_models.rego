@@ -2,10 +2,9 @@
 # asked of a model, its tool's own file says.
 package tools.inference.list_models
 
+import data.lib.demo
+
 # The demo agent, acting for some person.
-visible if {
-	input.caller.path == ["agent", "demo"]
-	input.subject != null
-}
+visible if demo.known
 
 allow if visible
