@@ -30,6 +30,7 @@ mod logging;
 
 mod answer;
 pub mod downstream;
+pub mod system;
 pub mod cursor;
 pub mod error;
 mod progress;

@@ -6,9 +6,9 @@ use crate::kinds::{Discovered, Resource};
 use crate::wire::{self, Wire};
 use bytes::{Buf, BytesMut};
 use http::Request;
-use http::header::HeaderValue;
 use http_body_util::BodyExt;
 use kit::Downstream;
+use kit::system::{Scheme, authorization};
 use kube::client::Body;
 use rmcp::model::Extensions;
 use serde::de::DeserializeOwned;
@@ -93,9 +93,8 @@ impl Cluster {
         let mut wire = self.wire.clone();
         if let Some(credential) = &self.credential {
             let secret = credential.credential(extensions).await.map_err(KubernetesError::Credential)?;
-            let mut header = HeaderValue::try_from(format!("Bearer {}", secret.expose()))
-                .map_err(|_| KubernetesError::Unavailable("the credential can't be sent"))?;
-            header.set_sensitive(true);
+            let header = authorization(Scheme::Bearer, &secret)
+                .ok_or(KubernetesError::Unavailable("the credential can't be sent"))?;
             wire.authorization = Some(header);
         }
         Ok(self.over(wire))

@@ -7,11 +7,9 @@ use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use http::{Request, Response, StatusCode};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
+use kit::system::client_tls;
 use kube::client::Body;
 use kube::core::Status;
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
-use rustls::{ClientConfig, RootCertStore};
 use std::path::Path;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -53,19 +51,7 @@ const STATUS_BYTES_MAX: usize = 64 * 1024;
 
 /// A client that believes the system's certificates, or those of a file.
 pub(crate) fn http(ca: Option<&Path>) -> Result<reqwest::Client, FlagsError> {
-    let mut roots = RootCertStore::empty();
-    roots.add_parsable_certificates(match ca {
-        Some(path) => {
-            let wrong = |error: rustls::pki_types::pem::Error| FlagsError::Ca(error.to_string());
-            let found: Result<Vec<_>, _> = CertificateDer::pem_file_iter(path).map_err(wrong)?.collect();
-            match found.map_err(wrong)? {
-                empty if empty.is_empty() => return Err(FlagsError::Ca("there is no certificate".into())),
-                found => found,
-            }
-        }
-        None => rustls_native_certs::load_native_certs().certs,
-    });
-    let tls = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+    let tls = client_tls(ca).map_err(|error| FlagsError::Ca(error.to_string()))?;
     #[expect(
         clippy::disallowed_methods,
         reason = "an API server has no SPIFFE ID; each call sets its deadline"

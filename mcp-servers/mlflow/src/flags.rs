@@ -2,6 +2,7 @@
 
 use crate::client::Client;
 use crate::fence::{Fence, FenceError};
+use kit::system::Scheme;
 use kit::{Downstream, DownstreamError, DownstreamFlags};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -96,10 +97,11 @@ impl MlflowFlags {
         let file = self.credential_file.as_ref().or(self.basic_auth_file.as_ref()).cloned();
         let flags = DownstreamFlags { credential_file: file, ..DownstreamFlags::default() };
         let credential = Downstream::from_flags(&flags, door).await?;
+        let scheme = if self.basic_auth_file.is_some() { Scheme::Basic } else { Scheme::Bearer };
         let timeout = Duration::from_millis(self.limits.mlflow_timeout_ms.into());
         let bytes_max = self.limits.response_bytes_max as usize;
         let client = Client::new(&self.mlflow, self.mlflow_ca.as_deref(), timeout, bytes_max)?
-            .with_credential(credential, self.basic_auth_file.is_some());
+            .with_credential(credential, scheme);
         let limits = Limits {
             page_items_max: self.limits.page_items_max as usize,
             spans_max: self.limits.spans_max as usize,

@@ -4,15 +4,11 @@
 use crate::error::{PrometheusError, one_line};
 use crate::fence::Labels;
 use crate::flags::FlagsError;
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use kit::Downstream;
+use kit::system::{Scheme, authorization, client_tls};
 use reqwest::header::{AUTHORIZATION, HeaderValue};
 use reqwest::{Method, StatusCode};
 use rmcp::model::Extensions;
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
-use rustls::{ClientConfig, RootCertStore};
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use std::path::Path;
@@ -27,7 +23,7 @@ pub struct Client {
     http: reqwest::Client,
     base: Url,
     credential: Option<Arc<Downstream>>,
-    basic: bool,
+    scheme: Scheme,
     bytes_max: usize,
 }
 
@@ -89,21 +85,7 @@ impl Client {
         if !bare || !matches!(base.scheme(), "http" | "https") {
             return Err(FlagsError::Url);
         }
-        let mut roots = RootCertStore::empty();
-        roots.add_parsable_certificates(match ca {
-            Some(path) => {
-                let wrong = |error: rustls::pki_types::pem::Error| FlagsError::Ca(error.to_string());
-                let found: Result<Vec<_>, _> = CertificateDer::pem_file_iter(path).map_err(wrong)?.collect();
-                match found.map_err(wrong)? {
-                    empty if empty.is_empty() => {
-                        return Err(FlagsError::Ca("there is no certificate".into()));
-                    }
-                    found => found,
-                }
-            }
-            None => rustls_native_certs::load_native_certs().certs,
-        });
-        let tls = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+        let tls = client_tls(ca).map_err(|error| FlagsError::Ca(error.to_string()))?;
         #[expect(
             clippy::disallowed_methods,
             reason = "Prometheus has no SPIFFE ID; the deadline is set here"
@@ -115,13 +97,13 @@ impl Client {
             .timeout(timeout)
             .build()
             .map_err(|error| FlagsError::Client(error.without_url()))?;
-        Ok(Self { http, base: base.clone(), credential: None, basic: false, bytes_max })
+        Ok(Self { http, base: base.clone(), credential: None, scheme: Scheme::Bearer, bytes_max })
     }
 
-    /// With a credential, which is `user:password` if `basic`, and a bearer token if not.
+    /// With a credential, and how it is written.
     #[must_use]
-    pub fn with_credential(self, credential: Option<Downstream>, basic: bool) -> Self {
-        Self { credential: credential.map(Arc::new), basic, ..self }
+    pub fn with_credential(self, credential: Option<Downstream>, scheme: Scheme) -> Self {
+        Self { credential: credential.map(Arc::new), scheme, ..self }
     }
 
     /// Evaluates an expression.
@@ -186,17 +168,9 @@ impl Client {
 
     async fn authorization(&self) -> Result<Option<HeaderValue>, PrometheusError> {
         let Some(credential) = &self.credential else { return Ok(None) };
-        let unusable = PrometheusError::Unavailable("the credential can't be sent");
-        let Ok(credential) = credential.credential(&Extensions::default()).await else {
-            return Err(unusable);
-        };
-        let text = match self.basic {
-            true => format!("Basic {}", STANDARD.encode(credential.expose())),
-            false => format!("Bearer {}", credential.expose()),
-        };
-        let mut header = HeaderValue::try_from(text).map_err(|_| unusable)?;
-        header.set_sensitive(true);
-        Ok(Some(header))
+        let found = credential.credential(&Extensions::default()).await.ok();
+        let header = found.and_then(|credential| authorization(self.scheme, &credential));
+        header.map(Some).ok_or(PrometheusError::Unavailable("the credential can't be sent"))
     }
 
     /// Whether it evaluates anything at all.

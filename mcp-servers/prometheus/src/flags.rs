@@ -2,6 +2,7 @@
 
 use crate::client::Client;
 use crate::fence::{Fence, FenceError};
+use kit::system::Scheme;
 use kit::{Downstream, DownstreamError, DownstreamFlags};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -98,10 +99,11 @@ impl PrometheusFlags {
         let file = self.bearer_file.as_ref().or(self.basic_auth_file.as_ref()).cloned();
         let flags = DownstreamFlags { credential_file: file, ..DownstreamFlags::default() };
         let credential = Downstream::from_flags(&flags, door).await?;
+        let scheme = if self.basic_auth_file.is_some() { Scheme::Basic } else { Scheme::Bearer };
         let timeout = Duration::from_millis(self.limits.prometheus_timeout_ms.into());
         let bytes_max = self.limits.response_bytes_max as usize;
         let client = Client::new(&self.prometheus, self.prometheus_ca.as_deref(), timeout, bytes_max)?
-            .with_credential(credential, self.basic_auth_file.is_some());
+            .with_credential(credential, scheme);
         let limits = Limits {
             points_max: self.limits.points_max as usize,
             answer_points_max: self.limits.answer_points_max as usize,

@@ -8,17 +8,14 @@ use super::sse::Events;
 use crate::ask::{Ask, Finish, Piece, Prompt, Tokens};
 use crate::config::{Remote, Served};
 use crate::error::one_line;
+use kit::system::{Scheme, authorization, client_tls};
 use kit::{Downstream, DownstreamFlags};
-use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue};
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use reqwest::{RequestBuilder, Response, StatusCode};
 use rmcp::model::Extensions;
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
-use rustls::{ClientConfig, RootCertStore};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::VecDeque;
-use std::path::Path;
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 use url::Url;
@@ -109,9 +106,7 @@ impl OpenAi {
     /// # Errors
     /// In words, with the key of the configuration.
     pub(crate) async fn new(remote: &Remote, bytes_max: usize, door: &kit::Flags) -> Result<Self, String> {
-        let tls = ClientConfig::builder()
-            .with_root_certificates(roots(remote.ca_file.as_deref())?)
-            .with_no_client_auth();
+        let tls = client_tls(remote.ca_file.as_deref()).map_err(|error| format!("ca_file: {error}"))?;
         #[expect(
             clippy::disallowed_methods,
             reason = "a backend has no SPIFFE ID; deadlines are set at each call"
@@ -242,13 +237,9 @@ impl OpenAi {
         deadline: Instant,
     ) -> Result<Response, Failure> {
         if let Some(credential) = self.credential.as_ref().filter(|_| ours) {
-            let unusable = Failure::Broken("the credential can't be sent");
-            let Ok(secret) = credential.credential(&Extensions::default()).await else {
-                return Err(unusable);
-            };
-            let mut header =
-                HeaderValue::try_from(format!("Bearer {}", secret.expose())).map_err(|_| unusable)?;
-            header.set_sensitive(true);
+            let found = credential.credential(&Extensions::default()).await.ok();
+            let header = found.and_then(|secret| authorization(Scheme::Bearer, &secret));
+            let header = header.ok_or(Failure::Broken("the credential can't be sent"))?;
             request = request.header(AUTHORIZATION, header);
         }
         let response = match timeout_at(deadline, request.send()).await {
@@ -407,21 +398,4 @@ fn failure(error: &reqwest::Error) -> Failure {
     } else {
         Failure::Broken("the answer broke off")
     }
-}
-
-fn roots(ca: Option<&Path>) -> Result<RootCertStore, String> {
-    let mut roots = RootCertStore::empty();
-    let found = match ca {
-        None => rustls_native_certs::load_native_certs().certs,
-        Some(path) => {
-            let wrong = |error: rustls::pki_types::pem::Error| format!("ca_file: {error}");
-            let found: Result<Vec<_>, _> = CertificateDer::pem_file_iter(path).map_err(wrong)?.collect();
-            found.map_err(wrong).and_then(|found| match found.is_empty() {
-                true => Err("ca_file: there is no certificate in it".to_owned()),
-                false => Ok(found),
-            })?
-        }
-    };
-    roots.add_parsable_certificates(found);
-    Ok(roots)
 }
