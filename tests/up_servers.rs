@@ -2,24 +2,34 @@
 
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::process::Command;
 use world::Agent;
 use world::agent::send;
-use world::components::{Sallyport, program, python, root};
+use world::components::{self, Sallyport, python, root};
 use world::kubernetes::Cluster;
 use world::llama;
 use world::mlflow::Mlflow;
 use world::watchers::Prometheus;
 
 /// The usual list, each server before what runs here.
-fn list(mlflow: &Mlflow, prometheus: &Prometheus, cluster: &Cluster, token: &Path, model: &Path) -> String {
+fn list(
+    mlflow: &Mlflow,
+    prometheus: &Prometheus,
+    cluster: &Cluster,
+    token: &Path,
+    store: &[String],
+    model: &Path,
+) -> String {
     let usual = std::fs::read_to_string(root().join("gateway/src/up/starter/servers.yaml")).unwrap();
     let here = [
         (
             "\"http://127.0.0.1:8001\"",
             format!("{:?}, --server-ca, {:?}, --credential-file, {token:?}", cluster.url(), cluster.ca()),
         ),
+        ("file, --root, data, --buckets, demo", store.join(", ")),
         ("http://127.0.0.1:8001", cluster.url()),
         ("http://127.0.0.1:5000", mlflow.url()),
         ("http://127.0.0.1:9090", prometheus.url()),
@@ -31,14 +41,37 @@ fn list(mlflow: &Mlflow, prometheus: &Prometheus, cluster: &Cluster, token: &Pat
     })
 }
 
+/// A bucket of an S3 service with what the folder of `up` has, and the flags that lead there. None where there is no such service.
+fn bucket(folder: &Path) -> Option<Vec<String>> {
+    let Ok(endpoint) = std::env::var("SALLYPORT_S3_ENDPOINT") else {
+        components::missing("an S3 service", "cargo xtask with s3 -- ...");
+        return None;
+    };
+    let python = components::store_sdks()?;
+    let sdk = |arguments: &[&str]| {
+        let script = root().join("tests/clients/s3/s3_client.py");
+        let output = Command::new(&python).arg(script).args(arguments).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+    };
+    let hello = folder.join("hello.txt");
+    std::fs::write(&hello, "Hello from behind the gate.\n").unwrap();
+    sdk(&["bucket", "demo"]);
+    for key in ["public/hello.txt", "private/salary.csv"] {
+        sdk(&["put", "demo", key, hello.to_str().unwrap()]);
+    }
+    let mut flags = ["s3://demo", "--allow-http", "--endpoint", &endpoint].map(str::to_owned).to_vec();
+    for (flag, name) in
+        [("--access-key-file", "SALLYPORT_S3_ACCESS_KEY"), ("--secret-key-file", "SALLYPORT_S3_SECRET_KEY")]
+    {
+        let path = folder.join(name);
+        certs::files::write(&path, std::env::var(name).unwrap().as_bytes(), 0o600).unwrap();
+        flags.extend([flag.to_owned(), path.display().to_string()]);
+    }
+    Some(flags.iter().map(|flag| format!("{flag:?}")).collect())
+}
+
 fn at_one_url(up: &Sallyport, svid: &Path, token: &str) -> Agent {
-    certs::install_crypto();
-    let read = |name: &str| std::fs::read_to_string(svid.join(name)).unwrap();
-    let pem = (read("cert.pem"), read("key.pem"));
-    let url = &up.env["SALLYPORT_URL"];
-    Agent::from_pem(url, &read("bundle.pem"), Some((&pem.0, &pem.1)), &[b"http/1.1"])
-        .with_token(token)
-        .at("/mcp")
+    up.agent(svid, token).at("/mcp")
 }
 
 /// The servers whose tools an agent lists.
@@ -56,15 +89,9 @@ fn intern(up: &Sallyport) -> Agent {
         let more = "\nvisible if input.caller.path == [\"agent\", \"intern\"]\n";
         std::fs::write(&path, text + more).unwrap();
     }
-    let sallyport = |arguments: &[&str]| {
-        let mut command = Command::new(program("sallyport"));
-        let output = command.args(arguments).arg("--dir").arg(up.path("")).output().unwrap();
-        assert!(output.status.success(), "{output:?}");
-        String::from_utf8(output.stdout).unwrap().trim().to_owned()
-    };
     let svid = up.path("intern");
-    sallyport(&["svid", "agent/intern", "--out", svid.to_str().unwrap()]);
-    at_one_url(up, &svid, &sallyport(&["token", "--agent", "agent/intern"]))
+    up.sallyport(&["svid", "agent/intern", "--out", svid.to_str().unwrap()]);
+    at_one_url(up, &svid, &up.sallyport(&["token", "--agent", "agent/intern"]))
 }
 
 #[tokio::test]
@@ -73,6 +100,7 @@ async fn five_servers_are_before_real_systems_and_one_url_shows_an_agent_all_of_
         (Mlflow::start(), Prometheus::of_namespaces(&["ml"]), Cluster::shared(), llama::model(), python());
     let (Some(mlflow), Some(prometheus), Some(cluster), Some(model), Some(python)) = all else { return };
     let dir = tempfile::tempdir().unwrap();
+    let Some(store) = bucket(dir.path()) else { return };
     let rights = ["deployments.apps=get,list,patch", "deployments.apps/scale=get,patch", "pods=get,list"];
     let token = dir.path().join("token");
     cluster.namespace("staging");
@@ -80,13 +108,13 @@ async fn five_servers_are_before_real_systems_and_one_url_shows_an_agent_all_of_
         .unwrap();
     prometheus.query("up").await;
 
-    let up = Sallyport::with_servers(&list(&mlflow, &prometheus, cluster, &token, &model));
+    let up = Sallyport::with_servers(&list(&mlflow, &prometheus, cluster, &token, &store, &model));
     for (server, place) in [
-        ("inference", "ready".to_owned()),
-        ("kubernetes", format!("before {}", cluster.url())),
+        ("inference", "ready: --backends backends.yaml".to_owned()),
+        ("kubernetes", format!("before what listens at {}", cluster.url())),
         ("mlflow", format!("before {}", mlflow.url())),
         ("prometheus", format!("before {}", prometheus.url())),
-        ("s3", "ready".to_owned()),
+        ("s3", format!("ready: --store {}", store.join(" ").replace('"', ""))),
     ] {
         let line = up.said.lines().find(|line| line.trim_start().starts_with(&format!("/mcp/{server} ")));
         assert!(line.is_some_and(|line| line.ends_with(&place)), "{server}: {}", up.said);
@@ -168,8 +196,10 @@ async fn five_servers_are_before_real_systems_and_one_url_shows_an_agent_all_of_
 fn up_says_which_systems_it_did_not_find_and_what_is_missing() {
     let list = "gone:\n  program: mcp-gone\n\
         model:\n  program: mcp-s3\n  needs: nowhere.gguf\n\
-        prometheus:\n  program: mcp-prometheus\n  args: [--prometheus, 'http://127.0.0.1:1']\n  before: http://127.0.0.1:1\n";
-    let up = Sallyport::with_servers(list);
+        prometheus:\n  program: mcp-prometheus\n  args: [--prometheus, 'http://127.0.0.1:1']\n  before: http://127.0.0.1:1\n\
+        other:\n  program: mcp-prometheus\n  args: [--prometheus, 'http://127.0.0.1:1']\n  before: http://OTHER/-/ready\n";
+    let other = nothing_but_404();
+    let up = Sallyport::with_servers(&list.replace("OTHER", &other.to_string()));
     let line = |server: &str| {
         up.said
             .lines()
@@ -180,5 +210,20 @@ fn up_says_which_systems_it_did_not_find_and_what_is_missing() {
     assert!(line("gone").contains("NOT STARTED: mcp-gone is neither beside sallyport nor on the PATH"));
     assert!(line("model").contains("NOT STARTED") && line("model").contains("nowhere.gguf is not there"));
     assert!(line("prometheus").contains("NOTHING LISTENS at http://127.0.0.1:1"));
+    assert!(line("other").contains(&format!("http://{other}/-/ready doesn't answer as it should")));
     assert!(up.terminate().success());
+}
+
+/// A web server that is another one than was looked for.
+fn nothing_but_404() -> SocketAddr {
+    let socket = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = socket.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for stream in socket.incoming() {
+            let mut stream = stream.unwrap();
+            let _ = stream.read(&mut [0; 1024]);
+            let _ = stream.write_all(b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n");
+        }
+    });
+    address
 }

@@ -237,7 +237,7 @@ impl Drop for Driver {
     }
 }
 
-fn request(method: Method, url: &Url, form: Option<String>) -> Request<Full<Bytes>> {
+pub(crate) fn request(method: Method, url: &Url, form: Option<String>) -> Request<Full<Bytes>> {
     let mut request = Request::new(Full::new(Bytes::from(form.clone().unwrap_or_default())));
     *request.method_mut() = method;
     let target = &url[url::Position::BeforePath..url::Position::AfterQuery];

@@ -169,6 +169,17 @@ impl TokenService {
         })
     }
 
+    /// The same for a system behind a server, which knows OpenID Connect's document and has no certificate of ours.
+    fn credentials_metadata(&self, people: &People) -> Value {
+        json!({
+            "issuer": self.issuer,
+            "jwks_uri": format!("{}{}", people.origin, listener::JWKS),
+            "response_types_supported": ["code"],
+            "subject_types_supported": ["public"],
+            "id_token_signing_alg_values_supported": ["ES256"],
+        })
+    }
+
     /// The same of subject tokens. What the OpenID documents ask for beyond it stands there too, for clients that look
     /// there; ID tokens are not issued.
     fn users_metadata(&self) -> Value {

@@ -11,7 +11,6 @@ pub mod state;
 use crate::cli::hints;
 use crate::config::{self, Problem};
 use crate::run::{self, Running, StartError};
-use crate::token_service;
 use crate::token_service::keys::KeyError;
 use crate::token_service::listener::ServiceError;
 use crate::workload_api::{self, WorkloadApi, WorkloadApiError};
@@ -120,7 +119,7 @@ pub async fn up(dir: PathBuf, listen: SocketAddr, clock: Clock) -> Result<Up, Up
     let url = format!("https://{}", address(&gateway_socket, listen)?);
     let (token_service, serving) = Embedded::start(&dir, &domain, &url, &list, &clock)?;
     let mut tasks = vec![serving, serve_workload_api(&dir, &WorkloadApiAt::usual(&dir), clock.clone())?];
-    let servers = Servers::start(list, &dir, &domain, &token_service::issuer(&token_service.origin)).await?;
+    let servers = Servers::start(list, &dir, &domain, &token_service.origin).await?;
 
     let (echo, listening) = echo::start(&dir, &domain, &token_service, &clock)?;
     tasks.push(listening);

@@ -1,51 +1,38 @@
 //! Whom the cluster sees where it believes our token service, and MCP as its conformance kit knows it.
 
-use super::{RIGHTS, code, content, policy, served};
+use super::{RIGHTS, code, content, served};
 use crate::mcp_conformance::{SCENARIOS, twice};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::time::Duration;
-use world::components;
+use world::components::{self, Sallyport};
 use world::kubernetes::Cluster;
-use world::{Idp, Plan, World, policies};
+use world::policies;
 
 #[tokio::test]
 async fn the_cluster_sees_the_person_where_it_believes_our_token_service() {
     let Some(cluster) = Cluster::shared() else { return };
     const SYSTEM: &str = "https://kubernetes.test";
-    let flags = ["--token-endpoint", "ISSUER/token", "--token-server", "spiffe://bank.test/token-service"];
-    let flags = [&flags[..], &["--downstream-audience", SYSTEM]].concat();
-    let served = served(cluster, &flags, vec![("audit-file", String::new())]);
-    let plan =
-        Plan { policy: policy(&[]), served: Some(served), downstream: Some(SYSTEM), ..Plan::default() };
-    let world = World::with(plan).await;
-    let issuer = gateway::token_service::issuer(&world.origin);
-    let (named, jwks) = (issuer.clone(), world.token_service.credential_jwks().to_string());
-    // The token service's own listener asks for a certificate, and the API server has none.
-    let front = Idp::start(move |path, own| match path {
-        "/.well-known/openid-configuration" => Some(
-            json!({
-                "issuer": named, "jwks_uri": format!("{own}/keys"), "response_types_supported": ["code"],
-                "subject_types_supported": ["public"], "id_token_signing_alg_values_supported": ["ES256"],
-            })
-            .to_string(),
-        ),
-        "/keys" => Some(jwks.clone()),
-        _ => None,
-    })
-    .await;
-    let ca = std::fs::read_to_string(front.authorities()).unwrap();
+    let (url, ca) = (cluster.url(), cluster.ca());
+    let up = Sallyport::with_servers(&format!(
+        "kubernetes:\n  program: mcp-kubernetes\n  args: [--server, {url:?}, --server-ca, {ca:?}, --namespaces, staging]\n  \
+         before: {url:?}\n  downstream: {SYSTEM}\n  scopes: {{\"kubernetes:read\": [list]}}\n"
+    ));
+    assert!(up.said.contains(&format!("before what listens at {url}")), "{}", up.said);
+    let addresses = std::fs::read_to_string(up.path("addresses.json")).unwrap();
+    let addresses: Value = serde_json::from_str(&addresses).unwrap();
+    let at = |place: &str, path: &str| format!("{}{path}", addresses[place].as_str().unwrap());
     let believed = json!([{
         "issuer": {
-            "url": issuer, "discoveryURL": format!("{}/.well-known/openid-configuration", front.url),
-            "audiences": [SYSTEM], "certificateAuthority": ca,
+            "url": at("origin", "/oauth"), "discoveryURL": at("sign_in", "/.well-known/openid-configuration/oauth"),
+            "audiences": [SYSTEM], "certificateAuthority": std::fs::read_to_string(up.path("ca/ca.pem")).unwrap(),
         },
         "claimMappings": {"username": {"claim": "sub", "prefix": "sallyport:"}},
     }]);
     cluster.believe(&believed.to_string());
     cluster.allow("--user=sallyport:alice", "alice", &["staging"], &["configmaps=get,list"]);
-    let of = async |person: &'static str| {
-        let token = world.token_with("agent/demo", |claims| claims.subject = person);
-        let agent = world.agent("agent/demo").with_token(&token).at("/mcp/kubernetes");
+    let of = async |person: &str| {
+        let token = up.sallyport(&["token", "--user", person, "--scope", "kubernetes:read"]);
+        let agent = up.agent(&up.path("svids/agent-demo"), &token).at("/mcp/kubernetes");
         agent.call("list", json!({"kind": "ConfigMap", "namespace": "staging"})).await
     };
     let mut alices = of("alice").await;

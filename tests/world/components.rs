@@ -1,5 +1,6 @@
 //! Real programs that stories need: our own binaries, the official SDKs, an S3 server.
 
+use crate::Agent;
 use serde_json::Value;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -213,6 +214,23 @@ impl Sallyport {
         let text = std::fs::read_to_string(self.path("token-service.yaml")).unwrap();
         let line = text.lines().find(|line| line.contains("password:")).unwrap();
         line.split('"').nth(1).unwrap().to_owned()
+    }
+
+    /// What another command says of the same folder; it has to succeed.
+    pub fn sallyport(&self, arguments: &[&str]) -> String {
+        let mut command = Command::new(program("sallyport"));
+        let output = command.args(arguments).arg("--dir").arg(self.path("")).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    }
+
+    /// An agent with an SVID that is a folder's.
+    pub fn agent(&self, svid: &Path, token: &str) -> Agent {
+        certs::install_crypto();
+        let read = |name: &str| std::fs::read_to_string(svid.join(name)).unwrap();
+        let pem = (read("cert.pem"), read("key.pem"));
+        let url = &self.env["SALLYPORT_URL"];
+        Agent::from_pem(url, &read("bundle.pem"), Some((&pem.0, &pem.1)), &[b"http/1.1"]).with_token(token)
     }
 
     /// A client program with the agent's environment, its lines of JSON and its exit code.

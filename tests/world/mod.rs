@@ -93,8 +93,6 @@ pub struct Plan {
     pub served: Option<served::Served>,
     /// Others of them.
     pub more_served: Vec<served::Served>,
-    /// Who the system behind that server is in a token, if the server exchanges for it.
-    pub downstream: Option<&'static str>,
     /// What is said of the A2A agent `trainer`, as `contexts: claim`; none: there is none.
     pub trainer: Option<&'static str>,
     /// The trainer is no fake then, but a program on an official SDK.
@@ -138,7 +136,6 @@ impl Default for Plan {
             a2a: &[],
             served: None,
             more_served: Vec::new(),
-            downstream: None,
             trainer: None,
             sdk: None,
             tasks: "{}".into(),
@@ -229,15 +226,7 @@ impl World {
         let people_socket = plan.people.map(|_| TcpListener::bind("127.0.0.1:0").unwrap());
         let sign_in = people_socket.as_ref().map(|tcp| format!("https://{}", tcp.local_addr().unwrap()));
         let all_served: Vec<_> = plan.served.iter().chain(&plan.more_served).cloned().collect();
-        let mut of_service = settings(&domain, &url, &origin, &names, &all_served);
-        of_service.downstream = plan
-            .served
-            .iter()
-            .zip(plan.downstream)
-            .map(|(served, system)| {
-                (domain.id(&format!("mcp/{}", served.name)).unwrap().to_string(), system.into())
-            })
-            .collect();
+        let of_service = settings(&domain, &url, &origin, &names, &all_served);
         let service = match (plan.people, &sign_in) {
             (Some(text), Some(at)) => {
                 program::with_people(dir.path(), text, at, keys.clone(), &actor, of_service, clock.clone())

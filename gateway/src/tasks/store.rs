@@ -117,6 +117,9 @@ pub enum StoreError {
     /// The database failed.
     #[error("the store of tasks failed: {0}")]
     Sqlite(String),
+    /// The file is of another version of Sallyport, or none of its own.
+    #[error("the file is not a store of tasks of this version; name another file, or move this one away")]
+    Version,
     /// Its thread has ended, or more waits for it than may.
     #[error("the store of tasks does not answer")]
     Gone,

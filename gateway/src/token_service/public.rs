@@ -1,10 +1,10 @@
 //! The listener for people's browsers and programs: TLS on a loopback address without client certificates. It serves the
-//! flows for people, the keys and the metadata that lead there (RFC 8414, OpenID Connect Discovery, RFC 9728), and nothing
-//! else: with what can be had here alone nobody calls anything, since the gateway asks for an SVID.
+//! flows for people, the keys and the metadata that lead there (RFC 8414, OpenID Connect Discovery, RFC 9728), the keys of
+//! credentials for systems behind a server that have no certificate of ours, and nothing else: with what can be had here alone nobody calls anything, since the gateway asks for an SVID.
 
 use super::authorize::{self, Shown};
 use super::grant::{Form, GrantError};
-use super::listener::{REVOKE, ServiceError, TOKEN, USERS_JWKS, json_response, refused};
+use super::listener::{JWKS, REVOKE, ServiceError, TOKEN, USERS_JWKS, json_response, refused};
 use super::people::People;
 use super::{TokenService, clients, page};
 use crate::metadata;
@@ -43,6 +43,9 @@ const METADATA: [&str; 3] = [
     "/.well-known/openid-configuration/oauth/users",
     "/oauth/users/.well-known/openid-configuration",
 ];
+
+/// The same of credentials.
+const CREDENTIALS_METADATA: &str = "/.well-known/openid-configuration/oauth";
 
 /// The cookie that a form is tied to. A browser takes one of this prefix over TLS alone, and for this host alone.
 const FORM_COOKIE: &str = "__Host-sallyport-form";
@@ -148,6 +151,10 @@ impl Desk {
             (&Method::GET, path) if METADATA.contains(&path) => {
                 json_response(StatusCode::OK, &service.users_metadata())
             }
+            (&Method::GET, CREDENTIALS_METADATA) => {
+                json_response(StatusCode::OK, &service.credentials_metadata(people))
+            }
+            (&Method::GET, JWKS) => json_response(StatusCode::OK, &service.credential_jwks()),
             (&Method::GET, USERS_JWKS) => json_response(StatusCode::OK, &service.user_jwks()),
             (&Method::GET, AUTHORIZE) => {
                 shown(people, service.asked(people, query, cookie(&head.headers), now))

@@ -2,6 +2,7 @@
 
 use super::servers::Started;
 use super::state::{Dir, Workload};
+use crate::token_service::{self, listener};
 use certs::IdentityError;
 use certs::development::Domain;
 use rustix::process::{Pid, Signal, kill_process};
@@ -71,7 +72,7 @@ const READY: Duration = Duration::from_secs(30);
 const END: Duration = Duration::from_secs(5);
 
 impl Child {
-    /// Starts it and waits until it listens.
+    /// Starts it and waits until it listens. `origin` is the token service's.
     ///
     /// # Errors
     /// [`ChildError`].
@@ -80,7 +81,7 @@ impl Child {
         started: &Started,
         dir: &Dir,
         domain: &Domain,
-        issuer: &str,
+        origin: &str,
     ) -> Result<Self, ChildError> {
         let name = started.name.clone();
         let log = dir.path(&format!("mcp-{name}.log"));
@@ -88,9 +89,10 @@ impl Child {
         let file = File::options().create(true).append(true).open(&log).map_err(wrong)?;
         let workload = started.workload();
         let svid = dir.svid(&workload);
-        let mut process = Command::new(program)
+        let mut command = Command::new(program);
+        command
             .current_dir(dir.path(""))
-            .args(["--listen", "127.0.0.1:0", "--end-with-stdin"])
+            .args(["--listen", "127.0.0.1:0", "--allowed-hosts", "127.0.0.1", "--end-with-stdin"])
             .arg("--certificate")
             .arg(&svid.certificate)
             .arg("--private-key")
@@ -99,10 +101,17 @@ impl Child {
             .arg(&svid.trust_bundle)
             .arg("--jwks")
             .arg(dir.path("credentials.jwks.json"))
-            .args(["--issuer", issuer])
+            .args(["--issuer", &token_service::issuer(origin)])
             .args(["--gateway", &domain.id(&Workload::Gateway.path())?.to_string()])
             .args(["--audience", &domain.id(&workload.path())?.to_string()])
-            .args(&started.args)
+            .args(&started.args);
+        if let Some(system) = &started.downstream {
+            let endpoint = format!("{origin}{}", listener::TOKEN);
+            command
+                .args(["--token-endpoint", &endpoint, "--downstream-audience", system])
+                .args(["--token-server", &domain.id(&Workload::TokenService.path())?.to_string()]);
+        }
+        let mut process = command
             .stdin(Stdio::piped()) // It ends with its standard input, should this process be killed.
             .stdout(Stdio::piped())
             .stderr(file)

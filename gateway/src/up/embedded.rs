@@ -69,7 +69,11 @@ impl Embedded {
             agents: Default::default(),
             grants: starter::grants(list),
             workload_grants: Default::default(),
-            downstream: Default::default(),
+            downstream: list
+                .iter()
+                .filter_map(|started| Some((started.workload(), started.downstream.clone()?)))
+                .map(|(workload, system)| Ok((domain.id(&workload.path())?.to_string(), system)))
+                .collect::<Result<_, UpError>>()?,
         };
         let rings = rings(dir, embedded.keys, clock.now())?;
         let people = People::new(&sign_in, embedded, Some(dir.path(REVOKED)), clock.clone())?;

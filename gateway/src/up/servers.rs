@@ -5,19 +5,21 @@ use super::children::{Child, ChildError};
 use super::state::{Dir, Workload};
 use super::{UpError, starter};
 use crate::config;
+use crate::https;
 use certs::development::Domain;
+use http::Method;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::net::TcpStream;
-use url::Url;
+use url::{Position, Url};
 
 /// The list in the state folder.
 pub const FILE: &str = "servers.yaml";
-/// How long it is tried whether a system listens.
-const LISTENS: Duration = Duration::from_secs(2);
+/// How long it is tried whether a system answers.
+const ANSWERS: Duration = Duration::from_secs(2);
 /// What every server has beside its tools.
 const BESIDE_TOOLS: [&str; 3] = ["protocol", "resources", "prompts"];
 
@@ -30,8 +32,10 @@ pub struct Started {
     pub program: PathBuf,
     /// Its own flags.
     pub args: Vec<String>,
-    /// The system that it is before.
+    /// Where the system that it is before says that it is well.
     pub before: Option<Url>,
+    /// Who that system is in a token, if it takes ours.
+    pub downstream: Option<String>,
     /// A file without which it can't start.
     pub needs: Option<PathBuf>,
     /// What a person's scope opens: its tools.
@@ -45,8 +49,21 @@ pub struct Running {
     pub started: Started,
     /// The process.
     pub child: Child,
-    /// Whether something listens where its system should be; none where it needs no other process.
-    pub found: Option<bool>,
+    /// What is where its system should be; none where it needs no other process.
+    pub found: Option<Found>,
+}
+
+/// What is where a system should be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// It says that it is well.
+    Well,
+    /// Something that speaks TLS, as far as can be told: who it is, is for its server to find out.
+    Listens,
+    /// Something that says otherwise.
+    Unwell,
+    /// Nothing.
+    Nothing,
 }
 
 /// What there is of the list.
@@ -89,11 +106,18 @@ impl Started {
         }
     }
 
-    async fn is_found(&self) -> Option<bool> {
+    async fn found(&self) -> Option<Found> {
         let url = self.before.as_ref()?;
         let (host, port) = (url.host_str()?.trim_matches(['[', ']']), url.port_or_known_default()?);
-        let connected = tokio::time::timeout(LISTENS, TcpStream::connect((host, port))).await;
-        Some(connected.is_ok_and(|tcp| tcp.is_ok()))
+        let connected = tokio::time::timeout(ANSWERS, TcpStream::connect((host, port))).await;
+        let Ok(Ok(tcp)) = connected else { return Some(Found::Nothing) };
+        if url.scheme() != "http" {
+            return Some(Found::Listens);
+        }
+        let asked = https::head_of(tcp, https::request(Method::GET, url, None));
+        let answer = tokio::time::timeout(ANSWERS, asked).await;
+        let well = answer.is_ok_and(|head| head.is_ok_and(|head| head.status.is_success()));
+        Some(if well { Found::Well } else { Found::Unwell })
     }
 }
 
@@ -127,7 +151,7 @@ fn is_program(path: &Path) -> bool {
 }
 
 impl Servers {
-    /// Starts all of a list whose program is here.
+    /// Starts all of a list whose program is here. `origin` is the token service's.
     ///
     /// # Errors
     /// [`ChildError`]; those that were started by then are ended.
@@ -135,14 +159,14 @@ impl Servers {
         list: Vec<Started>,
         dir: &Dir,
         domain: &Domain,
-        issuer: &str,
+        origin: &str,
     ) -> Result<Self, ChildError> {
         let mut servers = Self::default();
         for started in list {
             match started.ready() {
                 Ok(program) => {
-                    let child = Child::start(&program, &started, dir, domain, issuer).await?;
-                    let found = started.is_found().await;
+                    let child = Child::start(&program, &started, dir, domain, origin).await?;
+                    let found = started.found().await;
                     servers.running.push(Running { started, child, found });
                 }
                 Err(why) => servers.missing.push((started, why)),
@@ -174,12 +198,18 @@ impl Servers {
     /// A line for each server: where it is, and before what.
     pub fn told(&self) -> Vec<String> {
         let running = self.running.iter().map(|Running { started, found, .. }| {
-            let place =
-                started.before.as_ref().map(|url| url.as_str().trim_end_matches('/')).unwrap_or_default();
+            let origin = started.before.as_ref().map(|url| &url[..Position::BeforePath]).unwrap_or_default();
+            let well = started.before.as_ref().map(Url::as_str).unwrap_or_default();
             let what = match found {
-                None => "ready".to_owned(),
-                Some(true) => format!("before {place}"),
-                Some(false) => format!("NOTHING LISTENS at {place}: start it there, or change {FILE}"),
+                None => format!("ready: {}", started.args.join(" ")),
+                Some(Found::Well) => format!("before {origin}"),
+                Some(Found::Listens) => format!("before what listens at {origin}"),
+                Some(Found::Unwell) => {
+                    format!("NOT WELL, or something else: {well} doesn't answer as it should")
+                }
+                Some(Found::Nothing) => {
+                    format!("NOTHING LISTENS at {origin}: start it there, or change {FILE}")
+                }
             };
             format!("/mcp/{:<12} {what}", started.name)
         });

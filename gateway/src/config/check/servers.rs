@@ -30,6 +30,11 @@ impl Checker<'_> {
             self.problems.add(&name, "is not a server's name", fix);
         }
         let before = file.before.as_deref().and_then(|text| self.place(&format!("{name}.before"), text));
+        let downstream = file.downstream;
+        if downstream.as_deref().is_some_and(|audience| !is_system(audience)) {
+            let fix = "write the `https://` URL that the system takes for its own name in a token";
+            self.problems.add(format!("{name}.downstream"), "is no name of a system", fix);
+        }
         let scopes = file.scopes.into_iter().map(|(scope, tools)| {
             if !crate::token_service::is_scope(&scope) {
                 let fix = "write one word without spaces, quotes and backslashes";
@@ -49,7 +54,7 @@ impl Checker<'_> {
             false => file.program.into(),
         };
         let needs = file.needs.map(|path| self.base.join(path));
-        Started { name, program, args: file.args, before, needs, scopes }
+        Started { name, program, args: file.args, before, downstream, needs, scopes }
     }
 
     /// A URL of a host that can be connected to.
@@ -64,6 +69,11 @@ impl Checker<'_> {
     }
 }
 
+/// Whether it can be a system's name. What is behind the gateway is called by a SPIFFE ID; no credential of ours is for that.
+fn is_system(audience: &str) -> bool {
+    Url::parse(audience).is_ok_and(|url| url.scheme() == "https" && url.host().is_some())
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test ends by panicking")]
@@ -74,11 +84,11 @@ mod tests {
     fn all_mistakes_are_named_at_once() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("servers.yaml");
-        let text = "Ab__c: {program: x, before: nowhere}\nd: {program: ./y, scopes: {'two words': [t], s: ['a b']}}\n";
+        let text = "Ab__c: {program: x, before: nowhere, downstream: 'spiffe://dev.sallyport/mcp/s3'}\nd: {program: ./y, scopes: {'two words': [t], s: ['a b']}}\n";
         std::fs::write(&path, text).unwrap();
         let problems = load_servers(&path).unwrap_err();
         let said: Vec<String> = problems.iter().map(ToString::to_string).collect();
-        for mistake in ["Ab__c", "Ab__c.before", "d.scopes", "d.scopes.s"] {
+        for mistake in ["Ab__c", "Ab__c.before", "Ab__c.downstream", "d.scopes", "d.scopes.s"] {
             assert!(said.iter().any(|line| line.starts_with(mistake)), "{mistake}: {said:?}");
         }
         std::fs::write(&path, "d: {program: ./y, before: 'http://127.0.0.1:1', scopes: {'d:read': [t]}}\n")

@@ -13,9 +13,14 @@ pub struct StartedFile {
     /// Its own flags. It runs in this file's folder.
     #[serde(default)]
     pub args: Vec<String>,
-    /// The system that it is before, where that is another process: at the start it is tried whether something listens there.
+    /// The system that it is before, where that is another process: a URL at which the system says that it is well. At the
+    /// start it is asked.
     #[serde(default)]
     pub before: Option<String>,
+    /// Who that system is in a token (`aud`), where it takes the token service's: the server exchanges each request's token for
+    /// one for the system.
+    #[serde(default)]
+    pub downstream: Option<String>,
     /// A file without which it can't start; a path begins at this file's folder.
     #[serde(default)]
     pub needs: Option<PathBuf>,

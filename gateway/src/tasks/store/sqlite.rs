@@ -63,7 +63,7 @@ impl Sqlite {
         let connect = || path.map_or_else(Connection::open_in_memory, Connection::open).map_err(failed);
         let database = connect()?;
         database.busy_timeout(BUSY_MAX).map_err(failed)?;
-        database.execute_batch(rows::SCHEMA).map_err(failed)?;
+        rows::prepare(&database)?;
         let beside = path.map(|_| connect()).transpose()?; // Checkpoints of its own, beside the commits.
         let shared = Arc::new(Shared {
             database: Mutex::new(database),
@@ -330,7 +330,7 @@ impl Keeper {
         if busy {
             return Ok(pages);
         }
-        match database.execute_batch("PRAGMA user_version = 1") {
+        match database.execute_batch(rows::STAMP) {
             Err(error) if is_locked(&error) => Ok(0), // Another process makes the first commit then.
             made => made.map(|()| 0),
         }

@@ -1,42 +1,58 @@
 //! The tables, and what is asked of them. Each question is one transaction, or a part of one.
 
+use super::failed;
 use crate::config::PerOwner;
-use crate::tasks::store::{Claim, Owner, Page, Query, Seen, Task};
+use crate::tasks::store::{Claim, Owner, Page, Query, Seen, StoreError, Task};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-pub(super) const SCHEMA: &str = "
+/// Of the tables below. A file of another one is left alone.
+const VERSION: i64 = 2;
+
+/// Says the version, and writes to the file in any case.
+pub(super) const STAMP: &str = "PRAGMA user_version = 2";
+
+/// An owner at an agent is one row, which counts what is theirs there, so that a new task costs the same however many there
+/// are. What is theirs has the row's number: rows are short, and a commit writes whole pages.
+const SCHEMA: &str = "
     PRAGMA journal_mode = WAL;
     PRAGMA synchronous = NORMAL;
     PRAGMA wal_autocheckpoint = 0;
     PRAGMA cache_size = -32768;
+    CREATE TABLE IF NOT EXISTS owners (
+        number INTEGER PRIMARY KEY, agent TEXT NOT NULL, spiffe_id TEXT NOT NULL, sub TEXT, iss TEXT,
+        tasks INTEGER NOT NULL DEFAULT 0, others INTEGER NOT NULL DEFAULT 0
+    ) STRICT;
+    CREATE INDEX IF NOT EXISTS owners_by_name ON owners (spiffe_id, sub, iss, agent);
     CREATE TABLE IF NOT EXISTS tasks (
-        agent TEXT NOT NULL, id TEXT NOT NULL, context TEXT, iss TEXT, sub TEXT, spiffe_id TEXT NOT NULL,
+        agent TEXT NOT NULL, id TEXT NOT NULL, context TEXT, owner INTEGER NOT NULL REFERENCES owners,
         state TEXT, since_ms INTEGER NOT NULL, gone INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (agent, id)
     ) STRICT, WITHOUT ROWID;
-    CREATE INDEX IF NOT EXISTS tasks_of_owner ON tasks (spiffe_id, sub, iss, agent, since_ms DESC, id, context, state) WHERE gone = 0;
+    CREATE INDEX IF NOT EXISTS tasks_of_owner ON tasks (owner, since_ms DESC, id, context, state) WHERE gone = 0;
     CREATE TABLE IF NOT EXISTS contexts (
-        agent TEXT NOT NULL, id TEXT NOT NULL, iss TEXT, sub TEXT, spiffe_id TEXT NOT NULL, PRIMARY KEY (agent, id)
+        agent TEXT NOT NULL, id TEXT NOT NULL, owner INTEGER NOT NULL REFERENCES owners, PRIMARY KEY (agent, id)
     ) STRICT, WITHOUT ROWID;
-    CREATE TABLE IF NOT EXISTS held (
-        spiffe_id TEXT NOT NULL, sub TEXT, iss TEXT, agent TEXT NOT NULL, tasks INTEGER NOT NULL, others INTEGER NOT NULL
-    ) STRICT;
-    CREATE INDEX IF NOT EXISTS held_by_owner ON held (spiffe_id, sub, iss, agent);
-    CREATE TRIGGER IF NOT EXISTS one_more AFTER INSERT ON tasks BEGIN
-        UPDATE held SET tasks = tasks + 1
-        WHERE spiffe_id = new.spiffe_id AND sub IS new.sub AND iss IS new.iss AND agent = new.agent;
-    END;
     CREATE TRIGGER IF NOT EXISTS gone_or_back AFTER UPDATE OF gone ON tasks WHEN new.gone <> old.gone BEGIN
-        UPDATE held SET tasks = tasks + old.gone - new.gone, others = others + new.gone - old.gone
-        WHERE spiffe_id = new.spiffe_id AND sub IS new.sub AND iss IS new.iss AND agent = new.agent;
-    END;
-    CREATE TRIGGER IF NOT EXISTS one_context_more AFTER INSERT ON contexts BEGIN
-        UPDATE held SET others = others + 1
-        WHERE spiffe_id = new.spiffe_id AND sub IS new.sub AND iss IS new.iss AND agent = new.agent;
+        UPDATE owners SET tasks = tasks + old.gone - new.gone, others = others + new.gone - old.gone
+        WHERE number = new.owner;
     END;
 ";
 
-/// How many an owner has at an agent.
-struct Held {
+/// Makes the tables in a new file.
+///
+/// # Errors
+/// [`StoreError`], as for a file of another version.
+pub(super) fn prepare(database: &Connection) -> Result<(), StoreError> {
+    let number = |sql| database.query_row(sql, [], |row| row.get::<_, i64>(0)).map_err(failed);
+    let is_new = number("SELECT count(*) FROM sqlite_schema")? == 0;
+    if !is_new && number("PRAGMA user_version")? != VERSION {
+        return Err(StoreError::Version);
+    }
+    database.execute_batch(SCHEMA).and_then(|()| database.execute_batch(STAMP)).map_err(failed)
+}
+
+/// An owner at an agent.
+struct Holder {
+    number: i64,
     tasks: u32,
     /// Contexts, and tasks that the agent has no more.
     others: u32,
@@ -44,7 +60,8 @@ struct Held {
 
 pub(super) fn task(database: &Connection, agent: &str, id: &str) -> Result<Option<Task>, rusqlite::Error> {
     let sql =
-        "SELECT id, context, iss, sub, spiffe_id, state, since_ms FROM tasks WHERE agent = ?1 AND id = ?2";
+        "SELECT id, context, iss, sub, spiffe_id, state, since_ms FROM tasks JOIN owners ON number = owner
+         WHERE tasks.agent = ?1 AND id = ?2";
     database.prepare_cached(sql)?.query_row(params![agent, id], row).optional()
 }
 
@@ -63,7 +80,8 @@ pub(super) fn owner_of_context(
     agent: &str,
     id: &str,
 ) -> Result<Option<Owner>, rusqlite::Error> {
-    let sql = "SELECT iss, sub, spiffe_id FROM contexts WHERE agent = ?1 AND id = ?2";
+    let sql = "SELECT iss, sub, spiffe_id FROM contexts JOIN owners ON number = owner
+               WHERE contexts.agent = ?1 AND id = ?2";
     let owner = |row: &Row<'_>| Ok(Owner { iss: row.get(0)?, sub: row.get(1)?, spiffe_id: row.get(2)? });
     database.prepare_cached(sql)?.query_row(params![agent, id], owner).optional()
 }
@@ -75,18 +93,8 @@ pub(super) fn claim_context(
     context: &str,
     most: PerOwner,
 ) -> Result<Claim, rusqlite::Error> {
-    match owner_of_context(database, agent, context)? {
-        Some(known) if known == *owner => return Ok(Claim::Owned),
-        Some(_) => return Ok(Claim::Foreign),
-        None => {}
-    }
-    if reaches(held(database, agent, owner)?.others, most.contexts_max) {
-        return Ok(Claim::TooManyContexts);
-    }
-    let sql = "INSERT INTO contexts (agent, id, iss, sub, spiffe_id) VALUES (?1, ?2, ?3, ?4, ?5)";
-    let values = params![agent, context, owner.iss, owner.sub, owner.spiffe_id];
-    database.prepare_cached(sql)?.execute(values)?;
-    Ok(Claim::Owned)
+    let seen = Seen { context: Some(context.to_owned()), ..Seen::default() };
+    claim(database, agent, owner, &seen, most)
 }
 
 fn reaches(number: u32, most: usize) -> bool {
@@ -104,22 +112,31 @@ pub(super) fn claim(
     if known.as_ref().is_some_and(|known| known.owner != *owner) {
         return Ok(Claim::Foreign);
     }
+    let holder = holder(database, agent, owner)?;
     let is_new = seen.task.is_some() && known.is_none();
-    if is_new {
-        let held = held(database, agent, owner)?;
-        if reaches(held.tasks, most.tasks_max) {
-            return Ok(Claim::TooManyTasks); // Before its context is anybody's.
-        }
-        if reaches(held.others, most.contexts_max) {
-            return Ok(Claim::TooManyContexts); // It may be forgotten, too.
-        }
+    if is_new && reaches(holder.tasks, most.tasks_max) {
+        return Ok(Claim::TooManyTasks); // Before its context is anybody's.
     }
-    if let Some(context) = &seen.context {
-        let claimed = claim_context(database, agent, owner, context, most)?;
-        if claimed != Claim::Owned {
-            return Ok(claimed);
-        }
+    if is_new && reaches(holder.others, most.contexts_max) {
+        return Ok(Claim::TooManyContexts); // It may be forgotten, too.
     }
+    let context = match &seen.context {
+        Some(id) if reaches(holder.others, most.contexts_max) => match owner_of_context(database, agent, id)?
+        {
+            Some(whose) if whose == *owner => false,
+            Some(_) => return Ok(Claim::Foreign),
+            None => return Ok(Claim::TooManyContexts),
+        },
+        Some(id) => {
+            let sql = "INSERT INTO contexts (agent, id, owner) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING";
+            let made = database.prepare_cached(sql)?.execute(params![agent, id, holder.number])? == 1;
+            if !made && owner_of_context(database, agent, id)?.as_ref() != Some(owner) {
+                return Ok(Claim::Foreign);
+            }
+            made
+        }
+        None => false,
+    };
     match (&seen.task, known) {
         (None, _) => {}
         (Some(id), Some(known)) => {
@@ -130,41 +147,42 @@ pub(super) fn claim(
             }
         }
         (Some(id), None) => {
-            let sql = "INSERT INTO tasks (agent, id, context, iss, sub, spiffe_id, state, since_ms)
-                       VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
-            let (iss, sub, spiffe_id) = (&owner.iss, &owner.sub, &owner.spiffe_id);
-            let values = params![agent, id, seen.context, iss, sub, spiffe_id, seen.state, seen.since_ms];
+            let sql = "INSERT INTO tasks (agent, id, context, owner, state, since_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+            let values = params![agent, id, seen.context, holder.number, seen.state, seen.since_ms];
             database.prepare_cached(sql)?.execute(values)?;
         }
+    }
+    if is_new || context {
+        let sql = "UPDATE owners SET tasks = tasks + ?2, others = others + ?3 WHERE number = ?1";
+        database.prepare_cached(sql)?.execute(params![holder.number, is_new, context])?;
     }
     Ok(Claim::Owned)
 }
 
-/// How many an owner has. The numbers go with what is counted, so that a new task costs the same however many there are.
-fn held(database: &Connection, agent: &str, owner: &Owner) -> Result<Held, rusqlite::Error> {
-    let sql =
-        "SELECT tasks, others FROM held WHERE spiffe_id = ?1 AND sub IS ?2 AND iss IS ?3 AND agent = ?4";
-    let whose = params![owner.spiffe_id, owner.sub, owner.iss, agent];
-    let read = |row: &Row<'_>| Ok(Held { tasks: row.get(0)?, others: row.get(1)? });
-    if let Some(known) = database.prepare_cached(sql)?.query_row(whose, read).optional()? {
+fn holder(database: &Connection, agent: &str, owner: &Owner) -> Result<Holder, rusqlite::Error> {
+    if let Some(known) = known_holder(database, agent, owner)? {
         return Ok(known);
     }
-    let sql = "INSERT INTO held (spiffe_id, sub, iss, agent, tasks, others) VALUES (?1, ?2, ?3, ?4, 0, 0)";
+    let sql = "INSERT INTO owners (spiffe_id, sub, iss, agent) VALUES (?1, ?2, ?3, ?4)";
     database.prepare_cached(sql)?.execute(params![owner.spiffe_id, owner.sub, owner.iss, agent])?;
-    Ok(Held { tasks: 0, others: 0 }) // Whoever has something has a row.
+    Ok(Holder { number: database.last_insert_rowid(), tasks: 0, others: 0 })
 }
 
-/// An owner's tasks at an agent that match: `?1` to `?7`. SQLite would look through those of all owners.
-const MATCHING: &str =
-    "FROM tasks INDEXED BY tasks_of_owner WHERE gone = 0 AND spiffe_id = ?1 AND sub IS ?2 AND iss IS ?3 AND agent = ?4
-    AND (?5 IS NULL OR context = ?5) AND (?6 IS NULL OR state = ?6) AND (?7 IS NULL OR since_ms >= ?7)";
-
-fn count(database: &Connection, agent: &str, owner: &Owner, query: &Query) -> Result<u32, rusqlite::Error> {
-    let sql = format!("SELECT count(*) {MATCHING}");
-    let values =
-        params![owner.spiffe_id, owner.sub, owner.iss, agent, query.context, query.state, query.after_ms];
-    database.prepare_cached(&sql)?.query_row(values, |row| row.get(0))
+fn known_holder(
+    database: &Connection,
+    agent: &str,
+    owner: &Owner,
+) -> Result<Option<Holder>, rusqlite::Error> {
+    let sql = "SELECT number, tasks, others FROM owners
+               WHERE spiffe_id = ?1 AND sub IS ?2 AND iss IS ?3 AND agent = ?4";
+    let read = |row: &Row<'_>| Ok(Holder { number: row.get(0)?, tasks: row.get(1)?, others: row.get(2)? });
+    let whose = params![owner.spiffe_id, owner.sub, owner.iss, agent];
+    database.prepare_cached(sql)?.query_row(whose, read).optional()
 }
+
+/// An owner's tasks at an agent that match: `?1` to `?4`.
+const MATCHING: &str = "FROM tasks INDEXED BY tasks_of_owner WHERE gone = 0 AND owner = ?1
+    AND (?2 IS NULL OR context = ?2) AND (?3 IS NULL OR state = ?3) AND (?4 IS NULL OR since_ms >= ?4)";
 
 pub(super) fn page(
     database: &Connection,
@@ -172,33 +190,36 @@ pub(super) fn page(
     owner: &Owner,
     query: &Query,
 ) -> Result<Page, rusqlite::Error> {
+    let Some(holder) = known_holder(database, agent, owner)? else { return Ok(Page::default()) };
     let sql = format!(
-        "SELECT id, context, iss, sub, spiffe_id, state, since_ms {MATCHING}
-         AND (?8 IS NULL OR since_ms < ?8 OR (since_ms = ?8 AND id > ?9)) ORDER BY since_ms DESC, id LIMIT ?10"
+        "SELECT id, context, state, since_ms {MATCHING}
+         AND (?5 IS NULL OR since_ms < ?5 OR (since_ms = ?5 AND id > ?6)) ORDER BY since_ms DESC, id LIMIT ?7"
     );
     let (behind_ms, behind_id) = query.behind.clone().unzip();
     let one_more = query.limit.saturating_add(1);
-    let values = params![
-        owner.spiffe_id,
-        owner.sub,
-        owner.iss,
-        agent,
-        query.context,
-        query.state,
-        query.after_ms,
-        behind_ms,
-        behind_id,
-        one_more
-    ];
+    let (number, context, state, after_ms) = (holder.number, &query.context, &query.state, query.after_ms);
+    let read = |row: &Row<'_>| {
+        Ok(Task {
+            id: row.get(0)?,
+            context: row.get(1)?,
+            owner: owner.clone(),
+            state: row.get(2)?,
+            since_ms: row.get(3)?,
+        })
+    };
     let mut tasks = database
         .prepare_cached(&sql)?
-        .query_map(values, row)?
+        .query_map(params![number, context, state, after_ms, behind_ms, behind_id, one_more], read)?
         .collect::<Result<Vec<Task>, rusqlite::Error>>()?;
     let more = tasks.len() > usize::try_from(query.limit).unwrap_or(usize::MAX);
     if more {
         tasks.pop();
     }
-    Ok(Page { tasks, total: count(database, agent, owner, query)?, more })
+    let sql = format!("SELECT count(*) {MATCHING}");
+    let total = database
+        .prepare_cached(&sql)?
+        .query_row(params![number, context, state, after_ms], |row| row.get(0))?;
+    Ok(Page { tasks, total, more })
 }
 
 pub(super) fn gone(
@@ -207,8 +228,7 @@ pub(super) fn gone(
     owner: &Owner,
     task: &str,
 ) -> Result<(), rusqlite::Error> {
-    let sql = "UPDATE tasks SET gone = 1, state = NULL
-               WHERE agent = ?1 AND id = ?2 AND spiffe_id = ?3 AND sub IS ?4 AND iss IS ?5";
-    let values = params![agent, task, owner.spiffe_id, owner.sub, owner.iss];
-    database.prepare_cached(sql)?.execute(values).map(drop)
+    let Some(holder) = known_holder(database, agent, owner)? else { return Ok(()) };
+    let sql = "UPDATE tasks SET gone = 1, state = NULL WHERE agent = ?1 AND id = ?2 AND owner = ?3";
+    database.prepare_cached(sql)?.execute(params![agent, task, holder.number]).map(drop)
 }

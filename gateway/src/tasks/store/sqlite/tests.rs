@@ -50,7 +50,7 @@ async fn a_question_that_fails_leaves_those_that_are_committed_with_it_alone() {
     let broken = async {
         store
             .ask(|database| {
-                database.execute("INSERT INTO contexts (agent, id, spiffe_id) VALUES ('a', 'c', 's')", [])?;
+                database.execute("INSERT INTO contexts (agent, id, owner) VALUES ('a', 'c', 1)", [])?;
                 database.execute("INSERT INTO nowhere VALUES (1)", [])
             })
             .await
@@ -109,4 +109,15 @@ async fn a_store_that_failed_says_so_until_it_does_not() {
     other.execute_batch("COMMIT").unwrap();
     asked.await.unwrap().unwrap();
     assert!(!store.0.shared.failing.load(Ordering::Relaxed));
+}
+
+#[tokio::test]
+async fn a_file_of_another_version_is_left_as_it_is() {
+    let (_dir, path, store) = opened();
+    saw(&store, "t").await.unwrap();
+    drop(store);
+    assert!(Sqlite::open(Some(&path)).is_ok(), "its own file");
+    let other = path.with_extension("other");
+    Connection::open(&other).unwrap().execute_batch("CREATE TABLE tasks (agent TEXT)").unwrap();
+    assert!(matches!(Sqlite::open(Some(&other)), Err(StoreError::Version)));
 }
