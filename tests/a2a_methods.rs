@@ -113,7 +113,7 @@ async fn what_owner_stranger_and_forbidden_hear_is_what_the_table_says() {
     let plan = Plan { policy: policies::trainer(), trainer: Some("push: direct"), ..Plan::default() };
     let world = World::with(plan).await;
     let named = || {
-        let called = |wire: Wire, row: &a2a::MethodRow| wire != Wire::Older || row.older.is_some();
+        let called = |wire: Wire, row: &a2a::MethodRow| !wire.is_older() || row.older.is_some();
         let all = methods().iter().filter(|row| row.name != CARD);
         all.flat_map(move |row| {
             Wire::ALL.into_iter().filter(move |wire| called(*wire, row)).map(move |wire| (row.name, wire))

@@ -250,7 +250,7 @@ fn event(wire: Wire, thing: &str) -> &'static str {
         result["kind"] = thing.into();
     }
     let whole = json!({"jsonrpc": "2.0", "id": 7, "result": result});
-    let event = if wire == Wire::Rest { &whole["result"] } else { &whole };
+    let event = if wire.is_rest() { &whole["result"] } else { &whole };
     Box::leak(format!("data: {event}\n\n").into_boxed_str())
 }
 
