@@ -2,6 +2,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use http::HeaderMap;
 use reqwest::Method;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -31,9 +32,11 @@ pub(crate) fn on_a_task(task: &str) -> Vec<(&'static str, Value)> {
     ]
 }
 
-/// What a caller hears, without what names the request.
-pub(crate) fn heard(reply: &Reply) -> (u16, String) {
-    (reply.status, reply.text.clone())
+/// All that a caller hears, over gRPC the status in the header fields included. Only the time may be another.
+pub(crate) fn heard(reply: &Reply) -> (u16, HeaderMap, String) {
+    let mut headers = reply.headers.clone();
+    headers.remove("date");
+    (reply.status, headers, reply.text.clone())
 }
 
 #[tokio::test]

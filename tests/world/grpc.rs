@@ -111,6 +111,7 @@ pub fn reply(operation: &str, status: u16, headers: HeaderMap, body: &[u8]) -> R
     let method: Method = a2a::methods().iter().find(|row| row.name == operation).unwrap().method;
     let refused = headers.get("grpc-status").is_some_and(|status| status != "0");
     let text = if refused {
+        assert!(body.is_empty(), "what is said of a refusal stands in its header fields");
         let details = STANDARD_NO_PAD.decode(&headers["grpc-status-details-bin"]).unwrap();
         let code: i64 = headers["grpc-status"].to_str().unwrap().parse().unwrap();
         let reason = String::from_utf8_lossy(&details).rsplit("reason").next().unwrap().to_owned();
