@@ -320,6 +320,25 @@ async fn a_stream_ends_with_its_permit() {
 }
 
 #[tokio::test]
+async fn an_agents_stream_ends_with_its_permit_in_every_binding() {
+    let policy = policies::trainer_with("obligations := {\"ttl_seconds\": 2}");
+    let world = World::with(Plan { policy, trainer: Some(""), ..Plan::default() }).await;
+    for wire in Wire::ALL {
+        let caller = world.caller("agent/clerk", "alice", wire);
+        let working = world.trainer.streams();
+        let request = caller.request("SendStreamingMessage", &json!({"message": message("train")}));
+        let mut stream = request.send().await.unwrap();
+        working.send(Ok(event(wire, "task"))).await.unwrap();
+        assert!(!stream.chunk().await.unwrap().unwrap().is_empty());
+        assert!(stream.chunk().await.is_err(), "{wire:?}: a broken stream, and no whole one");
+        working.closed().await;
+        let record = world.records("request").pop().unwrap();
+        assert_eq!((&record["outcome"], &record["method"]), (&json!("answer_broken"), &json!("SendStreamingMessage")));
+        assert!(record["cause"].as_str().unwrap().contains("permit has ended"), "{wire:?}: {record}");
+    }
+}
+
+#[tokio::test]
 async fn a_caller_that_hangs_up_takes_the_upstream_along() {
     for alpn in [&b"h2"[..], &b"http/1.1"[..]] {
         let world = World::start().await;
