@@ -2,7 +2,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use http::HeaderMap;
+use http::{HeaderMap, HeaderValue};
 use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
@@ -306,6 +306,39 @@ async fn what_is_no_call_is_refused_in_the_shape_of_its_binding() {
     let challenge = without.header("www-authenticate").unwrap();
     assert!(challenge.contains("/.well-known/oauth-protected-resource/a2a/trainer\""), "{challenge}");
     assert!(world.trainer.received().is_empty());
+}
+
+#[tokio::test]
+async fn a_version_that_is_not_spoken_has_an_error_of_its_own_in_every_binding() {
+    let world = World::with(plan()).await;
+    let params = json!({"message": message("train")});
+    let hears = async |wire, version| {
+        let alice = world.caller("agent/clerk", "alice", wire);
+        let asked = HeaderMap::from_iter([("a2a-version".parse().unwrap(), HeaderValue::from_static(version))]);
+        alice.hears("SendMessage", alice.request("SendMessage", &params).headers(asked)).await
+    };
+    let mut refused = Vec::new();
+    for wire in Wire::ALL {
+        refused.extend(["2.0", "9", "0.2.5", "one"].map(|version| (wire, version)));
+    }
+    refused.extend([(Wire::Grpc, "0.3"), (Wire::Grpc, "")]); // 0.3 is not spoken over gRPC.
+    for (wire, version) in &refused {
+        let reply = hears(*wire, *version).await;
+        let told = match wire {
+            Wire::Rpc | Wire::Older => (200, -32009),
+            Wire::Rest | Wire::OlderRest => (400, 400), // In the shape of the latest: who knows what it would read?
+            Wire::Grpc => (200, 9),
+        };
+        assert_eq!(reply.refused_because(), "unsupported_version", "{wire:?} {version}");
+        assert_eq!((reply.status, reply.code()), told, "{wire:?} {version}");
+    }
+    assert!(world.trainer.received().is_empty());
+    let records = world.records("request");
+    let kept = records.iter().filter(|record| record["reason"] == "unsupported_version");
+    assert_eq!(kept.count(), refused.len());
+    for (wire, version) in [(Wire::Rpc, "1.0"), (Wire::Rest, "1.0"), (Wire::Grpc, "1.0.1"), (Wire::Older, "0.3.0")] {
+        assert!(!hears(wire, version).await.is_refused(), "{wire:?} {version}: its twin");
+    }
 }
 
 #[tokio::test]
