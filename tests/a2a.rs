@@ -169,14 +169,22 @@ async fn a_context_is_its_callers_and_none_is_made_up() {
 #[tokio::test]
 async fn a_context_that_nobody_has_becomes_its_callers_where_the_configuration_says_so() {
     let world = World::with(Plan { trainer: Some("contexts: claim"), ..plan() }).await;
-    let (alice, bob) =
-        (world.caller("agent/clerk", "alice", Wire::Rpc), world.caller("agent/clerk", "bob", Wire::Rpc));
-    let mine = json!({"contextId": "mine"});
-    let denied = world.caller("agent/stranger", "alice", Wire::Rpc).send("train", &mine).await;
-    assert_eq!(denied.refused_because(), "not_allowed", "who may not call claims nothing");
-    assert_eq!(alice.send("train", &mine).await.status, 200);
-    assert_eq!(bob.send("train", &mine).await.refused_because(), "context_not_found");
-    assert_eq!(alice.send("train", &mine).await.status, 200);
+    for wire in Wire::ALL {
+        let caller = |workload, person| world.caller(workload, person, wire);
+        let (alice, bob) = (caller("agent/clerk", "alice"), caller("agent/clerk", "bob"));
+        let mine = json!({"contextId": format!("mine over {wire:?}")});
+        let reached = world.trainer.received().len();
+        let denied = caller("agent/stranger", "alice").send("train", &mine).await;
+        assert_eq!(denied.refused_because(), "not_allowed", "{wire:?}: who may not call claims nothing");
+        assert!(!alice.send("train", &mine).await.is_refused(), "{wire:?}");
+        let other = bob.send("train", &mine).await;
+        assert_eq!(other.refused_because(), "context_not_found", "{wire:?}");
+        assert!(!alice.send("train", &mine).await.is_refused(), "{wire:?}");
+        assert_eq!(world.trainer.received().len(), reached + 2);
+        let record = world.records("request").into_iter().rfind(|record| record["reason"] == "context_not_found");
+        let cause = record.unwrap()["cause"].as_str().unwrap().to_owned();
+        assert!(cause.contains("the context is not the caller's"), "{cause}");
+    }
 }
 
 #[tokio::test]
