@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use world::a2a::{Caller, Wire, message, older, task_in};
 use world::{Plan, Reply, World, components, policies};
 
-/// What the gateway does not ask the agent for: cards have a page of their own.
+/// The operation that is about no task.
 const CARD: &str = "GetExtendedAgentCard";
 
 /// The cells of each line of a table whose first cell is an operation.
@@ -98,6 +98,7 @@ fn heard(reply: &Reply) -> String {
     }
     let list = if answer["result"].is_object() { &answer["result"] } else { &answer };
     match list["totalSize"].as_i64() {
+        _ if list["supportedInterfaces"].is_array() => "200, a card".into(),
         Some(total) => format!("200, {total} in the list"),
         None if stream => "200, a stream".into(),
         None => "200".into(),
@@ -114,8 +115,7 @@ async fn what_owner_stranger_and_forbidden_hear_is_what_the_table_says() {
     let world = World::with(plan).await;
     let named = || {
         let called = |wire: Wire, row: &a2a::MethodRow| !wire.is_older() || row.older.is_some();
-        let all = methods().iter().filter(|row| row.name != CARD);
-        all.flat_map(move |row| {
+        methods().iter().flat_map(move |row| {
             Wire::ALL.into_iter().filter(move |wire| called(*wire, row)).map(move |wire| (row.name, wire))
         })
     };

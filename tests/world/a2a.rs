@@ -243,6 +243,16 @@ pub fn task_in(reply: &Reply) -> String {
     task["id"].as_str().unwrap_or_else(|| panic!("no task in {}", reply.text)).to_owned()
 }
 
+/// What the agent says of itself to those who are known to it.
+fn card() -> Value {
+    json!({
+        "name": "trainer", "description": "Trains.", "version": "1.0.0", "capabilities": {"extendedAgentCard": true},
+        "supportedInterfaces": [{"url": "https://trainer.internal/a2a", "protocolBinding": "JSONRPC", "protocolVersion": "1.0"}],
+        "defaultInputModes": ["text/plain"], "defaultOutputModes": ["text/plain"],
+        "skills": [{"id": "train", "name": "Train", "description": "Trains.", "tags": ["models"]}],
+    })
+}
+
 /// What the agent keeps: each task's context and state, in the order of their making, and where its events go.
 #[derive(Default)]
 struct Kept(BTreeMap<String, (String, &'static str)>, BTreeMap<String, Value>);
@@ -269,6 +279,7 @@ impl Kept {
                     id
                 }
             },
+            "GetExtendedAgentCard" => return asked.says(card()),
             "ListTasks" => {
                 let all: Vec<Value> = self.0.keys().map(|id| self.task(id, asked.tagged())).collect();
                 return asked.says(
@@ -358,6 +369,7 @@ impl Asked {
                 "CancelTask" | "tasks/cancel" => "CancelTask",
                 "SubscribeToTask" | "tasks/resubscribe" => "SubscribeToTask",
                 "ListTasks" => "ListTasks",
+                "GetExtendedAgentCard" | "agent/getAuthenticatedExtendedCard" => "GetExtendedAgentCard",
                 method if method.to_lowercase().contains("push") => "push",
                 method => panic!("the agent has no {method}"),
             };
@@ -382,6 +394,7 @@ impl Asked {
             "/message:send" => "SendMessage",
             "/message:stream" => "SendStreamingMessage",
             "/tasks" => "ListTasks",
+            "/extendedAgentCard" | "/card" => "GetExtendedAgentCard",
             _ => {
                 let rest = path.strip_prefix("/tasks/").unwrap();
                 let (task, operation) = match rest.split_once("/pushNotificationConfigs") {
