@@ -40,7 +40,7 @@ async fn an_agents_list_is_the_callers_own_and_its_total_says_no_more() {
         for wrong in [json!({"pageSize": 101}), json!({"pageToken": "x"})] {
             let code = match wire {
                 Wire::Rpc | Wire::Older => -32602,
-                Wire::Rest => 400,
+                Wire::Rest | Wire::OlderRest => 400,
                 Wire::Grpc => 3,
             };
             assert_eq!(alice.call("ListTasks", &wrong).await.code(), code);

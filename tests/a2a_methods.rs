@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use world::a2a::{Caller, Wire, message, older, task_in};
 use world::{Plan, Reply, World, components, policies};
 
-/// What the gateway does not ask the agent for: cards have a page of their own.
+/// The operation that is about no task.
 const CARD: &str = "GetExtendedAgentCard";
 
 /// The cells of each line of a table whose first cell is an operation.
@@ -98,6 +98,7 @@ fn heard(reply: &Reply) -> String {
     }
     let list = if answer["result"].is_object() { &answer["result"] } else { &answer };
     match list["totalSize"].as_i64() {
+        _ if list["supportedInterfaces"].is_array() => "200, a card".into(),
         Some(total) => format!("200, {total} in the list"),
         None if stream => "200, a stream".into(),
         None => "200".into(),
@@ -113,9 +114,8 @@ async fn what_owner_stranger_and_forbidden_hear_is_what_the_table_says() {
     let plan = Plan { policy: policies::trainer(), trainer: Some("push: direct"), ..Plan::default() };
     let world = World::with(plan).await;
     let named = || {
-        let called = |wire: Wire, row: &a2a::MethodRow| wire != Wire::Older || row.older.is_some();
-        let all = methods().iter().filter(|row| row.name != CARD);
-        all.flat_map(move |row| {
+        let called = |wire: Wire, row: &a2a::MethodRow| !wire.is_older() || row.older.is_some();
+        methods().iter().flat_map(move |row| {
             Wire::ALL.into_iter().filter(move |wire| called(*wire, row)).map(move |wire| (row.name, wire))
         })
     };
@@ -139,6 +139,32 @@ async fn what_owner_stranger_and_forbidden_hear_is_what_the_table_says() {
     println!("{table}");
     let document = std::fs::read_to_string(components::root().join("docs/a2a-methods.md")).unwrap();
     assert!(document.contains(&table), "docs/a2a-methods.md should have:\n{table}");
+}
+
+#[tokio::test]
+async fn a_call_that_lacks_scopes_is_challenged_in_every_binding() {
+    let policy = policies::trainer_with("needs_scopes := {\"train\"}");
+    let world = World::with(Plan { policy, trainer: Some(""), ..Plan::default() }).await;
+    let scopes = BTreeSet::from(["bookkeeping", "train"].map(String::from));
+    let more = world.token_with("agent/clerk", |claims| claims.scopes = &scopes);
+    for wire in Wire::ALL {
+        let reached = world.trainer.received().len();
+        let lacking = world.caller("agent/clerk", "alice", wire).send("train", &json!({})).await;
+        let code = match wire {
+            Wire::Rest => 403,
+            Wire::Grpc => 7,
+            Wire::Rpc | Wire::Older | Wire::OlderRest => -32030,
+        };
+        assert_eq!((lacking.status, lacking.code()), (403, code), "{wire:?} {lacking:?}");
+        assert_eq!(lacking.refused_because(), "insufficient_scope");
+        let challenge = lacking.header("www-authenticate").unwrap();
+        assert!(challenge.ends_with("error=\"insufficient_scope\", scope=\"train\""), "{challenge}");
+        assert_eq!(world.trainer.received().len(), reached, "the agent hears nothing");
+        let record = world.records("request").pop().unwrap();
+        assert_eq!((&record["decision"], &record["reason"]), (&json!("denial"), &json!("insufficient_scope")));
+        let twin = Caller { agent: world.agent("agent/clerk").with_token(&more), wire };
+        assert!(!twin.send("train", &json!({})).await.is_refused(), "{wire:?}");
+    }
 }
 
 /// The policy of docs/a2a.md and the twins below it.

@@ -225,6 +225,32 @@ async fn a_jku_is_followed_where_the_configuration_has_it_and_nowhere_else() {
     assert_eq!(world.ledger.received()[0].path, "/keys");
 }
 
+/// The same server, asked for two agents' cards: it has proven to be one of them.
+#[tokio::test]
+async fn a_card_from_another_workload_than_the_agent_is_not_read() {
+    let there = "card: {refresh: 100ms, url: \"https://LEDGER/.well-known/agent-card.json\"}";
+    let coach = "interfaces: {jsonrpc: \"https://LEDGER/a2a\"}\n    spiffe_id: spiffe://bank.test/mcp/ledger";
+    let mut plan = plan(&format!("{there}\n  coach:\n    {coach}\n    {there}"));
+    let rule = plan.policy[1].1.replace("agents.trainer", "agents.coach");
+    plan.policy.push(("agents/coach.rego", rule));
+    let world = World::with(plan).await;
+    world.trainer.shows(Some(card()));
+    world.ledger.shows(Some(card()));
+    let mut changes = world.gateway.reloads();
+    changes.wait_for(|_| is_good(world.gateway.card("coach").as_deref())).await.unwrap();
+    world.ledger.card_was_read().await; // Meanwhile the trainer's has been asked for as often.
+    let of_the_coach = get(&world, "agent/clerk", &CARD.replace("trainer", "coach")).await;
+    assert_eq!(of_the_coach.json()["supportedInterfaces"][0]["url"], format!("{}/a2a/coach", world.url));
+    assert_eq!(world.gateway.card("trainer"), None);
+    assert_eq!(get(&world, "agent/clerk", CARD).await.refused_because(), "not_found");
+    let read: Vec<Value> = world.records("card_read").iter().map(|record| record["server"].clone()).collect();
+    assert_eq!(read, ["coach"]);
+    let at_home = |text: String| text.replacen(&format!("https://{}/.well-known", world.ledger.address), &format!("https://{}/.well-known", world.trainer.address), 1);
+    world.rewrite(at_home).await;
+    until(&world, is_good).await;
+    assert_eq!(get(&world, "agent/clerk", CARD).await.status, 200, "its twin, from the trainer itself");
+}
+
 #[tokio::test]
 async fn an_agent_that_is_away_keeps_its_card() {
     let world = World::with(plan("card: {refresh: 100ms}")).await;
@@ -354,7 +380,7 @@ async fn an_extension_that_a_card_requires_is_configured_and_declared_or_the_age
         let code = match wire {
             Wire::Rest => 400,
             Wire::Grpc => 9,
-            Wire::Rpc | Wire::Older => -32008,
+            Wire::Rpc | Wire::Older | Wire::OlderRest => -32008,
         };
         assert_eq!(undeclared.code(), code);
         assert_eq!(other.refused_because(), "extension_unknown");
@@ -365,10 +391,10 @@ async fn an_extension_that_a_card_requires_is_configured_and_declared_or_the_age
         let request = caller.request("SendMessage", &params);
         let request = request.header("a2a-extensions", "urn:test:nice, urn:test:traced");
         let declared = caller.hears("SendMessage", request).await;
-        assert!(declared.json().get("error").is_none(), "{declared:?}");
+        assert!(!declared.is_refused(), "{declared:?}");
     }
     let reasons: Vec<Value> = unknown.records("request").iter().map(|r| r["reason"].clone()).collect();
-    assert_eq!(reasons, ["extension_unknown"; 4]);
+    assert_eq!(reasons, ["extension_unknown"; Wire::ALL.len()]);
 }
 
 #[tokio::test]

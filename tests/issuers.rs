@@ -10,7 +10,8 @@ use std::time::UNIX_EPOCH;
 use tempfile::TempDir;
 use world::a2a::{Caller, Wire, message};
 use world::agent::send;
-use world::{Agent, Idp, Plan, Reply, World, policies};
+use world::grpc::asked_with;
+use world::{Agent, HOST, Idp, Plan, Reply, World, policies};
 
 const ANYBODY: &str = "package tools.ledger.post_entry\n\nvisible := true\n\nallow := true\n";
 
@@ -232,15 +233,29 @@ async fn a_call_to_an_agent_names_no_other_tenant_than_its_token() {
         issuer_options: "claims: {tenant: tid}",
         ..Plan::default()
     };
-    let (world, loose) = (World::with(plan("")).await, World::with(plan("tenants: any")).await);
+    let (world, loose) = (
+        World::with(plan("host: trainer.gateway.test")).await,
+        World::with(plan("tenants: any\n    host: trainer.gateway.test")).await,
+    );
+    let token = |world: &World, tid: &Value| usual(world, "at+jwt", &json!({ "tid": tid }));
     let caller = |world: &World, tid: &Value, wire| {
-        let token = usual(world, "at+jwt", &json!({ "tid": tid }));
-        Caller { agent: world.agent("agent/clerk").with_token(&token), wire }
+        Caller { agent: world.agent("agent/clerk").with_token(&token(world, tid)), wire }
     };
     let says = |tenant: &str| json!({"tenant": tenant, "message": message("train")});
     let (acme, none) = (json!("acme"), Value::Null);
-    for wire in [Wire::Rpc, Wire::Rest] {
-        for (tid, tenant) in [(&acme, "acme"), (&acme, ""), (&none, "acme2")] {
+    // At its host the tenant is the agent's own, and names nobody else.
+    let at_host = async |world: &World, tid: &Value, tenant: &str| {
+        let who = ("agent/clerk", token(world, tid));
+        asked_with(world, (who.0, &who.1), HOST, "SendMessage", &says(tenant)).await
+    };
+    let good = [(&acme, "acme"), (&acme, ""), (&none, "acme2")];
+    for (tid, tenant) in good {
+        let reply = at_host(&world, tid, tenant).await;
+        assert!(reply.text.contains("task-"), "{tid} {tenant}: {reply:?}");
+    }
+    assert!(at_host(&loose, &acme, "acme2").await.text.contains("task-"));
+    for wire in [Wire::Rpc, Wire::Rest, Wire::Grpc] {
+        for (tid, tenant) in good {
             let reply = caller(&world, tid, wire).call("SendMessage", &says(tenant)).await;
             assert!(reply.text.contains("task-"), "{tid} {tenant}: {reply:?}");
         }
@@ -253,6 +268,8 @@ async fn a_call_to_an_agent_names_no_other_tenant_than_its_token() {
     for reply in [
         caller(&world, &acme, Wire::Rpc).call("SendMessage", &says("acme2")).await,
         caller(&world, &acme, Wire::Rest).call("SendMessage", &says("acme2")).await,
+        caller(&world, &acme, Wire::Grpc).call("SendMessage", &says("acme2")).await,
+        at_host(&world, &acme, "acme2").await,
         send(in_path.header("a2a-version", "1.0")).await,
     ] {
         assert_eq!(reply.refused_because(), "tenant_mismatch", "{reply:?}");

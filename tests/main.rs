@@ -21,6 +21,7 @@ mod one_url_clients; // the same through the official SDKs, before our own serve
 mod sessions; //     whose a session is
 mod cards; //        what an agent says of itself, who vouches for it, and who sees it
 mod a2a; //          whose an agent's tasks are, and what may be said to it
+mod a2a_interleaved; // the same in any order, at two gateways
 mod a2a_lists; //    a list of tasks is its caller's own
 mod a2a_hosts; //   an agent that has a host name of the gateway for itself
 mod a2a_methods; //  every operation in every binding, for whom

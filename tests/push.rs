@@ -372,44 +372,7 @@ fn shown(reply: &Reply) -> Value {
 }
 
 fn config_of(wire: Wire, config: &Value) -> Value {
-    if wire == Wire::Older { older_push(config) } else { config.clone() }
-}
-
-#[tokio::test]
-async fn the_older_rest_form_is_relayed_too() {
-    let hook = Webhook::start().await;
-    let world = world(&hook).await;
-    let token = world.token_with("agent/clerk", |claims| claims.subject = "alice");
-    let clerk = world.agent("agent/clerk").with_token(&token);
-    let config = older_push(
-        &json!({"url": hook.url("/hooks/a"), "token": TOKEN, "authentication": {"scheme": "Bearer", "credentials": CREDENTIALS}}),
-    );
-    let body = |config: &Value| json!({"message": {"messageId": "m", "role": "ROLE_USER", "content": [{"text": "train"}]}, "configuration": {"pushNotification": config}});
-    let say = |config: &Value| clerk.post("/a2a/trainer/v1/message:send", body(config).to_string());
-    let reached = world.trainer.received().len();
-    let mut foreign = config.clone();
-    foreign["url"] = hook.url("/other").into();
-    assert_eq!(send(say(&foreign)).await.refused_because(), "push_target_not_allowed");
-    assert_eq!(world.trainer.received().len(), reached);
-    let sent = send(say(&config)).await;
-    assert_eq!(sent.status, 200, "{sent:?}");
-    let task = task_in(&sent);
-    let path = given(&world);
-    let create = json!({"parent": format!("tasks/{task}"), "config": {"pushNotificationConfig": config}});
-    let at = format!("/a2a/trainer/v1/tasks/{task}/pushNotificationConfigs");
-    let created = send(clerk.post(&at, create.to_string())).await;
-    assert_eq!(shown(&created), config, "{created:?}");
-    let of_create = given(&world);
-    let got = send(clerk.request(Method::GET, &format!("{at}/p"))).await;
-    assert_eq!(shown(&got), config, "{got:?}");
-    for path in [path, of_create] {
-        let older = json!({"kind": "task", "id": task, "contextId": "c", "status": {"state": "working"}});
-        assert_eq!(posts(&world, "agent/trainer", &path, &older).await.status, 202);
-    }
-    let received = hook.has_received(2).await;
-    assert!(
-        received.iter().all(|received| received.headers["authorization"] == format!("Bearer {CREDENTIALS}"))
-    );
+    if wire.is_older() { older_push(config) } else { config.clone() }
 }
 
 #[tokio::test]

@@ -1,8 +1,8 @@
 //! An event on its way to its receiver: again and again, in its order, and no further than it may go.
 
 use serde_json::{Value, json};
-use world::a2a::Wire;
-use world::pushes::{ended, event, of_kind, plan, posts, registered, registered_by};
+use world::a2a::{Wire, task_in};
+use world::pushes::{alice, ended, event, given, of_kind, plan, posts, registered, registered_by};
 use world::webhook::{Webhook, status};
 use world::{Plan, Received, World};
 
@@ -170,4 +170,38 @@ async fn a_target_is_judged_again_at_each_delivery() {
         "{failed:?}"
     );
     assert!(hook.received().len() <= after + 1, "no more than what was under way");
+}
+
+/// A name says nothing of where it leads: what counts are its addresses, as they are judged at that moment.
+#[tokio::test]
+async fn a_name_is_sent_to_as_long_as_its_addresses_may_be_reached() {
+    let hook = Webhook::start().await;
+    let (ca, at) = (hook.authorities().display().to_string(), hook.address.port());
+    let by_name = format!("https://localhost:{at}/hooks");
+    let private = ", private_addresses: [127.0.0.0/8, \"::1\"]";
+    let push = |private: &str| {
+        format!("{{allow: [\"{by_name}\"], ca_file: {ca}, back_off: 1ms, attempts: 2{private}}}")
+    };
+    let world = World::with(Plan { push: push(private), ..plan(&hook, "") }).await;
+    let alice = alice(&world, Wire::Rpc);
+    let task = task_in(&alice.send("train", &json!({})).await);
+    let create = json!({"taskId": task, "url": format!("{by_name}/a")});
+    assert!(!alice.call("CreateTaskPushNotificationConfig", &create).await.is_refused());
+    let path = given(&world);
+    assert_eq!(posts(&world, "agent/trainer", &path, &event(&task, 0)).await.status, 202);
+    assert_eq!(hook.has_received(1).await[0].path, "/hooks/a");
+
+    world.rewrite(|text| text.replace(private, "")).await;
+    let reached = world.trainer.received().len();
+    let again = alice.call("CreateTaskPushNotificationConfig", &create).await;
+    assert_eq!(again.refused_because(), "push_target_not_allowed");
+    let record = world.records("request").pop().unwrap();
+    assert!(record["cause"].as_str().unwrap().contains("which is not to be reached"), "{record}");
+    assert_eq!(world.trainer.received().len(), reached, "the agent hears nothing of it");
+    assert_eq!(posts(&world, "agent/trainer", &path, &event(&task, 1)).await.status, 202);
+    let records = ended(world).await;
+    let failed = of_kind(&records, "push_failed");
+    assert_eq!((failed.len(), &failed[0]["host"]), (1, &json!("localhost")), "{failed:?}");
+    assert!(failed[0]["cause"].as_str().unwrap().contains("which is not to be reached"), "{failed:?}");
+    assert_eq!((of_kind(&records, "push_delivered").len(), hook.received().len()), (1, 1));
 }

@@ -250,7 +250,7 @@ fn event(wire: Wire, thing: &str) -> &'static str {
         result["kind"] = thing.into();
     }
     let whole = json!({"jsonrpc": "2.0", "id": 7, "result": result});
-    let event = if wire == Wire::Rest { &whole["result"] } else { &whole };
+    let event = if wire.is_rest() { &whole["result"] } else { &whole };
     Box::leak(format!("data: {event}\n\n").into_boxed_str())
 }
 
@@ -317,6 +317,25 @@ async fn a_stream_ends_with_its_permit() {
     let record = world.only_record();
     assert_eq!(record["outcome"], "answer_broken");
     assert!(record["cause"].as_str().unwrap().contains("permit has ended"), "{record}");
+}
+
+#[tokio::test]
+async fn an_agents_stream_ends_with_its_permit_in_every_binding() {
+    let policy = policies::trainer_with("obligations := {\"ttl_seconds\": 2}");
+    let world = World::with(Plan { policy, trainer: Some(""), ..Plan::default() }).await;
+    for wire in Wire::ALL {
+        let caller = world.caller("agent/clerk", "alice", wire);
+        let working = world.trainer.streams();
+        let request = caller.request("SendStreamingMessage", &json!({"message": message("train")}));
+        let mut stream = request.send().await.unwrap();
+        working.send(Ok(event(wire, "task"))).await.unwrap();
+        assert!(!stream.chunk().await.unwrap().unwrap().is_empty());
+        assert!(stream.chunk().await.is_err(), "{wire:?}: a broken stream, and no whole one");
+        working.closed().await;
+        let record = world.records("request").pop().unwrap();
+        assert_eq!((&record["outcome"], &record["method"]), (&json!("answer_broken"), &json!("SendStreamingMessage")));
+        assert!(record["cause"].as_str().unwrap().contains("permit has ended"), "{wire:?}: {record}");
+    }
 }
 
 #[tokio::test]

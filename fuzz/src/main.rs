@@ -8,9 +8,11 @@ mod a2a;
 #[path = "../../protocol/tests/mutated/properties.rs"]
 mod properties;
 
+use protocol::a2a::card::Card;
 use serde_json::{Map, Value};
 use std::sync::LazyLock;
 use std::time::{Duration, UNIX_EPOCH};
+use tokens::jws::signed_document;
 use tokens::{Claims, Expect, Keys, claimed, verify};
 
 static TARGET: LazyLock<fn(&[u8]) -> bool> = LazyLock::new(|| {
@@ -28,6 +30,7 @@ static TARGET: LazyLock<fn(&[u8]) -> bool> = LazyLock::new(|| {
         "a2a_grpc" => a2a::a2a_grpc,
         "a2a_answer" => a2a::a2a_answer,
         "card" => a2a::card,
+        "jws" => jws,
         "token" => token,
         "peer" => peer,
         "bundle" => bundle,
@@ -56,6 +59,39 @@ fn token(bytes: &[u8]) -> bool {
     };
     assert!(verify(token, &Keys::default(), &expect, UNIX_EPOCH).is_err()); // Without keys nothing verifies.
     true
+}
+
+/// The public keys of `protocol/tests/a2a/cards`.
+static KEYS: LazyLock<Keys> = LazyLock::new(|| {
+    let jwks = r#"{"keys": [
+        {"kty":"EC","crv":"P-256","kid":"es-1","alg":"ES256","use":"sig","x":"p_yZvKCHpsmSuVzDr4v7qOinVzUyCgnCHW4aQx4ICB8","y":"-X5ems-eG3r7eCCRwapY0vP_X0-aPj-hfZvC7gRLDL8"},
+        {"kty":"OKP","crv":"Ed25519","kid":"ed-1","alg":"EdDSA","use":"sig","x":"Wh1lQg9knzZ-WqMtthENPZNbfUMS14zMJiaCbHoqLI0"}
+    ]}"#;
+    Keys::from_jwks(jwks.as_bytes()).unwrap_or_else(|error| panic!("{error}"))
+});
+
+/// What was signed with them of the seeds: the signed forms of both cards.
+static SIGNED: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
+    let cards = [&include_bytes!("../seeds/jws/1-es256")[..], include_bytes!("../seeds/jws/2-eddsa")];
+    let form = |card: &[u8]| Card::read(&serde_json::from_slice(card).ok()?).ok()?.canonical().ok();
+    cards.map(|card| form(card).unwrap_or_else(|| panic!("a seed is no card"))).into()
+});
+
+/// A signed card, or a compact JWS: whatever it looks like, what verifies is what the keys' owner has signed.
+fn jws(bytes: &[u8]) -> bool {
+    let read = serde_json::from_slice::<Value>(bytes).ok().and_then(|card| Card::read(&card).ok());
+    let compact: Vec<String> = match read.as_ref().map(|card| (card, card.canonical())) {
+        Some((card, Ok(form))) => card.signatures().iter().map(|one| one.compact(&form)).collect(),
+        Some((_, Err(_))) => return false,
+        None => std::str::from_utf8(bytes).map(str::to_owned).into_iter().collect(),
+    };
+    let held = compact.iter().filter_map(|compact| signed_document(compact, &KEYS).ok());
+    let all: Vec<_> = held.collect();
+    for signed in &all {
+        assert!(SIGNED.contains(&signed.payload));
+        assert!(matches!(signed.algorithm.as_str(), "ES256" | "EdDSA"));
+    }
+    !all.is_empty()
 }
 
 /// A leaf certificate, and the SPIFFE ID in it.

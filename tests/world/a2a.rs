@@ -20,10 +20,12 @@ pub enum Wire {
     Grpc,
     /// JSON-RPC, 0.3.
     Older,
+    /// HTTP+JSON, 0.3: below `/v1`.
+    OlderRest,
 }
 
 impl Wire {
-    pub const ALL: [Self; 4] = [Self::Rpc, Self::Rest, Self::Grpc, Self::Older];
+    pub const ALL: [Self; 5] = [Self::Rpc, Self::Rest, Self::Grpc, Self::Older, Self::OlderRest];
 
     /// As the documents call it.
     pub fn as_str(self) -> &'static str {
@@ -32,7 +34,18 @@ impl Wire {
             Self::Rest => "HTTP+JSON 1.0",
             Self::Grpc => "gRPC 1.0",
             Self::Older => "JSON-RPC 0.3",
+            Self::OlderRest => "HTTP+JSON 0.3",
         }
+    }
+
+    /// Whether it is 0.3, which has no lists.
+    pub fn is_older(self) -> bool {
+        matches!(self, Self::Older | Self::OlderRest)
+    }
+
+    /// Whether a refusal is told by the HTTP status.
+    pub fn is_rest(self) -> bool {
+        matches!(self, Self::Rest | Self::OlderRest)
     }
 }
 
@@ -70,6 +83,7 @@ impl Caller {
                 let body = json!({"jsonrpc": "2.0", "id": 7, "method": method, "params": params});
                 self.agent.post("/a2a/trainer", body.to_string())
             }
+            Wire::OlderRest => self.rest(operation, params),
         }
     }
 
@@ -103,6 +117,7 @@ impl Caller {
             "SendMessage" => (Method::POST, "/message:send".to_owned()),
             "SendStreamingMessage" => (Method::POST, "/message:stream".to_owned()),
             "GetTask" => (Method::GET, format!("/tasks/{}", text("id"))),
+            "GetExtendedAgentCard" if self.wire.is_older() => (Method::GET, "/card".to_owned()),
             "GetExtendedAgentCard" => (Method::GET, "/extendedAgentCard".to_owned()),
             "CancelTask" => (Method::POST, format!("/tasks/{}:cancel", text("id"))),
             "SubscribeToTask" => (Method::POST, format!("/tasks/{}:subscribe", text("id"))),
@@ -119,9 +134,13 @@ impl Caller {
             "DeleteTaskPushNotificationConfig" => (Method::DELETE, format!("{}/{}", push(), text("id"))),
             other => panic!("no path for {other}"),
         };
-        let path = format!("/a2a/trainer{path}");
+        let (below, body) = match self.wire.is_older() {
+            true => ("/v1", older_body(operation, params)),
+            false => ("", params.clone()),
+        };
+        let path = format!("/a2a/trainer{below}{path}");
         if method == Method::POST {
-            return self.agent.post(&path, params.to_string());
+            return self.agent.post(&path, body.to_string());
         }
         self.agent.request(method, &path)
     }
@@ -166,6 +185,29 @@ pub fn older(operation: &str, params: &Value) -> (&'static str, Value) {
     }
 }
 
+/// The body of an operation as 0.3 writes it over HTTP+JSON.
+fn older_body(operation: &str, params: &Value) -> Value {
+    match operation {
+        "SendMessage" | "SendStreamingMessage" => {
+            let mut params = params.clone();
+            let message = params["message"].as_object_mut().unwrap();
+            let parts = message.remove("parts").unwrap();
+            message.insert("content".into(), parts);
+            if let Some(configuration) = params.get_mut("configuration").and_then(Value::as_object_mut)
+                && let Some(config) = configuration.remove("taskPushNotificationConfig")
+            {
+                configuration.insert("pushNotification".into(), older_push(&config));
+            }
+            params
+        }
+        "CreateTaskPushNotificationConfig" => {
+            let parent = format!("tasks/{}", params["taskId"].as_str().unwrap());
+            json!({"parent": parent, "config": {"pushNotificationConfig": older_push(params)}})
+        }
+        _ => json!({}),
+    }
+}
+
 /// A push configuration as 0.3 writes it.
 pub fn older_push(config: &Value) -> Value {
     let mut config = config.clone();
@@ -201,6 +243,16 @@ pub fn task_in(reply: &Reply) -> String {
     task["id"].as_str().unwrap_or_else(|| panic!("no task in {}", reply.text)).to_owned()
 }
 
+/// What the agent says of itself to those who are known to it.
+fn card() -> Value {
+    json!({
+        "name": "trainer", "description": "Trains.", "version": "1.0.0", "capabilities": {"extendedAgentCard": true},
+        "supportedInterfaces": [{"url": "https://trainer.internal/a2a", "protocolBinding": "JSONRPC", "protocolVersion": "1.0"}],
+        "defaultInputModes": ["text/plain"], "defaultOutputModes": ["text/plain"],
+        "skills": [{"id": "train", "name": "Train", "description": "Trains.", "tags": ["models"]}],
+    })
+}
+
 /// What the agent keeps: each task's context and state, in the order of their making, and where its events go.
 #[derive(Default)]
 struct Kept(BTreeMap<String, (String, &'static str)>, BTreeMap<String, Value>);
@@ -227,8 +279,9 @@ impl Kept {
                     id
                 }
             },
+            "GetExtendedAgentCard" => return asked.says(card()),
             "ListTasks" => {
-                let all: Vec<Value> = self.0.keys().map(|id| self.task(id, asked.older)).collect();
+                let all: Vec<Value> = self.0.keys().map(|id| self.task(id, asked.tagged())).collect();
                 return asked.says(
                     json!({"totalSize": all.len(), "tasks": all, "nextPageToken": "", "pageSize": 50}),
                 );
@@ -246,9 +299,9 @@ impl Kept {
             "push" => return asked.says(self.push(&id, &asked)),
             _ => {}
         }
-        let task = self.task(&id, asked.older);
+        let task = self.task(&id, asked.tagged());
         match asked.operation {
-            "SendMessage" if asked.older && asked.rpc => asked.says(task),
+            "SendMessage" if asked.tagged() => asked.says(task),
             "SendMessage" => asked.says(json!({"task": task})),
             "SendStreamingMessage" | "SubscribeToTask" => asked.streams(&task),
             _ => asked.says(task),
@@ -267,7 +320,7 @@ impl Kept {
             config
         };
         match asked.push {
-            "list" if asked.older && asked.rpc => json!([config]),
+            "list" if asked.tagged() => json!([config]),
             "list" => json!({"configs": [config]}),
             "delete" => {
                 self.1.remove(id);
@@ -277,13 +330,13 @@ impl Kept {
         }
     }
 
-    fn task(&self, id: &str, older: bool) -> Value {
+    fn task(&self, id: &str, tagged: bool) -> Value {
         let (context, state) = &self.0[id];
-        let state = if older { state.to_lowercase() } else { format!("TASK_STATE_{state}") };
+        let state = if tagged { state.to_lowercase() } else { format!("TASK_STATE_{state}") };
         let artifacts = json!([{"artifactId": "a", "parts": [{"text": "x"}]}]);
         let mut task =
             json!({"id": id, "contextId": context, "status": {"state": state}, "artifacts": artifacts});
-        if older {
+        if tagged {
             task["kind"] = "task".into();
         }
         task
@@ -316,6 +369,7 @@ impl Asked {
                 "CancelTask" | "tasks/cancel" => "CancelTask",
                 "SubscribeToTask" | "tasks/resubscribe" => "SubscribeToTask",
                 "ListTasks" => "ListTasks",
+                "GetExtendedAgentCard" | "agent/getAuthenticatedExtendedCard" => "GetExtendedAgentCard",
                 method if method.to_lowercase().contains("push") => "push",
                 method => panic!("the agent has no {method}"),
             };
@@ -340,6 +394,7 @@ impl Asked {
             "/message:send" => "SendMessage",
             "/message:stream" => "SendStreamingMessage",
             "/tasks" => "ListTasks",
+            "/extendedAgentCard" | "/card" => "GetExtendedAgentCard",
             _ => {
                 let rest = path.strip_prefix("/tasks/").unwrap();
                 let (task, operation) = match rest.split_once("/pushNotificationConfigs") {
@@ -358,6 +413,11 @@ impl Asked {
         Self { operation, push, params, id: Value::Null, rpc: false, older }
     }
 
+    /// Whether things stand there themselves and say their kind: 0.3 over JSON-RPC.
+    fn tagged(&self) -> bool {
+        self.older && self.rpc
+    }
+
     fn written(&self, result: Value) -> Value {
         if self.rpc { json!({"jsonrpc": "2.0", "id": self.id, "result": result}) } else { result }
     }
@@ -368,7 +428,7 @@ impl Asked {
 
     fn streams(&self, task: &Value) -> Answer {
         let update = json!({"taskId": task["id"], "contextId": task["contextId"], "status": task["status"]});
-        let (first, second) = if self.older {
+        let (first, second) = if self.tagged() {
             let mut update = update;
             update["kind"] = "status-update".into();
             update["final"] = false.into();

@@ -78,10 +78,13 @@ async fn answered(request: Request<Incoming>, agent: McpServer) -> Result<Respon
     Ok(Response::builder().header("content-type", "application/grpc").body(body).unwrap())
 }
 
-/// A request to the trainer as the body of one frame.
+/// A request to the trainer as the body of one frame: the tenant names it, before a tenant of its own.
 pub fn request(operation: &str, params: &Value) -> Vec<u8> {
     let mut params = params.clone();
-    params["tenant"] = "trainer".into();
+    params["tenant"] = match params["tenant"].as_str().unwrap_or_default() {
+        "" => "trainer".into(),
+        own => format!("trainer/{own}").into(),
+    };
     framed(operation, &params).to_vec()
 }
 
@@ -92,12 +95,23 @@ fn framed(operation: &str, params: &Value) -> Bytes {
 
 /// What a workload that acts for alice hears of a request with this `:authority`.
 pub async fn asked(world: &World, workload: &str, authority: &str, operation: &str, params: &Value) -> Reply {
+    asked_with(world, (workload, &world.token(workload)), authority, operation, params).await
+}
+
+/// The same of a workload with any token.
+pub async fn asked_with(
+    world: &World,
+    (workload, token): (&str, &str),
+    authority: &str,
+    operation: &str,
+    params: &Value,
+) -> Reply {
     let tls = world.raw_over(workload, b"h2").await;
     let (mut http, connection) =
         hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(tls)).await.unwrap();
     tokio::spawn(connection);
     let request = Request::post(format!("https://{authority}/{}/{operation}", a2a::SERVICE))
-        .header("authorization", format!("Bearer {}", world.token(workload)))
+        .header("authorization", format!("Bearer {token}"))
         .header("content-type", "application/grpc")
         .header("te", "trailers")
         .header("a2a-version", "1.0")
@@ -111,6 +125,7 @@ pub fn reply(operation: &str, status: u16, headers: HeaderMap, body: &[u8]) -> R
     let method: Method = a2a::methods().iter().find(|row| row.name == operation).unwrap().method;
     let refused = headers.get("grpc-status").is_some_and(|status| status != "0");
     let text = if refused {
+        assert!(body.is_empty(), "what is said of a refusal stands in its header fields");
         let details = STANDARD_NO_PAD.decode(&headers["grpc-status-details-bin"]).unwrap();
         let code: i64 = headers["grpc-status"].to_str().unwrap().parse().unwrap();
         let reason = String::from_utf8_lossy(&details).rsplit("reason").next().unwrap().to_owned();

@@ -17,6 +17,11 @@ impl Reply {
         serde_json::from_str(text.trim()).unwrap_or_else(|e| panic!("{e}: {}", self.text))
     }
 
+    /// Whether it is a refusal, in the shape of any protocol.
+    pub fn is_refused(&self) -> bool {
+        self.status != 200 || self.json().get("error").is_some()
+    }
+
     /// The stable reason of a refusal, in the shape of any protocol.
     pub fn refused_because(&self) -> String {
         let error = &self.json()["error"];
@@ -29,9 +34,11 @@ impl Reply {
             .to_owned()
     }
 
-    /// The JSON-RPC code of a refusal.
+    /// The code of a refusal, in the shape of any protocol.
     pub fn code(&self) -> i64 {
-        self.json()["error"]["code"].as_i64().unwrap_or_else(|| panic!("not a refusal: {}", self.text))
+        let answer = self.json();
+        let codes = [&answer["error"]["code"], &answer["code"]]; // The second is HTTP+JSON of A2A 0.3.
+        codes.into_iter().find_map(Value::as_i64).unwrap_or_else(|| panic!("not a refusal: {}", self.text))
     }
 
     /// The text of a tool's result.

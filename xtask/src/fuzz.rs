@@ -10,7 +10,7 @@ use anyhow::{Context, bail};
 use crate::run;
 
 /// Every decoder of bytes from outside; `fuzz/src/main.rs` says what each one is.
-const TARGETS: [&str; 16] = [
+const TARGETS: [&str; 17] = [
     "json",
     "call",
     "headers",
@@ -23,6 +23,7 @@ const TARGETS: [&str; 16] = [
     "a2a_grpc",
     "a2a_answer",
     "card",
+    "jws",
     "token",
     "peer",
     "bundle",

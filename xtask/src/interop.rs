@@ -29,7 +29,7 @@ pub(crate) fn interop(name: &str) -> anyhow::Result<()> {
         "kubernetes" => (None, "kubernetes::"),
         "inference" => (None, "inference::"),
         "spire" => (None, "spire"),
-        "a2a" => (None, "a2a_peers::"),
+        "a2a" => (None, "a2a_peers:: cards::what_the_gateway_signs"),
         "redis" => (None, "shared_revocation:: shared_store:: shared_tasks::"),
         "conformance" => (None, "mcp_conformance::"),
         "oidc-provider" => (None, "oidc_provider"),

@@ -96,8 +96,25 @@ pub(crate) fn a2a_rest(bytes: &[u8]) -> bool {
     good
 }
 
-/// A call over gRPC, whatever its method: without its tenant it is the same call.
-pub(crate) fn a2a_grpc(message: &[u8]) -> bool {
+/// A call over gRPC, whatever its method, as a whole body or as the message alone: without its tenant it is the same call.
+pub(crate) fn a2a_grpc(bytes: &[u8]) -> bool {
+    let mut good = false;
+    if let Some(message) = a2a::unframed(bytes) {
+        assert_eq!(a2a::frame(message).as_deref(), Some(bytes)); // One way to write a frame.
+        good |= of_message(message);
+    }
+    for row in a2a::methods() {
+        let path = format!("/{}/{}", a2a::SERVICE, row.name);
+        let named = a2a::tenant_of(&path, bytes); // Of any bytes, before they are a call.
+        let named = named.filter(|tenant| !tenant.is_empty());
+        if let Some(call) = decoded(&http::Method::POST, &path, "application/grpc", "1.0", bytes) {
+            assert_eq!((call.tenant, a2a::unframed(bytes).is_some()), (named, true));
+        }
+    }
+    of_message(bytes) || good
+}
+
+fn of_message(message: &[u8]) -> bool {
     let mut good = false;
     for row in a2a::methods() {
         let path = format!("/{}/{}", a2a::SERVICE, row.name);
