@@ -181,7 +181,8 @@ async fn a_context_that_nobody_has_becomes_its_callers_where_the_configuration_s
         assert_eq!(other.refused_because(), "context_not_found", "{wire:?}");
         assert!(!alice.send("train", &mine).await.is_refused(), "{wire:?}");
         assert_eq!(world.trainer.received().len(), reached + 2);
-        let record = world.records("request").into_iter().rfind(|record| record["reason"] == "context_not_found");
+        let record =
+            world.records("request").into_iter().rfind(|record| record["reason"] == "context_not_found");
         let cause = record.unwrap()["cause"].as_str().unwrap().to_owned();
         assert!(cause.contains("the context is not the caller's"), "{cause}");
     }
@@ -320,9 +321,10 @@ async fn what_is_no_call_is_refused_in_the_shape_of_its_binding() {
 async fn a_version_that_is_not_spoken_has_an_error_of_its_own_in_every_binding() {
     let world = World::with(plan()).await;
     let params = json!({"message": message("train")});
-    let hears = async |wire, version| {
+    let hears = async |wire: Wire, version: &'static str| {
         let alice = world.caller("agent/clerk", "alice", wire);
-        let asked = HeaderMap::from_iter([("a2a-version".parse().unwrap(), HeaderValue::from_static(version))]);
+        let asked =
+            HeaderMap::from_iter([("a2a-version".parse().unwrap(), HeaderValue::from_static(version))]);
         alice.hears("SendMessage", alice.request("SendMessage", &params).headers(asked)).await
     };
     let mut refused = Vec::new();
@@ -344,7 +346,9 @@ async fn a_version_that_is_not_spoken_has_an_error_of_its_own_in_every_binding()
     let records = world.records("request");
     let kept = records.iter().filter(|record| record["reason"] == "unsupported_version");
     assert_eq!(kept.count(), refused.len());
-    for (wire, version) in [(Wire::Rpc, "1.0"), (Wire::Rest, "1.0"), (Wire::Grpc, "1.0.1"), (Wire::Older, "0.3.0")] {
+    for (wire, version) in
+        [(Wire::Rpc, "1.0"), (Wire::Rest, "1.0"), (Wire::Grpc, "1.0.1"), (Wire::Older, "0.3.0")]
+    {
         assert!(!hears(wire, version).await.is_refused(), "{wire:?} {version}: its twin");
     }
 }

@@ -26,8 +26,7 @@ fn naming(task: &str, context: &str, wire: Wire) -> Vec<(&'static str, Value, &'
         json!({ "message": message })
     };
     let on_it = on_a_task(task).into_iter();
-    let mut all: Vec<_> =
-        on_it.map(|(operation, params)| (operation, params, "task_not_found")).collect();
+    let mut all: Vec<_> = on_it.map(|(operation, params)| (operation, params, "task_not_found")).collect();
     for operation in ["SendMessage", "SendStreamingMessage"] {
         all.push((operation, says("contextId", json!(context)), "context_not_found"));
         if wire != Wire::OlderRest {

@@ -145,8 +145,9 @@ async fn what_owner_stranger_and_forbidden_hear_is_what_the_table_says() {
 async fn a_call_that_lacks_scopes_is_challenged_in_every_binding() {
     let policy = policies::trainer_with("needs_scopes := {\"train\"}");
     let world = World::with(Plan { policy, trainer: Some(""), ..Plan::default() }).await;
-    let scopes = BTreeSet::from(["bookkeeping", "train"].map(String::from));
-    let more = world.token_with("agent/clerk", |claims| claims.scopes = &scopes);
+    let scopes: &BTreeSet<String> =
+        Box::leak(Box::new(BTreeSet::from(["bookkeeping", "train"].map(String::from))));
+    let more = world.token_with("agent/clerk", |claims| claims.scopes = scopes);
     for wire in Wire::ALL {
         let reached = world.trainer.received().len();
         let lacking = world.caller("agent/clerk", "alice", wire).send("train", &json!({})).await;
@@ -161,7 +162,10 @@ async fn a_call_that_lacks_scopes_is_challenged_in_every_binding() {
         assert!(challenge.ends_with("error=\"insufficient_scope\", scope=\"train\""), "{challenge}");
         assert_eq!(world.trainer.received().len(), reached, "the agent hears nothing");
         let record = world.records("request").pop().unwrap();
-        assert_eq!((&record["decision"], &record["reason"]), (&json!("denial"), &json!("insufficient_scope")));
+        assert_eq!(
+            (&record["decision"], &record["reason"]),
+            (&json!("denial"), &json!("insufficient_scope"))
+        );
         let twin = Caller { agent: world.agent("agent/clerk").with_token(&more), wire };
         assert!(!twin.send("train", &json!({})).await.is_refused(), "{wire:?}");
     }

@@ -245,7 +245,13 @@ async fn a_card_from_another_workload_than_the_agent_is_not_read() {
     assert_eq!(get(&world, "agent/clerk", CARD).await.refused_because(), "not_found");
     let read: Vec<Value> = world.records("card_read").iter().map(|record| record["server"].clone()).collect();
     assert_eq!(read, ["coach"]);
-    let at_home = |text: String| text.replacen(&format!("https://{}/.well-known", world.ledger.address), &format!("https://{}/.well-known", world.trainer.address), 1);
+    let at_home = |text: String| {
+        text.replacen(
+            &format!("https://{}/.well-known", world.ledger.address),
+            &format!("https://{}/.well-known", world.trainer.address),
+            1,
+        )
+    };
     world.rewrite(at_home).await;
     until(&world, is_good).await;
     assert_eq!(get(&world, "agent/clerk", CARD).await.status, 200, "its twin, from the trainer itself");

@@ -238,8 +238,9 @@ async fn a_call_to_an_agent_names_no_other_tenant_than_its_token() {
         World::with(plan("tenants: any\n    host: trainer.gateway.test")).await,
     );
     let token = |world: &World, tid: &Value| usual(world, "at+jwt", &json!({ "tid": tid }));
-    let caller = |world: &World, tid: &Value, wire| {
-        Caller { agent: world.agent("agent/clerk").with_token(&token(world, tid)), wire }
+    let caller = |world: &World, tid: &Value, wire| Caller {
+        agent: world.agent("agent/clerk").with_token(&token(world, tid)),
+        wire,
     };
     let says = |tenant: &str| json!({"tenant": tenant, "message": message("train")});
     let (acme, none) = (json!("acme"), Value::Null);

@@ -333,7 +333,10 @@ async fn an_agents_stream_ends_with_its_permit_in_every_binding() {
         assert!(stream.chunk().await.is_err(), "{wire:?}: a broken stream, and no whole one");
         working.closed().await;
         let record = world.records("request").pop().unwrap();
-        assert_eq!((&record["outcome"], &record["method"]), (&json!("answer_broken"), &json!("SendStreamingMessage")));
+        assert_eq!(
+            (&record["outcome"], &record["method"]),
+            (&json!("answer_broken"), &json!("SendStreamingMessage"))
+        );
         assert!(record["cause"].as_str().unwrap().contains("permit has ended"), "{wire:?}: {record}");
     }
 }
