@@ -97,7 +97,7 @@ impl Follower<'_> {
         };
         match read(&bytes, client).await {
             Err(error) if error.is_absence() => self.absent(&error),
-            Err(error) => self.refused(&error),
+            Err(error) => self.refused(&error, None),
             Ok(_) if self.last == Some(self.rests_on(&bytes)) => self.said.clear(),
             Ok(read) => {
                 self.last = Some(self.rests_on(&bytes));
@@ -119,7 +119,7 @@ impl Follower<'_> {
                 self.stands(Standing::Quarantined, "quarantined");
             }
             _ => match self.shown(read) {
-                Err(error) => self.refused(&error),
+                Err(error) => self.refused(&error, Some(&read.card)),
                 Ok(shown) => {
                     tracing::info!(agent = self.agent.name, digest = read.digest, "a card is in use");
                     match self.known.replace(read.digest.clone()) {
@@ -151,8 +151,8 @@ impl Follower<'_> {
             cache_control: text(format!("private, max-age={}", self.agent.card.refresh.as_secs()))?,
             body: Bytes::from(body),
             digest: read.digest.clone(),
-            required: required(&read.card),
             said: Said::of(&read.card),
+            required: Arc::new(required(&read.card)),
         })
     }
 
@@ -169,8 +169,9 @@ impl Follower<'_> {
         }
     }
 
-    /// A card that can't be shown takes the last one's place: that one is not what the agent says any more.
-    fn refused(&mut self, error: &CardError) {
+    /// A card that can't be shown takes the last one's place: that one is not what the agent says any more. What it required
+    /// stays required, unless there is another card that somebody vouches for.
+    fn refused(&mut self, error: &CardError, vouched_for: Option<&Card>) {
         let said = chain(error);
         if self.said == said {
             return;
@@ -178,7 +179,9 @@ impl Follower<'_> {
         tracing::error!(agent = self.agent.name, cause = said, "the card is refused");
         self.last = None;
         self.record("card_refused", said.clone());
-        self.stands(Standing::Refused, "refused");
+        let last = || self.gateway.state().cards.get(&self.agent.name).and_then(Standing::required).cloned();
+        let known = vouched_for.map(|card| Arc::new(required(card))).or_else(last);
+        self.stands(Standing::Refused(known), "refused");
         self.said = said;
     }
 

@@ -82,6 +82,12 @@ impl Agent {
         [Binding::JsonRpc, Binding::HttpJson, Binding::Grpc].into_iter().find_map(|one| self.interface(one))
     }
 
+    /// Whether its configuration speaks of a card: so it has one, and nobody calls it before that was read.
+    pub fn expects_a_card(&self) -> bool {
+        let vouched = self.card.keys.is_some() || !self.card.jku.is_empty();
+        vouched || self.card.pin.is_some() || !self.extensions.is_empty()
+    }
+
     /// Where it is spoken to in a binding.
     pub fn interface(&self, binding: Binding) -> Option<&Arc<Server>> {
         match binding {
