@@ -320,19 +320,48 @@ async fn nothing_of_the_caller_goes_on_but_what_the_agent_needs() {
 }
 
 #[tokio::test]
-async fn push_notifications_are_refused_where_they_are_off() {
-    let world = World::with(Plan { trainer: Some("push: \"off\""), ..plan() }).await;
-    let alice = world.caller("agent/clerk", "alice", Wire::Rpc);
-    let task = task_in(&alice.send("train", &json!({})).await);
-    let push = json!({"taskId": task, "url": "https://hook.example/"});
-    let set = alice.call("CreateTaskPushNotificationConfig", &push).await;
-    let with = json!({"message": message("train"), "configuration": {"taskPushNotificationConfig": {"url": "https://hook.example/"}}});
-    let sent = alice.call("SendMessage", &with).await;
-    assert_eq!(
-        (set.refused_because(), sent.refused_because()),
-        ("push_not_allowed".into(), "push_not_allowed".into())
-    );
-    assert_eq!(world.trainer.received().len(), 1);
+/// What an agent without push notifications is asked in vain: A2A's own error, whoever asks (A2A 1.0 §3.3.4).
+async fn push_notifications_are_not_supported_where_nobody_may_have_them() {
+    for trainer in ["push: \"off\"", "push: relay"] {
+        let world = World::with(Plan { trainer: Some(trainer), ..plan() }).await; // Of `push.allow` it says nothing.
+        for wire in Wire::ALL {
+            let (alice, bob) =
+                (world.caller("agent/clerk", "alice", wire), world.caller("agent/clerk", "bob", wire));
+            let task = task_in(&alice.send("train", &json!({})).await);
+            let hook = json!({"url": "https://hook.example/"});
+            let with =
+                json!({"message": message("train"), "configuration": {"taskPushNotificationConfig": hook}});
+            let mut asked = on_a_task(&task);
+            asked.retain(|(operation, _)| operation.contains("Push"));
+            asked.push(("SendMessage", with));
+            assert_eq!(asked.len(), 5);
+            let reached = world.trainer.received().len();
+            for (operation, params) in &asked {
+                let code = match wire {
+                    Wire::Rest => 400,
+                    Wire::Grpc => 9,
+                    Wire::Rpc | Wire::Older => -32003,
+                };
+                for caller in [&alice, &bob] {
+                    let refused = caller.call(operation, params).await;
+                    assert_eq!(
+                        (refused.code(), refused.refused_because().as_str()),
+                        (code, "push_not_allowed"),
+                        "{operation} {wire:?} {trainer}"
+                    );
+                    let record = world.records("request").pop().unwrap();
+                    assert_eq!(record["reason"], "push_not_allowed");
+                }
+                let stranger = world.caller("agent/stranger", "alice", wire).call(operation, params).await;
+                assert_eq!(
+                    stranger.refused_because(),
+                    "not_allowed",
+                    "who may not call learns nothing of it"
+                );
+            }
+            assert_eq!(world.trainer.received().len(), reached, "the agent hears nothing");
+        }
+    }
 }
 
 /// The trainer posts an entry with the credential that came with the message, and tells what came of it.

@@ -103,7 +103,7 @@ async fn forward(
     if let Call::Card = call {
         return Ok(Box::pin(cards::public(gateway, state, &question, arrival)).await?);
     }
-    let named = Box::pin(tasks::named(&question, &gateway.tasks)).await;
+    let named = Box::pin(tasks::named(&question, &gateway.tasks, &gateway.push)).await;
     let question = question.naming(named.as_deref(), &gateway.limits);
     let session = session::open(&question, arrival, &state.sessions, &gateway.sessions, &gateway.limits)?;
     let permitted = authorize::permit(&state.policy, &gateway.lane, &question, &gateway.limits).await?;
