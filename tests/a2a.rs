@@ -304,6 +304,38 @@ async fn what_is_no_call_is_refused_in_the_shape_of_its_binding() {
     assert!(world.trainer.received().is_empty());
 }
 
+/// The version may stand in the query (A2A 1.0 §3.6.1): the call is of that version, and so is the refusal.
+#[tokio::test]
+async fn a_version_in_the_query_counts_as_one_in_the_header_does() {
+    let world = World::with(plan()).await;
+    let alice = world.clerk();
+    let rpc = |query: &str, method: &str| {
+        let body =
+            json!({"jsonrpc": "2.0", "id": 7, "method": method, "params": {"message": message("delete")}});
+        send(alice.post(&format!("/a2a/trainer{query}"), body.to_string()))
+    };
+    let denied = rpc("?A2A-Version=1.0", "SendMessage").await;
+    assert_eq!(denied.json()["error"]["data"][0]["metadata"]["reason"], "delete", "{denied:?}");
+    let rest = send(alice.request(Method::GET, "/a2a/trainer/tasks/t?A2A-Version=1.0")).await;
+    assert_eq!(rest.json()["error"]["details"][0]["metadata"]["reason"], "task_not_found", "{rest:?}");
+    let older = send(alice.request(Method::GET, "/a2a/trainer/v1/tasks/t?A2A-Version=0.3")).await;
+    assert_eq!((&older.json()["type"], older.status), (&json!("TaskNotFoundError"), 404), "{older:?}");
+    for query in ["?A2A-Version=0.3", "?A2A-Version="] {
+        assert_eq!(rpc(query, "SendMessage").await.json()["error"]["data"]["reason"], "unknown_method");
+    }
+    assert_eq!(rpc("?A2A-Version=2.0", "SendMessage").await.code(), -32009);
+    for query in ["?", "?x=1", "?A2A-Version", "?A2A-Version=1.0&x=1", "?A2A-Version=1.0&A2A-Version=1.0"] {
+        assert_eq!(rpc(query, "SendMessage").await.refused_because(), "unknown_path", "{query}");
+    }
+    assert!(world.trainer.received().is_empty());
+    let body =
+        json!({"jsonrpc": "2.0", "id": 7, "method": "SendMessage", "params": {"message": message("train")}});
+    let sent = send(alice.post("/a2a/trainer?A2A-Version=1.0", body.to_string())).await;
+    assert_eq!(task_in(&sent), "task-000");
+    let received = world.trainer.received().pop().unwrap();
+    assert_eq!((&*received.path, received.headers["a2a-version"].to_str().unwrap()), ("/a2a", "1.0"));
+}
+
 #[tokio::test]
 async fn nothing_of_the_caller_goes_on_but_what_the_agent_needs() {
     let world = World::with(plan()).await;

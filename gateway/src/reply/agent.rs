@@ -75,7 +75,7 @@ pub(super) fn answer(
     arrival: &Arrival,
 ) -> Option<Answer> {
     let below = route::operation_path(arrival.uri.path())?;
-    let (binding, version) = (a2a::binding(below), a2a::version_of(&arrival.headers));
+    let (binding, version) = (a2a::binding(below), a2a::version_of(&arrival.headers, arrival.uri.query()));
     let reply = a2a::reply(binding, version, kind(refusal, told), id, &told.reason);
     let mut headers = super::headers(told, url, arrival, reply.body.len());
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(reply.content_type));
