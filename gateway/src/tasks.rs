@@ -25,7 +25,8 @@ use store::{Claim, Names, Task};
 /// Whom a task belongs to: who began it, and for whom.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Owner {
-    /// Who issued the subject's token; none for a workload that acts for itself.
+    /// Who knows the subject by its name: who issued its token, or whose people that one hands on; none for a workload that
+    /// acts for itself.
     pub iss: Option<String>,
     /// The subject.
     pub sub: Option<String>,
@@ -100,10 +101,9 @@ pub enum TaskError {
 impl Owner {
     /// The owner that a principal is.
     pub fn new(caller: &Caller, subject: Option<&SubjectToken>) -> Self {
-        let claims = subject.map(SubjectToken::claims);
         Self {
-            iss: claims.map(|claims| claims.iss.clone()),
-            sub: claims.map(|claims| claims.sub.clone()),
+            iss: subject.map(|subject| subject.subject_of().to_owned()),
+            sub: subject.map(|subject| subject.claims().sub.clone()),
             spiffe_id: caller.spiffe_id().to_owned(),
         }
     }

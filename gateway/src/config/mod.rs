@@ -149,6 +149,8 @@ pub struct Issuer {
     pub presenter: Presenter,
     /// Whether its `act` chains are believed.
     pub delegates: bool,
+    /// Whose people its subjects are, where it isn't its own.
+    pub subjects_of: Option<String>,
     /// Accepted clock difference.
     pub leeway: Duration,
 }

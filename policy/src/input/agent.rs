@@ -64,7 +64,8 @@ pub struct TaskInput<'a> {
 #[derive(Clone, Copy, Debug, Serialize, JsonSchema)]
 #[schemars(deny_unknown_fields)]
 pub struct OwnerInput<'a> {
-    /// Who issued the subject's token. Null: the workload acted for itself.
+    /// Who issued the subject's token, or, where that hands on another issuer's people (`subjects_of`), the other one. Null: the
+    /// workload acted for itself.
     pub iss: Option<&'a str>,
     /// The person or service. Null: the workload acted for itself.
     pub sub: Option<&'a str>,
