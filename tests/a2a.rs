@@ -352,7 +352,45 @@ async fn nothing_of_the_caller_goes_on_but_what_the_agent_needs() {
 }
 
 #[tokio::test]
+async fn a_caller_hears_which_extensions_the_agent_used_and_nothing_of_its_other_headers() {
+    let world = World::with(plan()).await;
+    world.trainer.answers(|received| {
+        let task = json!({"id": "t", "contextId": "c", "status": {"state": "TASK_STATE_WORKING"}});
+        let older = json!({"kind": "task", "id": "t", "contextId": "c", "status": {"state": "working"}});
+        let answer = match received.body.is_empty() || !received.json()["jsonrpc"].is_string() {
+            true => json!({"task": task}),
+            false => {
+                let is_older = received.json()["method"] == "message/send";
+                let result = if is_older { older } else { json!({"task": task}) };
+                json!({"jsonrpc": "2.0", "id": received.json()["id"], "result": result})
+            }
+        };
+        let says = http::Response::builder().header("content-type", "application/json");
+        let says = says.header("a2a-extensions", "urn:test:a").header("a2a-extensions", "urn:test:b");
+        let says = says.header("a2a-version", "1.0").header("set-cookie", "a=b").header("x-powered-by", "us");
+        Answer::Raw(says.body(answer.to_string()).unwrap())
+    });
+    for wire in Wire::ALL {
+        let caller = world.caller("agent/clerk", "alice", wire);
+        let request = caller.request("SendMessage", &json!({"message": message("train")}));
+        let reply =
+            caller.hears("SendMessage", request.header("a2a-extensions", "urn:test:a,urn:test:b")).await;
+        assert_eq!((reply.status, task_in(&reply).as_str()), (200, "t"), "{wire:?}");
+        let used: Vec<&str> =
+            reply.headers.get_all("a2a-extensions").iter().map(|uri| uri.to_str().unwrap()).collect();
+        assert_eq!(
+            (used, reply.header("a2a-version")),
+            (vec!["urn:test:a", "urn:test:b"], Some("1.0")),
+            "{wire:?}"
+        );
+        assert!(reply.header("set-cookie").is_none() && reply.header("x-powered-by").is_none(), "{wire:?}");
+        let received = world.trainer.received().pop().unwrap();
+        assert_eq!(received.headers["a2a-extensions"], "urn:test:a,urn:test:b");
+    }
+}
+
 /// What an agent without push notifications is asked in vain: A2A's own error, whoever asks (A2A 1.0 §3.3.4).
+#[tokio::test]
 async fn push_notifications_are_not_supported_where_nobody_may_have_them() {
     for trainer in ["push: \"off\"", "push: relay"] {
         let world = World::with(Plan { trainer: Some(trainer), ..plan() }).await; // Of `push.allow` it says nothing.
