@@ -126,7 +126,9 @@ async fn forward(
     let answer = match (question.call.a2a(), &named) {
         (Some(call), Some(named)) if call.method == Method::ListTasks => {
             let (store, question, permit, credential) = (&gateway.tasks, &question, &permit, &credential);
-            let lister = tasks::list::Lister { call, named, question, store, upstream, permit, credential };
+            let asks_max = gateway.limits.tasks_asked_max;
+            let lister =
+                tasks::list::Lister { call, named, question, store, upstream, permit, credential, asks_max };
             Box::pin(lister.answer()).await?
         }
         (Some(call), Some(named)) => {

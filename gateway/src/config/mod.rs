@@ -418,6 +418,7 @@ pub struct Limits {
     pub slow_decisions_max: usize,
     pub slow_queue_max: usize,
     pub a2a_text_bytes_max: usize,
+    pub tasks_asked_max: usize,
     pub per_owner: PerOwner,
     pub handshake_timeout: Duration,
     pub body_timeout: Duration,
