@@ -59,6 +59,8 @@ pub struct Shown {
     required: Arc<BTreeSet<String>>,
     /// What of it the list of agents shows.
     said: Said,
+    /// The versions that it offers by interfaces that are configured.
+    versions: Vec<&'static str>,
 }
 
 impl Standing {
@@ -66,6 +68,14 @@ impl Standing {
     pub fn said(&self) -> Option<&Said> {
         match self {
             Self::Good(shown) => Some(&shown.said),
+            Self::Quarantined | Self::Refused(_) => None,
+        }
+    }
+
+    /// The versions that a card which is shown offers.
+    pub fn versions(&self) -> Option<&[&'static str]> {
+        match self {
+            Self::Good(shown) => Some(&shown.versions),
             Self::Quarantined | Self::Refused(_) => None,
         }
     }

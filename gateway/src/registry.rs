@@ -59,8 +59,8 @@ pub struct Listed<'a> {
     pub grpc: Option<&'a str>,
     /// The bindings in which it may be.
     pub bindings: Vec<&'static str>,
-    /// The versions in which it may be.
-    pub versions: [&'static str; 2],
+    /// The versions in which it may be: its card's, or all where none is known.
+    pub versions: Vec<&'static str>,
     /// Where its card is.
     pub card: String,
     /// `up`, `down` or `unknown`.
@@ -139,8 +139,8 @@ impl Asker<'_> {
         let (began, mut pace) = (Instant::now(), gateway.lane.pace());
         let mut shown = Vec::new();
         for agent in state.agents.values() {
-            let said = state.cards.get(&agent.name).and_then(Standing::said);
-            let listed = Listed::new(agent, &gateway.url, gateway.health.of(&agent.name), said.cloned());
+            let standing = state.cards.get(&agent.name);
+            let listed = Listed::new(agent, &gateway.url, gateway.health.of(&agent.name), standing);
             if !query.asks_for(&listed) {
                 continue;
             }
@@ -162,7 +162,8 @@ impl Asker<'_> {
 
 impl<'a> Listed<'a> {
     /// An agent behind the gateway at `url`.
-    pub fn new(agent: &'a Agent, url: &str, health: &'static str, said: Option<Said>) -> Self {
+    pub fn new(agent: &'a Agent, url: &str, health: &'static str, standing: Option<&Standing>) -> Self {
+        let known = standing.and_then(Standing::versions).map(<[_]>::to_vec);
         let bindings = [Binding::JsonRpc, Binding::HttpJson, Binding::Grpc].into_iter();
         let here = format!("{url}/a2a/{}", agent.name);
         Self {
@@ -171,9 +172,9 @@ impl<'a> Listed<'a> {
             url: here,
             grpc: agent.host.as_ref().map(|host| host.url.as_str()),
             bindings: bindings.filter(|b| agent.interface(*b).is_some()).map(Binding::as_str).collect(),
-            versions: [Version::V1_0.as_str(), Version::V0_3.as_str()],
+            versions: known.unwrap_or_else(|| vec![Version::V1_0.as_str(), Version::V0_3.as_str()]),
             health,
-            said,
+            said: standing.and_then(Standing::said).cloned(),
         }
     }
 }

@@ -10,7 +10,8 @@ use crate::registry::Said;
 use crate::state::Gateway;
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue};
-use protocol::a2a::card::{self, Card};
+use protocol::a2a::Version;
+use protocol::a2a::card::{self, Card, Interface};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -153,6 +154,7 @@ impl Follower<'_> {
             digest: read.digest.clone(),
             said: Said::of(&read.card),
             required: Arc::new(required(&read.card)),
+            versions: versions(&offered, self.agent),
         })
     }
 
@@ -208,6 +210,13 @@ async fn read(bytes: &[u8], client: &Client) -> Result<Read, CardError> {
     client.verifier.verify(&card).await?;
     let digest = digest::text(&digest::of(&card.promised()?));
     Ok(Read { raw, card, digest })
+}
+
+/// The versions in which an agent is called by the interfaces that are both offered and configured.
+fn versions(offered: &[Interface], agent: &Agent) -> Vec<&'static str> {
+    let reached = |one: &&Interface| agent.interface(one.binding).is_some();
+    let spoken = |version: &Version| offered.iter().filter(reached).any(|one| one.version == *version);
+    [Version::V1_0, Version::V0_3].into_iter().filter(spoken).map(Version::as_str).collect()
 }
 
 /// The extensions that a card requires of callers.
