@@ -86,10 +86,11 @@ async fn answered(request: Request<Incoming>, agent: McpServer) -> Result<Respon
     Ok(response)
 }
 
-/// A request to the trainer as the body of one frame.
+/// A request to the trainer, for its own tenant if the parameters name one, as the body of one frame.
 pub fn request(operation: &str, params: &Value) -> Vec<u8> {
     let mut params = params.clone();
-    params["tenant"] = "trainer".into();
+    let own = params["tenant"].as_str().map(|own| format!("trainer/{own}"));
+    params["tenant"] = own.unwrap_or_else(|| "trainer".to_owned()).into();
     framed(operation, &params).to_vec()
 }
 

@@ -11,7 +11,9 @@ mod servers;
 mod tasks;
 mod token_service;
 
-pub use agents::{AgentFile, ContextsFile, HealthFile, InterfacesFile, PushFile, TenantsFile};
+pub use agents::{
+    AgentFile, ContextsFile, HealthFile, InterfacesFile, PushFile, SkillByFile, SkillFile, TenantsFile,
+};
 pub use cards::{CardFile, CardsFile};
 pub use embedded::{EmbeddedFile, EmbeddedLimitsFile, KeysFile, LifetimesFile, UserFile};
 pub use issuers::{ClaimPath, ClaimsFile, HttpsFile, IssuerFile, JwksFile, JwtSvidFile, PresenterFile};

@@ -20,7 +20,7 @@ pub struct A2aCallInput<'a> {
     pub method: &'a str,
     /// The agent's name in the gateway's configuration, whether or not there is such an agent.
     pub agent: &'a str,
-    /// The agent's skill, where the configuration says by which member of a message's metadata a caller names one; and
+    /// The agent's skill, where the configuration says how callers name one: by the message's metadata, or by the interface. And
     /// where `visible` is asked for each skill of an extended card.
     pub skill: Option<&'a str>,
     /// The tenant that the call names.
