@@ -24,6 +24,23 @@ fn plan(rule: &str, trainer: &str) -> Plan {
     Plan { policy, trainer, policy_options: ", budget: 1s", ..Plan::default() }
 }
 
+fn card(skills: Value) -> Value {
+    json!({
+        "name": "trainer", "description": "Trains models.", "version": "1.0.0", "skills": skills,
+        "supportedInterfaces": [
+            {"url": "https://trainer.internal/a2a", "protocolBinding": "JSONRPC", "protocolVersion": "1.0"},
+        ],
+        "capabilities": {}, "defaultInputModes": ["text/plain"], "defaultOutputModes": ["text/plain"],
+    })
+}
+
+/// Has the trainer show a card, and waits until it is in use.
+async fn shows(world: &World, card: Value) {
+    let known = world.gateway.card("trainer");
+    world.trainer.shows(Some(card));
+    world.gateway.reloads().wait_for(|_| world.gateway.card("trainer") != known).await.unwrap();
+}
+
 /// What becomes of a message over a binding: the reason of its refusal, or nothing.
 async fn refused(world: &World, wire: Wire, params: &Value) -> Option<String> {
     let reached = world.trainer.received().len();
@@ -39,6 +56,33 @@ async fn refused(world: &World, wire: Wire, params: &Value) -> Option<String> {
 }
 
 #[tokio::test]
+async fn a_rule_sees_what_the_agents_card_says_it_can_do() {
+    let rule = "allow if {\n\tsome skill in input.call.card.skills\n\tskill.id == \"fit\"\n\t\"gpu\" in skill.tags\n}";
+    let world = World::with(plan(rule, "card: {refresh: 100ms}")).await;
+    let says = json!({"message": message("train")});
+    let skill =
+        |id: &str, tags: Value| json!({"id": id, "name": "Fit", "description": "Fits.", "tags": tags});
+    world.trainer.card_was_read().await;
+    for wire in Wire::ALL {
+        assert_eq!(refused(&world, wire, &says).await.as_deref(), Some("not_allowed"), "there is no card");
+    }
+    let other = skill("plot", json!(["gpu"]));
+    shows(&world, card(json!([other, skill("fit", json!(["ml", "gpu"]))]))).await;
+    for wire in Wire::ALL {
+        assert_eq!(refused(&world, wire, &says).await, None, "{wire:?}");
+    }
+    shows(&world, card(json!([other, skill("fit", json!(["ml", "cpu"]))]))).await;
+    for wire in Wire::ALL {
+        assert_eq!(refused(&world, wire, &says).await.as_deref(), Some("not_allowed"), "{wire:?}");
+    }
+    shows(&world, json!({"name": 7})).await;
+    assert_eq!(
+        refused(&world, Wire::Rpc, &says).await.as_deref(),
+        Some("not_allowed"),
+        "a card that is refused is none"
+    );
+}
+
 /// The clerk may have the trainer do anything but delete, if it says what.
 const NAMED: &str = "allow if input.call.skill == \"train\"";
 

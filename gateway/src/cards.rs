@@ -25,6 +25,7 @@ use crate::upstream::UpstreamError;
 use bytes::Bytes;
 use certs::{Clock, SharedSource};
 use http::HeaderValue;
+use policy::CardInput;
 use protocol::a2a::{self, Method, card};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -61,6 +62,8 @@ pub struct Shown {
     said: Said,
     /// The versions that it offers by interfaces that are configured.
     versions: Vec<&'static str>,
+    /// What of it policy sees: made once, looked at by each question that asks.
+    input: CardInput,
 }
 
 impl Standing {
@@ -223,6 +226,11 @@ fn good<'c>(cards: &'c Cards, agent: &Agent) -> Result<&'c Shown, &'static str> 
         Some(Standing::Refused(_)) => Err(REFUSED),
         None => Err(NOT_READ),
     }
+}
+
+/// What a rule may ask about an agent's card, if one is shown.
+pub fn said<'c>(cards: &'c Cards, agent: &Agent) -> Option<&'c CardInput> {
+    good(cards, agent).ok().map(|shown| &shown.input)
 }
 
 /// What an agent's card requires of callers. A card that is refused changes nothing of what was required before. An agent

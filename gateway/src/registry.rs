@@ -21,6 +21,7 @@ use crate::state::{Gateway, State};
 use crate::token::{self, SubjectToken, TokenError};
 use crate::upstream::Answer;
 use http::header::{CACHE_CONTROL, HeaderValue, VARY};
+use policy::SkillInput;
 use protocol::a2a::card::Card;
 use protocol::a2a::{Binding, Version};
 use serde::Serialize;
@@ -90,6 +91,13 @@ pub struct Skill {
     pub tags: Vec<String>,
 }
 
+impl Skill {
+    /// The same as policy sees it.
+    pub(crate) fn input(&self) -> SkillInput {
+        SkillInput { id: self.id.clone(), tags: self.tags.clone() }
+    }
+}
+
 impl Said {
     /// What of a card the list shows.
     pub fn of(card: &Card) -> Self {
@@ -151,7 +159,8 @@ impl Asker<'_> {
             pace.keep().await;
             let server = ServerRoute::to_see(agent, &gateway.url);
             let question =
-                Question::new(arrival, caller, subject, &server, &Call::Card, &state.revocations, now);
+                Question::new(arrival, caller, subject, &server, &Call::Card, &state.revocations, now)
+                    .knowing(&state.cards, &state.policy);
             if authorize::shows_agent(&state.policy, &gateway.lane, &question, &gateway.limits).await {
                 shown.push(listed);
             }

@@ -99,7 +99,8 @@ async fn forward(
     let behind = record.through(through);
     observed.authorize(&call);
     let question =
-        authorize::Question::new(arrival, &caller, subject.as_ref(), &server, &call, &state.revocations, now);
+        authorize::Question::new(arrival, &caller, subject.as_ref(), &server, &call, &state.revocations, now)
+            .knowing(&state.cards, &state.policy);
     if let Call::Card = call {
         return Ok(Box::pin(cards::public(gateway, state, &question, arrival)).await?);
     }

@@ -61,6 +61,7 @@ impl<'a> Question<'a> {
             }),
             metadata: call.metadata.as_ref(),
             extensions: &call.extensions,
+            card: self.card,
         }
     }
 
@@ -82,6 +83,7 @@ impl<'a> Question<'a> {
             list: None,
             metadata: None,
             extensions: &[],
+            card: self.card,
         }
     }
 

@@ -6,10 +6,11 @@ use crate::audit::chain::hex;
 use crate::config::agents::Agent;
 use crate::config::problems::chain;
 use crate::digest;
-use crate::registry::Said;
+use crate::registry::{Said, Skill};
 use crate::state::Gateway;
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue};
+use policy::CardInput;
 use protocol::a2a::Version;
 use protocol::a2a::card::{self, Card, Interface};
 use serde_json::Value;
@@ -146,15 +147,17 @@ impl Follower<'_> {
         let pushes = self.gateway.push.serves(self.agent);
         let written = self.gateway.cards.written(&read.card, &offered, self.agent, pushes, |_| true)?;
         let body = serde_json::to_vec(&written)?;
+        let said = Said::of(&read.card);
         let text = |text: String| HeaderValue::try_from(text).map_err(|_| CardError::Interfaces);
         Ok(Shown {
             etag: text(format!("\"{}\"", hex(&digest::of(&body))))?,
             cache_control: text(format!("private, max-age={}", self.agent.card.refresh.as_secs()))?,
             body: Bytes::from(body),
             digest: read.digest.clone(),
-            said: Said::of(&read.card),
             required: Arc::new(required(&read.card)),
             versions: versions(&offered, self.agent),
+            input: CardInput { skills: said.skills.iter().map(Skill::input).collect() },
+            said,
         })
     }
 

@@ -43,6 +43,27 @@ pub struct A2aCallInput<'a> {
     pub metadata: Option<&'a Map<String, Value>>,
     /// The extensions that the caller declares (`A2A-Extensions`), in its order.
     pub extensions: &'a [String],
+    /// The agent's public card. Null: there is none that is shown, or no rule of the package looks at it.
+    pub card: Option<&'a CardInput>,
+}
+
+/// What of an agent's card a rule may ask about. It is the agent's word; whoever signed the card vouches for it, where the
+/// configuration says who may. No longer than the card itself may be (`card.bytes_max`).
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct CardInput {
+    /// What the agent can do, in the card's order.
+    pub skills: Vec<SkillInput>,
+}
+
+/// A skill of an agent.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct SkillInput {
+    /// Its name among the agent's skills.
+    pub id: String,
+    /// Its tags, in their order.
+    pub tags: Vec<String>,
 }
 
 /// A task that is there for the caller.
