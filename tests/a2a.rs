@@ -317,6 +317,38 @@ async fn what_is_no_call_is_refused_in_the_shape_of_its_binding() {
     assert!(world.trainer.received().is_empty());
 }
 
+/// The version may stand in the query (A2A 1.0 §3.6.1): the call is of that version, and so is the refusal.
+#[tokio::test]
+async fn a_version_in_the_query_counts_as_one_in_the_header_does() {
+    let world = World::with(plan()).await;
+    let alice = world.clerk();
+    let rpc = |query: &str, method: &str| {
+        let body =
+            json!({"jsonrpc": "2.0", "id": 7, "method": method, "params": {"message": message("delete")}});
+        send(alice.post(&format!("/a2a/trainer{query}"), body.to_string()))
+    };
+    let denied = rpc("?A2A-Version=1.0", "SendMessage").await;
+    assert_eq!(denied.json()["error"]["data"][0]["metadata"]["reason"], "delete", "{denied:?}");
+    let rest = send(alice.request(Method::GET, "/a2a/trainer/tasks/t?A2A-Version=1.0")).await;
+    assert_eq!(rest.json()["error"]["details"][0]["metadata"]["reason"], "task_not_found", "{rest:?}");
+    let older = send(alice.request(Method::GET, "/a2a/trainer/v1/tasks/t?A2A-Version=0.3")).await;
+    assert_eq!((&older.json()["type"], older.status), (&json!("TaskNotFoundError"), 404), "{older:?}");
+    for query in ["?A2A-Version=0.3", "?A2A-Version="] {
+        assert_eq!(rpc(query, "SendMessage").await.json()["error"]["data"]["reason"], "unknown_method");
+    }
+    assert_eq!(rpc("?A2A-Version=2.0", "SendMessage").await.code(), -32009);
+    for query in ["?", "?x=1", "?A2A-Version", "?A2A-Version=1.0&x=1", "?A2A-Version=1.0&A2A-Version=1.0"] {
+        assert_eq!(rpc(query, "SendMessage").await.refused_because(), "unknown_path", "{query}");
+    }
+    assert!(world.trainer.received().is_empty());
+    let body =
+        json!({"jsonrpc": "2.0", "id": 7, "method": "SendMessage", "params": {"message": message("train")}});
+    let sent = send(alice.post("/a2a/trainer?A2A-Version=1.0", body.to_string())).await;
+    assert_eq!(task_in(&sent), "task-000");
+    let received = world.trainer.received().pop().unwrap();
+    assert_eq!((&*received.path, received.headers["a2a-version"].to_str().unwrap()), ("/a2a", "1.0"));
+}
+
 #[tokio::test]
 async fn a_version_that_is_not_spoken_has_an_error_of_its_own_in_every_binding() {
     let world = World::with(plan()).await;
@@ -369,19 +401,86 @@ async fn nothing_of_the_caller_goes_on_but_what_the_agent_needs() {
 }
 
 #[tokio::test]
-async fn push_notifications_are_refused_where_they_are_off() {
-    let world = World::with(Plan { trainer: Some("push: \"off\""), ..plan() }).await;
-    let alice = world.caller("agent/clerk", "alice", Wire::Rpc);
-    let task = task_in(&alice.send("train", &json!({})).await);
-    let push = json!({"taskId": task, "url": "https://hook.example/"});
-    let set = alice.call("CreateTaskPushNotificationConfig", &push).await;
-    let with = json!({"message": message("train"), "configuration": {"taskPushNotificationConfig": {"url": "https://hook.example/"}}});
-    let sent = alice.call("SendMessage", &with).await;
-    assert_eq!(
-        (set.refused_because(), sent.refused_because()),
-        ("push_not_allowed".into(), "push_not_allowed".into())
-    );
-    assert_eq!(world.trainer.received().len(), 1);
+async fn a_caller_hears_which_extensions_the_agent_used_and_nothing_of_its_other_headers() {
+    let world = World::with(plan()).await;
+    world.trainer.answers(|received| {
+        let task = json!({"id": "t", "contextId": "c", "status": {"state": "TASK_STATE_WORKING"}});
+        let older = json!({"kind": "task", "id": "t", "contextId": "c", "status": {"state": "working"}});
+        let answer = match received.body.is_empty() || !received.json()["jsonrpc"].is_string() {
+            true => json!({"task": task}),
+            false => {
+                let is_older = received.json()["method"] == "message/send";
+                let result = if is_older { older } else { json!({"task": task}) };
+                json!({"jsonrpc": "2.0", "id": received.json()["id"], "result": result})
+            }
+        };
+        let says = http::Response::builder().header("content-type", "application/json");
+        let says = says.header("a2a-extensions", "urn:test:a").header("a2a-extensions", "urn:test:b");
+        let says = says.header("a2a-version", "1.0").header("set-cookie", "a=b").header("x-powered-by", "us");
+        Answer::Raw(says.body(answer.to_string()).unwrap())
+    });
+    for wire in Wire::ALL {
+        let caller = world.caller("agent/clerk", "alice", wire);
+        let request = caller.request("SendMessage", &json!({"message": message("train")}));
+        let reply =
+            caller.hears("SendMessage", request.header("a2a-extensions", "urn:test:a,urn:test:b")).await;
+        assert_eq!((reply.status, task_in(&reply).as_str()), (200, "t"), "{wire:?}");
+        let used: Vec<&str> =
+            reply.headers.get_all("a2a-extensions").iter().map(|uri| uri.to_str().unwrap()).collect();
+        assert_eq!(
+            (used, reply.header("a2a-version")),
+            (vec!["urn:test:a", "urn:test:b"], Some("1.0")),
+            "{wire:?}"
+        );
+        assert!(reply.header("set-cookie").is_none() && reply.header("x-powered-by").is_none(), "{wire:?}");
+        let received = world.trainer.received().pop().unwrap();
+        assert_eq!(received.headers["a2a-extensions"], "urn:test:a,urn:test:b");
+    }
+}
+
+/// What an agent without push notifications is asked in vain: A2A's own error, whoever asks (A2A 1.0 §3.3.4).
+#[tokio::test]
+async fn push_notifications_are_not_supported_where_nobody_may_have_them() {
+    for trainer in ["push: \"off\"", "push: relay"] {
+        let world = World::with(Plan { trainer: Some(trainer), ..plan() }).await; // Of `push.allow` it says nothing.
+        for wire in Wire::ALL {
+            let (alice, bob) =
+                (world.caller("agent/clerk", "alice", wire), world.caller("agent/clerk", "bob", wire));
+            let task = task_in(&alice.send("train", &json!({})).await);
+            let hook = json!({"url": "https://hook.example/"});
+            let with =
+                json!({"message": message("train"), "configuration": {"taskPushNotificationConfig": hook}});
+            let mut asked = on_a_task(&task);
+            asked.retain(|(operation, _)| operation.contains("Push"));
+            asked.push(("SendMessage", with));
+            assert_eq!(asked.len(), 5);
+            let reached = world.trainer.received().len();
+            for (operation, params) in &asked {
+                let code = match wire {
+                    Wire::Rest => 400,
+                    Wire::Grpc => 9,
+                    Wire::Rpc | Wire::Older => -32003,
+                };
+                for caller in [&alice, &bob] {
+                    let refused = caller.call(operation, params).await;
+                    assert_eq!(
+                        (refused.code(), refused.refused_because().as_str()),
+                        (code, "push_not_allowed"),
+                        "{operation} {wire:?} {trainer}"
+                    );
+                    let record = world.records("request").pop().unwrap();
+                    assert_eq!(record["reason"], "push_not_allowed");
+                }
+                let stranger = world.caller("agent/stranger", "alice", wire).call(operation, params).await;
+                assert_eq!(
+                    stranger.refused_because(),
+                    "not_allowed",
+                    "who may not call learns nothing of it"
+                );
+            }
+            assert_eq!(world.trainer.received().len(), reached, "the agent hears nothing");
+        }
+    }
 }
 
 /// The trainer posts an entry with the credential that came with the message, and tells what came of it.

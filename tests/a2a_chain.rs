@@ -5,7 +5,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
-use world::a2a::message;
+use world::a2a::{Caller, Wire, message, task_in};
 use world::agent::send;
 use world::{Agent, Answer, Plan, Received, World, components, policies};
 
@@ -266,6 +266,61 @@ async fn whoever_is_asked_back_may_answer_and_may_not_ask_again() {
             let (caller, server, _, cause) = refused(&world);
             assert_eq!((caller, server), (json!(MONITORING), json!("orchestrator")));
             assert!(cause.contains(&format!("{MONITORING} has called {ORCHESTRATOR} twice")), "{cause}");
+        }
+    }
+}
+
+/// The clerk asks the orchestrator for somebody: what the orchestrator then calls onward with.
+async fn handed_to_the_orchestrator(world: &World, person: &'static str, wire: Wire) -> Caller {
+    does(world, "orchestrator", vec![Next::Rest]);
+    let clerk = world.caller("agent/clerk", person, wire);
+    assert_eq!(told(&clerk.agent, Next::Agent("orchestrator")).await, "done");
+    let credential = bearer(world.agents["orchestrator"].received().last().unwrap());
+    Caller { agent: world.agent("agent/orchestrator").with_token(&credential), wire }
+}
+
+/// The clerk begins a task for alice at the trainer; the orchestrator, whom the clerk called, asks for it.
+#[tokio::test]
+async fn an_agent_in_a_chain_sees_its_persons_task_where_policy_says_so() {
+    let shares = "obligations := {\"tasks\": \"subject\"} if input.caller.path[1] == \"orchestrator\"\n\ndefault obligations := {}";
+    let with = |obligations: &str, subjects_of| {
+        let rule = format!(
+            "package agents.trainer\n\nallow if input.caller.path[1] in {{\"clerk\", \"orchestrator\"}}\n\n{obligations}\n"
+        );
+        let policy = vec![
+            (
+                "agents/orchestrator.rego",
+                agent("orchestrator", &["orchestrator:SendMessage", "trainer:GetTask"]),
+            ),
+            ("agents/trainer.rego", rule),
+        ];
+        Plan { trainer: Some(""), subjects_of, ..plan_with(policy) }
+    };
+    let shared = World::with(with(shares, true)).await;
+    let (kept, apart) = (World::with(with("", true)).await, World::with(with(shares, false)).await);
+    for wire in Wire::ALL {
+        for (world, person, sees) in [
+            (&shared, "alice", true),
+            (&shared, "bob", false),
+            (&kept, "alice", false),
+            (&apart, "alice", false),
+        ] {
+            let task = task_in(&world.caller("agent/clerk", "alice", wire).send("train", &json!({})).await);
+            let orchestrator = handed_to_the_orchestrator(world, person, wire).await;
+            let reached = world.trainer.received().len();
+            let reply = orchestrator.call("GetTask", &json!({ "id": task })).await;
+            if sees {
+                assert_eq!(task_in(&reply), task);
+                let credential = claims(&bearer(world.trainer.received().last().unwrap()));
+                assert_eq!(
+                    (acts(&credential), &credential["sub"]),
+                    (vec![ORCHESTRATOR, CLERK], &json!("alice"))
+                );
+            } else {
+                assert_eq!(reply.refused_because(), "task_not_found", "{wire:?} {person}");
+                assert_eq!(world.trainer.received().len(), reached, "the agent hears nothing");
+                assert_eq!(world.records("request").pop().unwrap()["reason"], "task_not_found");
+            }
         }
     }
 }

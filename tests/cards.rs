@@ -403,6 +403,71 @@ async fn an_extension_that_a_card_requires_is_configured_and_declared_or_the_age
     assert_eq!(reasons, ["extension_unknown"; Wire::ALL.len()]);
 }
 
+/// Of the card `bad` nobody can say what it requires.
+async fn is_refused(world: &World, bad: Value) {
+    world.trainer.shows(Some(bad));
+    until(world, |standing| standing == Some("refused")).await;
+}
+
+#[tokio::test]
+async fn what_a_card_requires_is_required_until_another_card_is_vouched_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let key = SigningKey::generate().unwrap();
+    let file = folder.path().join("keys.json");
+    std::fs::write(&file, SigningKey::jwks([&key]).to_string()).unwrap();
+    let vouched = format!("card: {{refresh: 100ms, keys: {{file: \"{}\", refresh: 1s}}}}", file.display());
+    let mut requires = card();
+    requires["capabilities"]["extensions"] = json!([{"uri": "urn:test:traced", "required": true}]);
+    for (extensions, reason) in [("[]", "extension_unknown"), ("[\"urn:test:traced\"]", "extension_required")]
+    {
+        let world = World::with(plan(&format!("{vouched}\n    extensions: {extensions}"))).await;
+        world.trainer.shows(Some(signed(requires.clone(), &key, "https://keys.test/")));
+        until(&world, is_good).await;
+        is_refused(&world, card()).await; // It requires nothing, and nobody has signed it.
+        for wire in Wire::ALL {
+            let denied = world.caller("agent/clerk", "alice", wire).send("train", &json!({})).await;
+            assert_eq!(denied.refused_because(), reason, "{wire:?}");
+        }
+        assert!(world.trainer.received().is_empty());
+        world.trainer.shows(Some(signed(card(), &key, "https://keys.test/")));
+        until(&world, is_good).await;
+        for wire in Wire::ALL {
+            let called = world.caller("agent/clerk", "alice", wire).send("train", &json!({})).await;
+            assert_eq!(called.status, 200, "{called:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_agent_of_whose_card_nothing_is_known_is_called_only_if_it_may_have_none() {
+    let alice = |world: &World| world.caller("agent/clerk", "alice", Wire::Rpc);
+    let world = World::with(plan("card: {refresh: 100ms}")).await;
+    world.trainer.card_was_read().await;
+    assert_eq!(alice(&world).send("train", &json!({})).await.status, 200, "it has no card");
+    is_refused(&world, json!({"name": 7})).await;
+    let reached = world.trainer.received().len();
+    let denied = alice(&world).send("train", &json!({})).await;
+    assert_eq!(denied.refused_because(), "agent_quarantined", "it has one, and says we don't know what");
+    let record = world.records("request").pop().unwrap();
+    assert_eq!(record["decision"], "denial");
+    assert!(
+        record["cause"].as_str().unwrap().contains("not known what the agent's card requires"),
+        "{record}"
+    );
+    assert_eq!(world.trainer.received().len(), reached);
+    world.trainer.shows(Some(card()));
+    until(&world, is_good).await;
+    assert_eq!(alice(&world).send("train", &json!({})).await.status, 200);
+
+    let world = World::with(plan("card: {refresh: 100ms}\n    extensions: [\"urn:test:traced\"]")).await;
+    let denied = alice(&world).send("train", &json!({})).await;
+    assert_eq!(denied.refused_because(), "agent_quarantined", "its card may require what is configured");
+    assert!(world.trainer.received().is_empty());
+    world.trainer.shows(Some(card()));
+    until(&world, is_good).await;
+    assert_eq!(alice(&world).send("train", &json!({})).await.status, 200);
+}
+
 #[tokio::test]
 async fn an_extended_card_has_the_skills_that_policy_shows_and_leads_to_the_gateway() {
     let folder = tempfile::tempdir().unwrap();
@@ -419,6 +484,8 @@ async fn an_extended_card_has_the_skills_that_policy_shows_and_leads_to_the_gate
         });
     };
     answers(signed(card(), &key, "https://keys.test/"));
+    world.trainer.shows(Some(signed(card(), &key, "https://keys.test/")));
+    until(&world, is_good).await;
     for wire in Wire::ALL {
         let reply = world.caller("agent/clerk", "alice", wire).call("GetExtendedAgentCard", &json!({})).await;
         assert_eq!(

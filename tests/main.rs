@@ -23,6 +23,7 @@ mod cards; //        what an agent says of itself, who vouches for it, and who s
 mod a2a; //          whose an agent's tasks are, and what may be said to it
 mod a2a_interleaved; // the same in any order, at two gateways
 mod a2a_lists; //    a list of tasks is its caller's own
+mod a2a_skills; //   what an agent says that it can do, and which of that a caller names
 mod a2a_hosts; //   an agent that has a host name of the gateway for itself
 mod a2a_methods; //  every operation in every binding, for whom
 mod a2a_chain; //   from a person over agents to a tool: who acted grows, what may be done shrinks

@@ -148,13 +148,14 @@ async fn a_target_that_is_not_allowed_is_refused_before_the_agent_hears_of_it() 
 async fn nothing_is_sent_anywhere_unless_somebody_has_said_where() {
     let hook = Webhook::start().await;
     let ca = hook.authorities().display().to_string();
-    for push in ["{}".to_owned(), format!("{{allow: [\"{}\"], ca_file: {ca}}}", hook.url("/hooks"))] {
+    let only = format!("{{allow: [\"{}\"], ca_file: {ca}}}", hook.url("/hooks"));
+    for (push, reason) in [("{}".to_owned(), "push_not_allowed"), (only, "push_target_not_allowed")] {
         let world = World::with(Plan { push, ..plan(&hook, "") }).await;
         let alice = alice(&world, Wire::Rpc);
         let task = task_in(&alice.send("train", &json!({})).await);
         let params = json!({"taskId": task, "url": hook.url("/hooks/a")});
         let reply = alice.call("CreateTaskPushNotificationConfig", &params).await;
-        assert_eq!(reply.refused_because(), "push_target_not_allowed");
+        assert_eq!(reply.refused_because(), reason);
         assert_eq!(world.trainer.received().len(), 1);
     }
 }

@@ -117,6 +117,7 @@ async fn an_agent_is_found_by_what_its_card_says() {
     }
     let listed = list(&world.clerk(), "").await.json();
     assert_eq!(listed["agents"][0]["skills"], json!([{"id": "fit", "name": "Fit", "tags": ["ml"]}]));
+    assert_eq!(listed["agents"][0]["versions"], json!(["1.0"]), "in no other it says that it can be called");
 }
 
 #[tokio::test]

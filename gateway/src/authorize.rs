@@ -11,7 +11,7 @@ pub use lane::Lane;
 pub use list::{ListFilter, TimeLeft, list_filter};
 pub use sight::{shows_agent, skills_shown};
 
-use crate::cards::CallRefused;
+use crate::cards::{self, CallRefused, Cards};
 use crate::config::{Limits, Server};
 use crate::decode::Call;
 use crate::identity::Caller;
@@ -22,8 +22,8 @@ use crate::tasks::Named;
 use crate::token::SubjectToken;
 use lane::Busy;
 use policy::{
-    CallInput, CallerInput, Decision, Denial, Entry, Input, McpCallInput, Moment, PartInput, Permit,
-    PolicySet, PromptInput, Reason, RequestInput, ResourceInput, SubjectInput, ToolInput,
+    CallInput, CallerInput, CardInput, Decision, Denial, Entry, Input, McpCallInput, Moment, PartInput,
+    Permit, PolicySet, PromptInput, Reason, RequestInput, ResourceInput, SubjectInput, ToolInput,
 };
 use protocol::mcp::{self, Target};
 use serde_json::Value;
@@ -57,6 +57,8 @@ pub struct Question<'a> {
     /// What of it is there for the caller; of a call to an agent.
     named: Option<&'a Named>,
     parts: Vec<PartInput<'a>>,
+    /// The agent's card, if a rule looks at it.
+    card: Option<&'a CardInput>,
 }
 
 /// Why there is no permit. All look the same from outside as a denial.
@@ -159,7 +161,16 @@ impl<'a> Question<'a> {
             scopes: says.iter().flat_map(|(claims, _)| &claims.scopes).map(String::as_str).collect(),
             named: None,
             parts: Vec::new(),
+            card: None,
         }
+    }
+
+    /// The same question, with the card of the agent that it is about, if policy looks at it.
+    pub fn knowing(self, cards: &'a Cards, policy: &PolicySet) -> Self {
+        let agent = self.server.agent().and_then(|route| route.agent.as_ref());
+        let is_looked_at = || policy.looks_at(&self.entry(One::Agent), &["call", "card"]);
+        let card = agent.filter(|_| is_looked_at()).and_then(|agent| cards::said(cards, agent));
+        Self { card, ..self }
     }
 
     /// The same question, of a call to an agent of which this is there.

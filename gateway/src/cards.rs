@@ -25,6 +25,7 @@ use crate::upstream::UpstreamError;
 use bytes::Bytes;
 use certs::{Clock, SharedSource};
 use http::HeaderValue;
+use policy::CardInput;
 use protocol::a2a::{self, Method, card};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -41,8 +42,9 @@ pub enum Standing {
     Good(Arc<Shown>),
     /// It is not what the pin says.
     Quarantined,
-    /// It can't be read, or nobody vouches for it.
-    Refused,
+    /// It can't be read, or nobody vouches for it. What it requires is what the last one required that was not refused;
+    /// none: there was none.
+    Refused(Option<Arc<BTreeSet<String>>>),
 }
 
 /// A card as it is shown.
@@ -55,9 +57,13 @@ pub struct Shown {
     /// Of the agent's own card, as a pin has it.
     digest: String,
     /// The extensions that it requires of callers.
-    required: BTreeSet<String>,
+    required: Arc<BTreeSet<String>>,
     /// What of it the list of agents shows.
     said: Said,
+    /// The versions that it offers by interfaces that are configured.
+    versions: Vec<&'static str>,
+    /// What of it policy sees: made once, looked at by each question that asks.
+    input: CardInput,
 }
 
 impl Standing {
@@ -65,10 +71,31 @@ impl Standing {
     pub fn said(&self) -> Option<&Said> {
         match self {
             Self::Good(shown) => Some(&shown.said),
-            Self::Quarantined | Self::Refused => None,
+            Self::Quarantined | Self::Refused(_) => None,
+        }
+    }
+
+    /// The versions that a card which is shown offers.
+    pub fn versions(&self) -> Option<&[&'static str]> {
+        match self {
+            Self::Good(shown) => Some(&shown.versions),
+            Self::Quarantined | Self::Refused(_) => None,
+        }
+    }
+
+    /// What it requires of callers, as far as anybody knows.
+    fn required(&self) -> Option<&Arc<BTreeSet<String>>> {
+        match self {
+            Self::Good(shown) => Some(&shown.required),
+            Self::Refused(last) => last.as_ref(),
+            Self::Quarantined => None,
         }
     }
 }
+
+/// What is wrong with a card that isn't shown, in words.
+const REFUSED: &str = "refused";
+const NOT_READ: &str = "not read yet";
 
 /// How the agents' cards are read, by the agents' names.
 pub type Clients = BTreeMap<String, Arc<Client>>;
@@ -147,6 +174,10 @@ pub enum CallRefused {
     /// Its card is not the pinned one, or was not to be had so far.
     #[error("the agent's card is not the pinned one")]
     Quarantined,
+    /// Nobody can say what its card requires: it was refused and none before it was not, or its configuration speaks of a card
+    /// and none was read so far.
+    #[error("it is not known what the agent's card requires: {0}")]
+    Unread(&'static str),
     /// Its card requires an extension that the agent's configuration doesn't name.
     #[error("the agent's card requires the extension {0}, which is not in its configuration")]
     UnknownExtension(String),
@@ -192,18 +223,36 @@ fn good<'c>(cards: &'c Cards, agent: &Agent) -> Result<&'c Shown, &'static str> 
             Ok(shown)
         }
         Some(Standing::Good(_) | Standing::Quarantined) => Err("quarantined"),
-        Some(Standing::Refused) => Err("refused"),
-        None => Err("not read yet"),
+        Some(Standing::Refused(_)) => Err(REFUSED),
+        None => Err(NOT_READ),
     }
+}
+
+/// What a rule may ask about an agent's card, if one is shown.
+pub fn said<'c>(cards: &'c Cards, agent: &Agent) -> Option<&'c CardInput> {
+    good(cards, agent).ok().map(|shown| &shown.input)
+}
+
+/// What an agent's card requires of callers. A card that is refused changes nothing of what was required before. An agent
+/// without a card requires nothing: it is one as long as none was read, unless its configuration speaks of a card.
+fn required<'c>(cards: &'c Cards, agent: &Agent) -> Result<Option<&'c BTreeSet<String>>, CallRefused> {
+    if let Err(wrong) = good(cards, agent) {
+        let known = cards.get(&agent.name).and_then(Standing::required);
+        return match known {
+            _ if agent.card.pin.is_some() => Err(CallRefused::Quarantined),
+            Some(last) => Ok(Some(last)),
+            None if wrong == NOT_READ && !agent.expects_a_card() => Ok(None),
+            None => Err(CallRefused::Unread(wrong)),
+        };
+    }
+    Ok(cards.get(&agent.name).and_then(Standing::required).map(|required| &**required))
 }
 
 /// Whether an agent is heard that posts on its own: as long as it is called. Its card is the pinned one, or there is no pin,
 /// and requires nothing that is not configured.
 pub fn is_heard(cards: &Cards, agent: &Agent) -> bool {
-    match good(cards, agent) {
-        Ok(shown) => shown.required.is_subset(&agent.extensions),
-        Err(_) => agent.card.pin.is_none(),
-    }
+    required(cards, agent)
+        .is_ok_and(|required| required.is_none_or(|required| required.is_subset(&agent.extensions)))
 }
 
 /// Whether an agent's card lets a permitted call go on.
@@ -213,18 +262,14 @@ pub fn is_heard(cards: &Cards, agent: &Agent) -> bool {
 pub fn admit(cards: &Cards, question: &Question<'_>) -> Result<(), CallRefused> {
     let (Some(call), Some(route)) = (question.call.a2a(), question.server.agent()) else { return Ok(()) };
     let Some(agent) = &route.agent else { return Ok(()) };
-    let shown = match good(cards, agent) {
-        Ok(shown) => shown,
-        Err(_) if agent.card.pin.is_some() => return Err(CallRefused::Quarantined),
-        Err(_) => return Ok(()),
-    };
-    if let Some(unknown) = shown.required.difference(&agent.extensions).next() {
+    let Some(required) = required(cards, agent)? else { return Ok(()) };
+    if let Some(unknown) = required.difference(&agent.extensions).next() {
         return Err(CallRefused::UnknownExtension(unknown.clone()));
     }
     if call.method == Method::GetExtendedAgentCard {
         return Ok(()); // It says what has to be declared.
     }
-    match shown.required.iter().find(|uri| !call.extensions.contains(uri)) {
+    match required.iter().find(|uri| !call.extensions.contains(uri)) {
         Some(undeclared) => Err(CallRefused::Undeclared(undeclared.clone())),
         None => Ok(()),
     }
@@ -235,7 +280,7 @@ impl fmt::Display for Standing {
         match self {
             Self::Good(shown) => f.write_str(&shown.digest),
             Self::Quarantined => f.write_str("quarantined"),
-            Self::Refused => f.write_str("refused"),
+            Self::Refused(_) => f.write_str(REFUSED),
         }
     }
 }

@@ -21,6 +21,7 @@ use crate::state::{Gateway, State};
 use crate::token::{self, SubjectToken, TokenError};
 use crate::upstream::Answer;
 use http::header::{CACHE_CONTROL, HeaderValue, VARY};
+use policy::SkillInput;
 use protocol::a2a::card::Card;
 use protocol::a2a::{Binding, Version};
 use serde::Serialize;
@@ -59,8 +60,8 @@ pub struct Listed<'a> {
     pub grpc: Option<&'a str>,
     /// The bindings in which it may be.
     pub bindings: Vec<&'static str>,
-    /// The versions in which it may be.
-    pub versions: [&'static str; 2],
+    /// The versions in which it may be: its card's, or all where none is known.
+    pub versions: Vec<&'static str>,
     /// Where its card is.
     pub card: String,
     /// `up`, `down` or `unknown`.
@@ -88,6 +89,13 @@ pub struct Skill {
     pub name: String,
     /// Words to find it by.
     pub tags: Vec<String>,
+}
+
+impl Skill {
+    /// The same as policy sees it.
+    pub(crate) fn input(&self) -> SkillInput {
+        SkillInput { id: self.id.clone(), tags: self.tags.clone() }
+    }
 }
 
 impl Said {
@@ -139,8 +147,8 @@ impl Asker<'_> {
         let (began, mut pace) = (Instant::now(), gateway.lane.pace());
         let mut shown = Vec::new();
         for agent in state.agents.values() {
-            let said = state.cards.get(&agent.name).and_then(Standing::said);
-            let listed = Listed::new(agent, &gateway.url, gateway.health.of(&agent.name), said.cloned());
+            let standing = state.cards.get(&agent.name);
+            let listed = Listed::new(agent, &gateway.url, gateway.health.of(&agent.name), standing);
             if !query.asks_for(&listed) {
                 continue;
             }
@@ -151,7 +159,8 @@ impl Asker<'_> {
             pace.keep().await;
             let server = ServerRoute::to_see(agent, &gateway.url);
             let question =
-                Question::new(arrival, caller, subject, &server, &Call::Card, &state.revocations, now);
+                Question::new(arrival, caller, subject, &server, &Call::Card, &state.revocations, now)
+                    .knowing(&state.cards, &state.policy);
             if authorize::shows_agent(&state.policy, &gateway.lane, &question, &gateway.limits).await {
                 shown.push(listed);
             }
@@ -162,7 +171,8 @@ impl Asker<'_> {
 
 impl<'a> Listed<'a> {
     /// An agent behind the gateway at `url`.
-    pub fn new(agent: &'a Agent, url: &str, health: &'static str, said: Option<Said>) -> Self {
+    pub fn new(agent: &'a Agent, url: &str, health: &'static str, standing: Option<&Standing>) -> Self {
+        let known = standing.and_then(Standing::versions).map(<[_]>::to_vec);
         let bindings = [Binding::JsonRpc, Binding::HttpJson, Binding::Grpc].into_iter();
         let here = format!("{url}/a2a/{}", agent.name);
         Self {
@@ -171,9 +181,9 @@ impl<'a> Listed<'a> {
             url: here,
             grpc: agent.host.as_ref().map(|host| host.url.as_str()),
             bindings: bindings.filter(|b| agent.interface(*b).is_some()).map(Binding::as_str).collect(),
-            versions: [Version::V1_0.as_str(), Version::V0_3.as_str()],
+            versions: known.unwrap_or_else(|| vec![Version::V1_0.as_str(), Version::V0_3.as_str()]),
             health,
-            said,
+            said: standing.and_then(Standing::said).cloned(),
         }
     }
 }

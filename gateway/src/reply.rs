@@ -215,7 +215,9 @@ impl Refusal {
                     AuthorizeError::NoServer | AuthorizeError::Revoked(_) => "not_allowed",
                     AuthorizeError::Audience | AuthorizeError::Disagree => "policy_error",
                     AuthorizeError::Budget | AuthorizeError::Busy(_) => "policy_budget",
-                    AuthorizeError::Card(CallRefused::Quarantined) => "agent_quarantined",
+                    AuthorizeError::Card(CallRefused::Quarantined | CallRefused::Unread(_)) => {
+                        "agent_quarantined"
+                    }
                     AuthorizeError::Card(_) => "extension_unknown",
                 };
                 Told::new(status, DENIED, reason)

@@ -99,11 +99,12 @@ async fn forward(
     let behind = record.through(through);
     observed.authorize(&call);
     let question =
-        authorize::Question::new(arrival, &caller, subject.as_ref(), &server, &call, &state.revocations, now);
+        authorize::Question::new(arrival, &caller, subject.as_ref(), &server, &call, &state.revocations, now)
+            .knowing(&state.cards, &state.policy);
     if let Call::Card = call {
         return Ok(Box::pin(cards::public(gateway, state, &question, arrival)).await?);
     }
-    let named = Box::pin(tasks::named(&question, &gateway.tasks)).await;
+    let named = Box::pin(tasks::named(&question, &gateway.tasks, &gateway.push)).await;
     let question = question.naming(named.as_deref(), &gateway.limits);
     let session = session::open(&question, arrival, &state.sessions, &gateway.sessions, &gateway.limits)?;
     let permitted = authorize::permit(&state.policy, &gateway.lane, &question, &gateway.limits).await?;
@@ -126,7 +127,9 @@ async fn forward(
     let answer = match (question.call.a2a(), &named) {
         (Some(call), Some(named)) if call.method == Method::ListTasks => {
             let (store, question, permit, credential) = (&gateway.tasks, &question, &permit, &credential);
-            let lister = tasks::list::Lister { call, named, question, store, upstream, permit, credential };
+            let asks_max = gateway.limits.tasks_asked_max;
+            let lister =
+                tasks::list::Lister { call, named, question, store, upstream, permit, credential, asks_max };
             Box::pin(lister.answer()).await?
         }
         (Some(call), Some(named)) => {

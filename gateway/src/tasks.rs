@@ -14,9 +14,9 @@ pub use watch::Watcher;
 
 use crate::authorize::Question;
 use crate::config::PerOwner;
-use crate::config::agents::{Agent, Contexts, Push, Tenants};
+use crate::config::agents::{Agent, Contexts, Tenants};
 use crate::identity::Caller;
-use crate::push::TargetError;
+use crate::push::{Outbox, TargetError};
 use crate::token::SubjectToken;
 use policy::{Permit, TaskOwners};
 use protocol::a2a::{Call, Method};
@@ -25,7 +25,8 @@ use store::{Claim, Names, Task};
 /// Whom a task belongs to: who began it, and for whom.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Owner {
-    /// Who issued the subject's token; none for a workload that acts for itself.
+    /// Who knows the subject by its name: who issued its token, or whose people that one hands on; none for a workload that
+    /// acts for itself.
     pub iss: Option<String>,
     /// The subject.
     pub sub: Option<String>,
@@ -74,8 +75,8 @@ pub enum TaskError {
     /// Task and context are not of each other.
     #[error("the task is in another context")]
     Apart,
-    /// It would have its events sent somewhere, and the agent's configuration doesn't allow that.
-    #[error("push notifications are off for this agent")]
+    /// It is about having events sent somewhere, and nobody may have this agent's.
+    #[error("push notifications are off for this agent, or no target is allowed")]
     PushOff,
     /// It names a tenant, and the subject's token another one.
     #[error("the subject is of another tenant than the one that the call names")]
@@ -100,10 +101,9 @@ pub enum TaskError {
 impl Owner {
     /// The owner that a principal is.
     pub fn new(caller: &Caller, subject: Option<&SubjectToken>) -> Self {
-        let claims = subject.map(SubjectToken::claims);
         Self {
-            iss: claims.map(|claims| claims.iss.clone()),
-            sub: claims.map(|claims| claims.sub.clone()),
+            iss: subject.map(|subject| subject.subject_of().to_owned()),
+            sub: subject.map(|subject| subject.claims().sub.clone()),
             spiffe_id: caller.spiffe_id().to_owned(),
         }
     }
@@ -116,7 +116,7 @@ impl Owner {
 
 /// Looks up what a call to an agent names; none for a call to a server. What is not there is told behind the permit, and so
 /// is a store that fails: who may not call an agent must not learn that there is one.
-pub async fn named(question: &Question<'_>, store: &Store) -> Option<Box<Named>> {
+pub async fn named(question: &Question<'_>, store: &Store, pushes: &Outbox) -> Option<Box<Named>> {
     let (call, route) = (question.call.a2a()?, question.server.agent()?);
     let owner = Owner::new(question.caller, question.subject);
     let mut named = Box::new(Named {
@@ -130,8 +130,12 @@ pub async fn named(question: &Question<'_>, store: &Store) -> Option<Box<Named>>
     if let Some(agent) = &route.agent {
         let foreign =
             agent.tenants == Tenants::Subject && is_foreign(call.tenant.as_deref(), question.subject);
-        named.missing =
-            if foreign { Some(TaskError::Tenant) } else { named.look_up(call, agent, store).await.err() };
+        let unserved = (call.push.is_some() || call.method.is_about_pushes()) && !pushes.serves(agent);
+        named.missing = match (foreign, unserved) {
+            (true, _) => Some(TaskError::Tenant),
+            (false, true) => Some(TaskError::PushOff), // As the card says, whosever the task is.
+            (false, false) => named.look_up(call, agent, store).await.err(),
+        };
     }
     Some(named)
 }
@@ -161,9 +165,6 @@ pub async fn permitted(
 
 impl Named {
     async fn look_up(&mut self, call: &Call, agent: &Agent, store: &Store) -> Result<(), TaskError> {
-        if agent.push == Push::Off && (call.push.is_some() || call.push_id.is_some()) {
-            return Err(TaskError::PushOff);
-        }
         let is_list = call.method == Method::ListTasks;
         let names = Names {
             task: call.task.clone(),

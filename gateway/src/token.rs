@@ -27,8 +27,7 @@ pub struct SubjectToken {
     token: Secret,
     digest: Digest,
     authentic: Arc<Authentic>,
-    delegates: bool,
-    is_jwt_svid: bool,
+    issuer: Arc<Issuer>,
     ends: SystemTime,
 }
 
@@ -126,14 +125,7 @@ fn accepted(
     let claims = found.token.claims();
     presented_by(claims, &issuer.presenter, caller)?;
     let ends = UNIX_EPOCH + Duration::from_secs(claims.exp) + issuer.leeway;
-    Ok(SubjectToken {
-        token,
-        digest: found.digest,
-        delegates: issuer.delegates,
-        is_jwt_svid: issuer.jwt_svids_of.is_some(),
-        authentic: found.token,
-        ends,
-    })
+    Ok(SubjectToken { token, digest: found.digest, authentic: found.token, issuer: found.issuer, ends })
 }
 
 /// Whom a token may be for. One for the caller itself is a credential that was made for it, by who makes those; from anybody
@@ -195,7 +187,7 @@ impl SubjectToken {
 
     /// Whether it is a workload's JWT-SVID, and no access token.
     pub(crate) fn is_jwt_svid(&self) -> bool {
-        self.is_jwt_svid
+        self.issuer.jwt_svids_of.is_some()
     }
 
     /// SHA-256 of the token: what stands for it where it must not stand.
@@ -210,6 +202,12 @@ impl SubjectToken {
 
     /// The chain of actors, if its issuer is believed in that.
     pub fn actors(&self) -> &[String] {
-        if self.delegates { &self.claims().actors } else { &[] }
+        if self.issuer.delegates { &self.claims().actors } else { &[] }
+    }
+
+    /// Who knows the subject by its name: the issuer, or the one whose people an issuer of credentials hands on. The
+    /// configuration says that; no token does.
+    pub(crate) fn subject_of(&self) -> &str {
+        self.issuer.subjects_of.as_deref().unwrap_or(&self.claims().iss)
     }
 }

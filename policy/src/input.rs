@@ -4,7 +4,8 @@
 mod agent;
 
 pub use agent::{
-    A2aCallInput, ConfigurationInput, ListInput, MessageInput, OwnerInput, PartInput, PushInput, TaskInput,
+    A2aCallInput, CardInput, ConfigurationInput, ListInput, MessageInput, OwnerInput, PartInput, PushInput,
+    SkillInput, TaskInput,
 };
 
 use std::net::IpAddr;

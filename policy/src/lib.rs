@@ -26,9 +26,9 @@ pub use answer::{Decision, Denial, Permit};
 pub use bundle::{Problem, SourceFile};
 pub use engine::EvalError;
 pub use input::{
-    A2aCallInput, Annotations, CallInput, CallerInput, ConfigurationInput, Input, ListInput, McpCallInput,
-    MessageInput, Moment, OwnerInput, PartInput, PromptInput, PushInput, RequestInput, ResourceInput,
-    SubjectInput, TaskInput, ToolInput, input_schema,
+    A2aCallInput, Annotations, CallInput, CallerInput, CardInput, ConfigurationInput, Input, ListInput,
+    McpCallInput, MessageInput, Moment, OwnerInput, PartInput, PromptInput, PushInput, RequestInput,
+    ResourceInput, SkillInput, SubjectInput, TaskInput, ToolInput, input_schema,
 };
 pub use obligations::{AuditDetail, TaskOwners};
 pub use question::{Budget, Entry, Question};

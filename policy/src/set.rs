@@ -215,6 +215,13 @@ impl PolicySet {
         })
     }
 
+    /// Whether the package that answers looks at anything at, below or around a path of the input: what costs something to put
+    /// together may be left out else.
+    pub fn looks_at(&self, entry: &Entry<'_>, path: &[&str]) -> bool {
+        let package = self.package(entry);
+        package.is_some_and(|of| of.call.input.touches(path) || of.list.input.touches(path))
+    }
+
     /// Decides one question within the set's budget. Whatever keeps it from being decided is a denial.
     pub fn decide<D: Serialize>(&self, question: &Question<'_, D>) -> Decision {
         match self.ask(question) {

@@ -251,8 +251,8 @@ pub fn binding(path: &str) -> Binding {
 }
 
 /// The version that a refusal is written in: what the caller asks for if that is spoken here, else the latest.
-pub fn version_of(headers: &HeaderMap) -> Version {
-    headers::version(headers, None, Binding::JsonRpc).unwrap_or(Version::V1_0)
+pub fn version_of(headers: &HeaderMap, query: Option<&str>) -> Version {
+    headers::version(headers, query, Binding::JsonRpc).unwrap_or(Version::V1_0)
 }
 
 #[cfg(test)]

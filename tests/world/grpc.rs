@@ -54,7 +54,12 @@ async fn answered(request: Request<Incoming>, agent: McpServer) -> Result<Respon
     headers.insert("a2a-version", HeaderValue::from_static("1.0"));
     let received =
         Received { method: head.method, path: "/a2a".into(), headers, body: asked.to_string().into() };
+    let mut metadata = HeaderMap::new();
     let (said, status): (BoxStream<'static, Value>, _) = match agent.ask(&received) {
+        Answer::Raw(answer) => {
+            metadata = answer.headers().clone();
+            (stream::iter([serde_json::from_str(answer.body()).unwrap()]).boxed(), "0")
+        }
         Answer::Json(answer) => {
             let status = if answer["error"]["code"] == -32001 { "5" } else { "0" };
             (stream::iter([answer]).boxed(), status)
@@ -75,7 +80,10 @@ async fn answered(request: Request<Incoming>, agent: McpServer) -> Result<Respon
     let trailers = HeaderMap::from_iter([("grpc-status".parse().unwrap(), HeaderValue::from_static(status))]);
     let end = stream::iter([Frame::trailers(trailers)]);
     let body = StreamBody::new(messages.chain(end).map(Ok).boxed());
-    Ok(Response::builder().header("content-type", "application/grpc").body(body).unwrap())
+    metadata.insert("content-type", HeaderValue::from_static("application/grpc"));
+    let mut response = Response::new(body);
+    *response.headers_mut() = metadata;
+    Ok(response)
 }
 
 /// A request to the trainer as the body of one frame: the tenant names it, before a tenant of its own.

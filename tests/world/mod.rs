@@ -110,6 +110,8 @@ pub struct Plan {
     pub redis: Option<(PathBuf, &'static str)>,
     /// Whose tasks are is kept in a Redis, by its program; and what else the configuration says of it, as `timeout: 1s`.
     pub tasks_in_redis: Option<(PathBuf, &'static str)>,
+    /// The people of the users' issuer are those of the token service's credentials, too.
+    pub subjects_of: bool,
     /// The token service's own file, where people sign in.
     pub people: Option<&'static str>,
 }
@@ -144,6 +146,7 @@ impl Default for Plan {
             trust_domains: "{}".into(),
             redis: None,
             tasks_in_redis: None,
+            subjects_of: true,
             people: None,
         }
     }

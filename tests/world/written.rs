@@ -118,12 +118,14 @@ pub(crate) fn config(
     let credentials = if plan.agents.is_empty() && plan.trainer.is_none() && a2a.is_empty() {
         String::new()
     } else {
+        let subjects_of = if plan.subjects_of { format!("subjects_of: \"{users}\"") } else { String::new() };
         format!(
             "  - issuer: {origin}/oauth
     types: [at+jwt]
     leeway: 0s
     presenter: {{audience: true}}
     delegates: true
+    {subjects_of}
     jwks: {{url: \"{origin}/oauth/jwks\", refresh: 1s, server: {{spiffe_id: \"spiffe://{DOMAIN}/token-service\"}}}}"
         )
     };

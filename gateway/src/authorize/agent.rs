@@ -1,6 +1,7 @@
 //! What policy sees of a call to an agent.
 
 use super::{One, Question};
+use crate::config::agents::Skill;
 use crate::tasks::Owner;
 use policy::{
     A2aCallInput, ConfigurationInput, ListInput, MessageInput, OwnerInput, PartInput, PushInput, TaskInput,
@@ -60,6 +61,7 @@ impl<'a> Question<'a> {
             }),
             metadata: call.metadata.as_ref(),
             extensions: &call.extensions,
+            card: self.card,
         }
     }
 
@@ -81,14 +83,32 @@ impl<'a> Question<'a> {
             list: None,
             metadata: None,
             extensions: &[],
+            card: self.card,
         }
     }
 
-    /// The skill, where the agent's configuration says by which member of the metadata callers name one.
+    /// The skill, where the agent's configuration says how callers name one.
     fn skill<'s>(&'s self, call: &'s Call) -> Option<&'s str> {
-        let agent = self.server.agent()?.agent.as_ref()?;
-        let metadata: &Map<String, Value> = call.message.as_ref()?.metadata.as_ref()?;
-        metadata.get(agent.skill.as_ref()?)?.as_str()
+        let by = self.server.agent()?.agent.as_ref()?.skill.as_ref()?;
+        let metadata = call.message.as_ref().and_then(|message| message.metadata.as_ref());
+        match by {
+            Skill::Member(name) => metadata?.get(name)?.as_str(),
+            Skill::Extension(uri) => by_extension(metadata?, uri),
+            Skill::Interface(skills) => {
+                skills.get(call.tenant.as_deref().unwrap_or_default()).map(String::as_str)
+            }
+        }
+    }
+}
+
+/// What a message's metadata says of the skill for an extension. Two that are not the same name none: nobody knows which of
+/// them the agent reads.
+fn by_extension<'m>(metadata: &'m Map<String, Value>, uri: &str) -> Option<&'m str> {
+    let whole = metadata.get(uri).and_then(|said| said.as_str().or_else(|| said.get("skill")?.as_str()));
+    let below = metadata.iter().find(|(name, _)| name.strip_prefix(uri) == Some("/skill"));
+    match (whole, below.and_then(|(_, skill)| skill.as_str())) {
+        (Some(one), Some(other)) if one != other => None,
+        (one, other) => one.or(other),
     }
 }
 

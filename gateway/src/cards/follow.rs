@@ -6,11 +6,13 @@ use crate::audit::chain::hex;
 use crate::config::agents::Agent;
 use crate::config::problems::chain;
 use crate::digest;
-use crate::registry::Said;
+use crate::registry::{Said, Skill};
 use crate::state::Gateway;
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue};
-use protocol::a2a::card::{self, Card};
+use policy::CardInput;
+use protocol::a2a::Version;
+use protocol::a2a::card::{self, Card, Interface};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -97,7 +99,7 @@ impl Follower<'_> {
         };
         match read(&bytes, client).await {
             Err(error) if error.is_absence() => self.absent(&error),
-            Err(error) => self.refused(&error),
+            Err(error) => self.refused(&error, None),
             Ok(_) if self.last == Some(self.rests_on(&bytes)) => self.said.clear(),
             Ok(read) => {
                 self.last = Some(self.rests_on(&bytes));
@@ -119,7 +121,7 @@ impl Follower<'_> {
                 self.stands(Standing::Quarantined, "quarantined");
             }
             _ => match self.shown(read) {
-                Err(error) => self.refused(&error),
+                Err(error) => self.refused(&error, Some(&read.card)),
                 Ok(shown) => {
                     tracing::info!(agent = self.agent.name, digest = read.digest, "a card is in use");
                     match self.known.replace(read.digest.clone()) {
@@ -145,14 +147,17 @@ impl Follower<'_> {
         let pushes = self.gateway.push.serves(self.agent);
         let written = self.gateway.cards.written(&read.card, &offered, self.agent, pushes, |_| true)?;
         let body = serde_json::to_vec(&written)?;
+        let said = Said::of(&read.card);
         let text = |text: String| HeaderValue::try_from(text).map_err(|_| CardError::Interfaces);
         Ok(Shown {
             etag: text(format!("\"{}\"", hex(&digest::of(&body))))?,
             cache_control: text(format!("private, max-age={}", self.agent.card.refresh.as_secs()))?,
             body: Bytes::from(body),
             digest: read.digest.clone(),
-            required: required(&read.card),
-            said: Said::of(&read.card),
+            required: Arc::new(required(&read.card)),
+            versions: versions(&offered, self.agent),
+            input: CardInput { skills: said.skills.iter().map(Skill::input).collect() },
+            said,
         })
     }
 
@@ -169,8 +174,9 @@ impl Follower<'_> {
         }
     }
 
-    /// A card that can't be shown takes the last one's place: that one is not what the agent says any more.
-    fn refused(&mut self, error: &CardError) {
+    /// A card that can't be shown takes the last one's place: that one is not what the agent says any more. What it required
+    /// stays required, unless there is another card that somebody vouches for.
+    fn refused(&mut self, error: &CardError, vouched_for: Option<&Card>) {
         let said = chain(error);
         if self.said == said {
             return;
@@ -178,7 +184,9 @@ impl Follower<'_> {
         tracing::error!(agent = self.agent.name, cause = said, "the card is refused");
         self.last = None;
         self.record("card_refused", said.clone());
-        self.stands(Standing::Refused, "refused");
+        let last = || self.gateway.state().cards.get(&self.agent.name).and_then(Standing::required).cloned();
+        let known = vouched_for.map(|card| Arc::new(required(card))).or_else(last);
+        self.stands(Standing::Refused(known), "refused");
         self.said = said;
     }
 
@@ -205,6 +213,13 @@ async fn read(bytes: &[u8], client: &Client) -> Result<Read, CardError> {
     client.verifier.verify(&card).await?;
     let digest = digest::text(&digest::of(&card.promised()?));
     Ok(Read { raw, card, digest })
+}
+
+/// The versions in which an agent is called by the interfaces that are both offered and configured.
+fn versions(offered: &[Interface], agent: &Agent) -> Vec<&'static str> {
+    let reached = |one: &&Interface| agent.interface(one.binding).is_some();
+    let spoken = |version: &Version| offered.iter().filter(reached).any(|one| one.version == *version);
+    [Version::V1_0, Version::V0_3].into_iter().filter(spoken).map(Version::as_str).collect()
 }
 
 /// The extensions that a card requires of callers.

@@ -6,7 +6,7 @@ use super::Server;
 use super::cards::CardAt;
 use super::redis::RedisTasks;
 use protocol::a2a::Binding;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,8 +28,8 @@ pub struct Agent {
     pub contexts: Contexts,
     /// Which tenants a call may name.
     pub tenants: Tenants,
-    /// The member of a message's metadata that names a skill.
-    pub skill: Option<String>,
+    /// How callers name a skill.
+    pub skill: Option<Skill>,
     /// How its events get to where callers want them.
     pub push: Push,
     /// How it is looked whether it answers; none: it isn't.
@@ -38,6 +38,17 @@ pub struct Agent {
     pub card: CardAt,
     /// The extensions that its card may require.
     pub extensions: BTreeSet<String>,
+}
+
+/// How callers name a skill.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Skill {
+    /// By a member of the message's metadata.
+    Member(String),
+    /// By what the message's metadata has for an extension of this URI.
+    Extension(String),
+    /// By the tenant, which is the interface's; an empty one is none.
+    Interface(BTreeMap<String, String>),
 }
 
 /// A host name of the gateway that is one agent's.
@@ -80,6 +91,12 @@ impl Agent {
     /// Where it is spoken to in its first binding; there is one.
     pub fn first_interface(&self) -> Option<&Arc<Server>> {
         [Binding::JsonRpc, Binding::HttpJson, Binding::Grpc].into_iter().find_map(|one| self.interface(one))
+    }
+
+    /// Whether its configuration speaks of a card: so it has one, and nobody calls it before that was read.
+    pub fn expects_a_card(&self) -> bool {
+        let vouched = self.card.keys.is_some() || !self.card.jku.is_empty();
+        vouched || self.card.pin.is_some() || !self.extensions.is_empty()
     }
 
     /// Where it is spoken to in a binding.

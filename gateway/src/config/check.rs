@@ -362,6 +362,7 @@ fn limits(problems: &mut Problems, file: &LimitsFile) -> Limits {
     let slow_decisions_max =
         number("slow_decisions_max", file.slow_decisions_max, processors.div_ceil(4), 1..=256);
     let a2a_text_bytes_max = number("a2a_text_bytes_max", file.a2a_text_bytes_max, 64 << 10, 0..=1 << 30);
+    let tasks_asked_max = number("tasks_asked_max", file.tasks_asked_max, 100, 1..=10_000);
     let per_owner = PerOwner {
         tasks_max: number("tasks_per_owner_max", file.tasks_per_owner_max, 10_000, 1..=10_000_000),
         contexts_max: number(
@@ -404,6 +405,7 @@ fn limits(problems: &mut Problems, file: &LimitsFile) -> Limits {
         slow_decisions_max,
         slow_queue_max,
         a2a_text_bytes_max,
+        tasks_asked_max,
         per_owner,
         handshake_timeout: time("handshake_timeout", &file.handshake_timeout, 10, 60),
         body_timeout: time("body_timeout", &file.body_timeout, 30, 3600),

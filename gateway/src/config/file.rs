@@ -11,7 +11,9 @@ mod servers;
 mod tasks;
 mod token_service;
 
-pub use agents::{AgentFile, ContextsFile, HealthFile, InterfacesFile, PushFile, TenantsFile};
+pub use agents::{
+    AgentFile, ContextsFile, HealthFile, InterfacesFile, PushFile, SkillByFile, SkillFile, TenantsFile,
+};
 pub use cards::{CardFile, CardsFile};
 pub use embedded::{EmbeddedFile, EmbeddedLimitsFile, KeysFile, LifetimesFile, UserFile};
 pub use issuers::{ClaimPath, ClaimsFile, HttpsFile, IssuerFile, JwksFile, JwtSvidFile, PresenterFile};
@@ -333,6 +335,9 @@ pub struct LimitsFile {
     pub a2a_text_bytes_max: Option<u64>,
     /// Tasks that one owner (issuer, subject and workload) has at one agent. Default 10000.
     pub tasks_per_owner_max: Option<u64>,
+    /// Tasks that aren't over and that an agent is asked for, one by one, before a list by state or time is put together: those
+    /// that changed last. Default 100.
+    pub tasks_asked_max: Option<u64>,
     /// Contexts of one owner at one agent, and tasks that the agent has forgotten, together. Default 1000000.
     pub contexts_per_owner_max: Option<u64>,
     /// How long a TLS handshake may take. Default `10s`.

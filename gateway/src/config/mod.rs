@@ -149,6 +149,8 @@ pub struct Issuer {
     pub presenter: Presenter,
     /// Whether its `act` chains are believed.
     pub delegates: bool,
+    /// Whose people its subjects are, where it isn't its own.
+    pub subjects_of: Option<String>,
     /// Accepted clock difference.
     pub leeway: Duration,
 }
@@ -416,6 +418,7 @@ pub struct Limits {
     pub slow_decisions_max: usize,
     pub slow_queue_max: usize,
     pub a2a_text_bytes_max: usize,
+    pub tasks_asked_max: usize,
     pub per_owner: PerOwner,
     pub handshake_timeout: Duration,
     pub body_timeout: Duration,

@@ -94,7 +94,7 @@ mod tests {
             grpc: None,
             url: "https://g.test/a2a/trainer".into(),
             bindings: vec!["JSONRPC"],
-            versions: ["1.0", "0.3"],
+            versions: vec!["1.0", "0.3"],
             card: String::new(),
             health: "unknown",
             said: said.then(|| Said { description: "Trains at night".into(), skills: vec![skill] }),

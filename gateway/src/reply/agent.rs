@@ -27,7 +27,7 @@ pub(super) fn task(error: &TaskError) -> Told {
         TaskError::Context | TaskError::Apart => params("context_not_found"),
         TaskError::Target(_) => params("push_target_not_allowed"),
         TaskError::TooManyContexts { .. } => too_many("too_many_contexts"),
-        TaskError::PushOff => params("push_not_allowed"),
+        TaskError::PushOff => of(ErrorKind::PushNotificationNotSupported, "push_not_allowed"),
         TaskError::Tenant => Told::new(StatusCode::FORBIDDEN, DENIED, "tenant_mismatch"),
         TaskError::PageToken => params("invalid_page_token"),
         TaskError::PageSize | TaskError::Moment => params("invalid_params"),
@@ -46,9 +46,12 @@ pub(super) fn undeclared() -> Told {
 
 /// What isn't a call.
 pub(super) fn decode(error: &a2a::DecodeError) -> Told {
-    let (code, status, ..) = error.fault.kind().codes();
-    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST);
-    Told::new(status, code, error.fault.reason())
+    of(error.fault.kind(), error.fault.reason())
+}
+
+fn of(kind: ErrorKind, reason: &'static str) -> Told {
+    let (code, status, ..) = kind.codes();
+    Told::new(StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST), code, reason)
 }
 
 /// An agent's answer that may not go on.
@@ -72,7 +75,7 @@ pub(super) fn answer(
     arrival: &Arrival,
 ) -> Option<Answer> {
     let below = route::operation_path(arrival.uri.path())?;
-    let (binding, version) = (a2a::binding(below), a2a::version_of(&arrival.headers));
+    let (binding, version) = (a2a::binding(below), a2a::version_of(&arrival.headers, arrival.uri.query()));
     let reply = a2a::reply(binding, version, kind(refusal, told), id, &told.reason);
     let mut headers = super::headers(told, url, arrival, reply.body.len());
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(reply.content_type));
@@ -102,6 +105,9 @@ fn kind(refusal: &Refusal, told: &Told) -> ErrorKind {
     }
     if let Refusal::Upstream(UpstreamError::Task(WatchError::Event(_) | WatchError::Nameless)) = refusal {
         return ErrorKind::InvalidAgentResponse;
+    }
+    if let Refusal::Task(TaskError::PushOff) = refusal {
+        return ErrorKind::PushNotificationNotSupported; // Its code is that of a denial elsewhere.
     }
     match told.code {
         TASK_NOT_FOUND => ErrorKind::TaskNotFound,

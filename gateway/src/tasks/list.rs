@@ -40,6 +40,8 @@ pub struct Lister<'a> {
     pub permit: &'a Permit,
     /// Shown to it.
     pub credential: &'a Arc<Credential>,
+    /// How many tasks it is asked for at most before the list is put together.
+    pub asks_max: usize,
 }
 
 /// Why there is no list.
@@ -60,7 +62,7 @@ impl Lister<'_> {
     /// [`ListError`].
     pub async fn answer(self) -> Result<Answer, ListError> {
         let query = query(self.call)?;
-        if query.state.is_some() {
+        if query.state.is_some() || query.after_ms.is_some() {
             self.refresh().await?; // Whose state nobody watched may be in another one by now.
         }
         let mut attempts = 0;
@@ -91,15 +93,23 @@ impl Lister<'_> {
             .map_err(TaskError::from)?)
     }
 
-    /// Has the store know in which state the caller's latest tasks are that aren't over.
+    /// Has the store know in which state those of the caller's tasks are that aren't over, the ones that changed last first.
     async fn refresh(&self) -> Result<(), ListError> {
-        let latest = Query { limit: u32::try_from(PAGE_SIZE_MAX).unwrap_or(PAGE_SIZE), ..Query::default() };
-        for task in self.page(latest).await?.tasks {
-            if !task.state.as_deref().is_some_and(a2a::is_final) {
-                self.task(&task).await?;
+        let limit = u32::try_from(PAGE_SIZE_MAX).unwrap_or(PAGE_SIZE);
+        let (mut asked, mut behind) = (0, None);
+        loop {
+            let query = Query { context: self.call.context.clone(), behind, limit, ..Query::default() };
+            let page = self.page(query).await?; // One that changes now comes before this place, and isn't met again.
+            let open = |task: &&Task| !task.state.as_deref().is_some_and(a2a::is_final);
+            for task in page.tasks.iter().filter(open).take(self.asks_max - asked) {
+                asked += 1;
+                self.task(task).await?;
+            }
+            behind = page.tasks.last().map(|last| (last.since_ms, last.id.clone()));
+            if !page.more || behind.is_none() || asked == self.asks_max {
+                return Ok(());
             }
         }
-        Ok(())
     }
 
     /// A task as the agent has it now. None: it has it no more, and lists leave it out.
@@ -119,7 +129,8 @@ impl Lister<'_> {
         let since_ms = status["timestamp"].as_str().and_then(milliseconds).unwrap_or(known.since_ms);
         let state = status["state"].as_str().map(str::to_owned);
         let context = task["contextId"].as_str().filter(|context| !context.is_empty()).map(str::to_owned);
-        if state != known.state || (context.is_some() && context != known.context) {
+        let moved = state != known.state || since_ms > known.since_ms;
+        if moved || (context.is_some() && context != known.context) {
             let seen = super::store::Seen { task: Some(known.id.clone()), context, state, since_ms };
             let agent = self.question.server.name();
             let claim = self.store.saw(agent, &self.named.owner, seen, PerOwner::UNBOUNDED).await;

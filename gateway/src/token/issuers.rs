@@ -184,6 +184,7 @@ mod tests {
             mapping: tokens::Mapping::default(),
             presenter: Presenter::Any,
             delegates: false,
+            subjects_of: None,
             leeway: Duration::ZERO,
         };
         Issuers::new(vec![(issuer, keys)], verified_max)

@@ -25,6 +25,8 @@ const STATUS: HeaderName = HeaderName::from_static("grpc-status");
 /// What of trailers reaches the caller.
 const TRAILERS: [HeaderName; 3] =
     [STATUS, HeaderName::from_static("grpc-message"), HeaderName::from_static("grpc-status-details-bin")];
+/// What of the metadata before the messages reaches the caller, besides.
+const METADATA: [HeaderName; 2] = [HeaderName::from_static("a2a-extensions"), A2A_VERSION];
 /// Bytes before each message.
 const PREFIX_BYTES: usize = 5;
 /// Statuses that are about our credential and not the caller's: `PERMISSION_DENIED` and `UNAUTHENTICATED`.
@@ -86,13 +88,14 @@ pub(super) async fn judged(
     if head.get(CONTENT_TYPE).is_none_or(|told| !told.as_bytes().starts_with(GRPC.as_bytes())) {
         return Err(UpstreamError::MediaType);
     }
-    let mut headers = match head.get(STATUS) {
+    let mut headers = filtered(head, &METADATA, None);
+    match head.get(STATUS) {
         Some(status) if ABOUT_US.contains(&status.as_bytes()) => {
             return Err(UpstreamError::Status(StatusCode::FORBIDDEN));
         }
-        Some(_) => filtered(head, &TRAILERS, None), // No messages, so that the status stands here.
-        None => HeaderMap::new(),
-    };
+        Some(_) => headers.extend(filtered(head, &TRAILERS, None)), // No messages, so that the status stands here.
+        None => {}
+    }
     headers.insert(CONTENT_TYPE, GRPC);
     let waits = !watcher.streams() && !headers.contains_key(STATUS);
     let mut messages = Messages {

@@ -20,7 +20,7 @@ pub struct A2aCallInput<'a> {
     pub method: &'a str,
     /// The agent's name in the gateway's configuration, whether or not there is such an agent.
     pub agent: &'a str,
-    /// The agent's skill, where the configuration says by which member of a message's metadata a caller names one; and
+    /// The agent's skill, where the configuration says how callers name one: by the message's metadata, or by the interface. And
     /// where `visible` is asked for each skill of an extended card.
     pub skill: Option<&'a str>,
     /// The tenant that the call names.
@@ -43,6 +43,27 @@ pub struct A2aCallInput<'a> {
     pub metadata: Option<&'a Map<String, Value>>,
     /// The extensions that the caller declares (`A2A-Extensions`), in its order.
     pub extensions: &'a [String],
+    /// The agent's public card. Null: there is none that is shown, or no rule of the package looks at it.
+    pub card: Option<&'a CardInput>,
+}
+
+/// What of an agent's card a rule may ask about. It is the agent's word; whoever signed the card vouches for it, where the
+/// configuration says who may. No longer than the card itself may be (`card.bytes_max`).
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct CardInput {
+    /// What the agent can do, in the card's order.
+    pub skills: Vec<SkillInput>,
+}
+
+/// A skill of an agent.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct SkillInput {
+    /// Its name among the agent's skills.
+    pub id: String,
+    /// Its tags, in their order.
+    pub tags: Vec<String>,
 }
 
 /// A task that is there for the caller.
@@ -64,7 +85,8 @@ pub struct TaskInput<'a> {
 #[derive(Clone, Copy, Debug, Serialize, JsonSchema)]
 #[schemars(deny_unknown_fields)]
 pub struct OwnerInput<'a> {
-    /// Who issued the subject's token. Null: the workload acted for itself.
+    /// Who issued the subject's token, or, where that hands on another issuer's people (`subjects_of`), the other one. Null: the
+    /// workload acted for itself.
     pub iss: Option<&'a str>,
     /// The person or service. Null: the workload acted for itself.
     pub sub: Option<&'a str>,

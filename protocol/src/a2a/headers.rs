@@ -30,6 +30,11 @@ pub(super) fn version(headers: &HeaderMap, query: Option<&str>, binding: Binding
     Ok(version)
 }
 
+/// Whether a query is the version's parameter and nothing else.
+pub(super) fn is_version(query: &str) -> bool {
+    query.split_once('=').is_some_and(|(name, _)| name == "A2A-Version") && !query.contains('&')
+}
+
 /// The version itself, or with a patch number, which says nothing of the wire.
 fn is_patch_of(text: &str, version: &str) -> bool {
     match text.strip_prefix(version) {

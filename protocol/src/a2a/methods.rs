@@ -166,6 +166,17 @@ impl Method {
         }
     }
 
+    /// Whether it is about where a task's events are sent.
+    pub fn is_about_pushes(self) -> bool {
+        matches!(
+            self,
+            Self::CreateTaskPushNotificationConfig
+                | Self::GetTaskPushNotificationConfig
+                | Self::ListTaskPushNotificationConfigs
+                | Self::DeleteTaskPushNotificationConfig
+        )
+    }
+
     /// Whether it names a task that has to be there already.
     pub fn names_a_task(self) -> bool {
         !matches!(

@@ -12,9 +12,9 @@ impl From<Fault> for DecodeError {
     }
 }
 
-/// A POST of one request.
+/// A POST of one request. Its query says no more than the version, once.
 pub(super) fn call(request: &HttpRequest<'_>, limits: &Limits) -> Result<Call, DecodeError> {
-    if request.method != http::Method::POST || request.query.is_some() {
+    if request.method != http::Method::POST || !request.query.is_none_or(headers::is_version) {
         return Err(Fault::Path.into());
     }
     headers::is_json(request.headers, Binding::JsonRpc)?;
@@ -35,7 +35,7 @@ fn asked(request: &HttpRequest<'_>, envelope: &Envelope<'_>) -> Result<Call, Fau
         return Err(Fault::Request); // A notification would be a call that nobody hears the answer of.
     }
     let Some(name) = envelope.method_name() else { return Err(Fault::Request) };
-    let version = headers::version(request.headers, None, Binding::JsonRpc)?;
+    let version = headers::version(request.headers, request.query, Binding::JsonRpc)?;
     let Some(method) = Method::of_rpc(&name, version) else { return Err(Fault::Method) };
     let params = match envelope.params {
         None => Value::Object(Map::new()),

@@ -2,8 +2,8 @@
 
 use super::{Checker, is_server_name};
 use crate::config::Server;
-use crate::config::agents::{Agent, Health, Host};
-use crate::config::file::{AgentFile, HealthFile, ServerFile};
+use crate::config::agents::{Agent, Health, Host, Skill};
+use crate::config::file::{AgentFile, HealthFile, ServerFile, SkillByFile, SkillFile};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,6 +37,7 @@ impl Checker<'_> {
             }
         }
         let host = self.host(&path, file, gateway);
+        let skill = file.skill.as_ref().and_then(|skill| self.skill(&format!("{path}.skill"), skill));
         let mut interface = |key: &str, url: &Option<String>| {
             url.as_ref()
                 .map(|url| self.interface(name, &format!("{path}.interfaces.{key}"), url, file))
@@ -56,12 +57,43 @@ impl Checker<'_> {
             grpc,
             contexts: file.contexts,
             tenants: file.tenants,
-            skill: file.skill.clone(),
+            skill,
             push: file.push,
             health: self.health(&format!("{path}.health"), &file.health),
             card: card?,
             extensions: file.extensions.iter().cloned().collect(),
         })
+    }
+
+    /// How callers name a skill. None: a problem was noted.
+    fn skill(&mut self, path: &str, file: &SkillFile) -> Option<Skill> {
+        let skill = match file {
+            SkillFile::Member(name) => Some(Skill::Member(name.clone())),
+            SkillFile::By(SkillByFile { extension: Some(uri), interfaces }) if interfaces.is_empty() => {
+                Some(Skill::Extension(uri.clone()))
+            }
+            SkillFile::By(SkillByFile { extension: None, interfaces }) if !interfaces.is_empty() => {
+                Some(Skill::Interface(interfaces.clone()))
+            }
+            SkillFile::By(_) => {
+                let fix = "write one of the two, as `{extension: https://…}` or `{interfaces: {gpu: train}}`";
+                self.problems.add(path, "names neither or both of `extension` and `interfaces`", fix);
+                None
+            }
+        };
+        let empty = match &skill {
+            Some(Skill::Member(name) | Skill::Extension(name)) => name.is_empty(),
+            Some(Skill::Interface(skills)) => skills.values().any(String::is_empty),
+            None => false,
+        };
+        if empty {
+            self.problems.add(
+                path,
+                "is empty, or names a skill that is",
+                "write a name, or leave `skill` out",
+            );
+        }
+        skill
     }
 
     /// The host that is the agent's. Without the gateway's own URL, which is a problem already, there is none.

@@ -26,7 +26,24 @@ impl Checker<'_> {
                 self.problems.add(format!("issuers.{i}"), "names an issuer that stands here already", fix);
             }
         }
+        for (i, file) in files.iter().enumerate() {
+            self.subjects_of(&format!("issuers.{i}.subjects_of"), file, files);
+        }
         all.into_iter().collect()
+    }
+
+    /// Whoever makes credentials may say in them for whom, and for nobody's people but one issuer's.
+    fn subjects_of(&mut self, path: &str, file: &IssuerFile, all: &[IssuerFile]) {
+        let Some(other) = &file.subjects_of else { return };
+        if !file.presenter.audience {
+            let fix = "leave it out: only who makes credentials for agents (`presenter: {audience: true}`) hands subjects on";
+            self.problems.add(path, "is of an issuer that makes no credentials", fix);
+        }
+        let is_it = |one: &IssuerFile| one.issuer.as_ref() == Some(other) && !one.presenter.audience;
+        if !all.iter().any(is_it) {
+            let fix = "write the `issuer` of another entry, to the letter, which makes no credentials itself";
+            self.problems.add(path, format!("{other:?} is no other issuer here"), fix);
+        }
     }
 
     fn issuer(&mut self, path: &str, file: &IssuerFile, identity: Option<&IdentityFrom>) -> Option<Issuer> {
@@ -52,6 +69,7 @@ impl Checker<'_> {
             mapping: mapping?,
             presenter: presenter?,
             delegates: file.delegates,
+            subjects_of: file.subjects_of.clone(),
             leeway,
         })
     }
@@ -272,6 +290,22 @@ mod tests {
         ] {
             assert_eq!(wrong(&format!("[{{{entry}}}]")), Vec::from_iter(mistake), "{entry}");
         }
+    }
+
+    #[test]
+    fn subjects_are_those_of_another_issuer_and_handed_on_by_who_makes_credentials() {
+        let with = |presenter: &str, of: &str| {
+            let credentials = format!(
+                "{{issuer: 'https://sts.test', presenter: {presenter}, delegates: true, subjects_of: '{of}'}}"
+            );
+            wrong(&format!("[{{issuer: 'https://idp.test', presenter: {{any: true}}}}, {credentials}]"))
+        };
+        let (makes, mistake) = ("{audience: true}", "issuers.1.subjects_of");
+        assert_eq!(with(makes, "https://idp.test"), Vec::<String>::new());
+        assert_eq!(with("{claim: azp}", "https://idp.test"), [mistake]);
+        assert_eq!(with(makes, "https://sts.test"), [mistake], "its own are its own without a word");
+        assert_eq!(with(makes, "https://idp.test/"), [mistake]);
+        assert_eq!(with("{claim: azp}", "https://other.test"), [mistake, mistake]);
     }
 
     #[test]

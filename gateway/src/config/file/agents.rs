@@ -35,8 +35,8 @@ pub struct AgentFile {
     /// Which tenants a call may name. Default `subject`.
     #[serde(default)]
     pub tenants: TenantsFile,
-    /// The member of a message's metadata by which callers name a skill of the agent. Default: none, and policy sees no skill.
-    pub skill: Option<String>,
+    /// How callers name a skill of the agent. Default: not at all, and policy sees no skill.
+    pub skill: Option<SkillFile>,
     /// Its card.
     #[serde(default)]
     pub card: CardFile,
@@ -49,6 +49,29 @@ pub struct AgentFile {
     /// How it is looked whether it answers. That is told and decides nothing.
     #[serde(default)]
     pub health: HealthFile,
+}
+
+/// How callers name a skill of an agent. It is their word.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum SkillFile {
+    /// The name of a member of the message's metadata, which holds the skill's id.
+    Member(String),
+    /// Another way.
+    By(SkillByFile),
+}
+
+/// How callers name a skill, if no member of their messages' metadata does: one of these.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SkillByFile {
+    /// The URI of an extension: the message's metadata has the skill's id under `<URI>/skill`, or under the URI, as a text or as
+    /// the member `skill` of an object.
+    pub extension: Option<String>,
+    /// Which skill each of the agent's interfaces is, by the tenant that tells them apart; `""` is the one without a tenant.
+    /// A tenant that isn't here names no skill.
+    #[serde(default)]
+    pub interfaces: BTreeMap<String, String>,
 }
 
 /// How it is looked whether an agent answers.

@@ -33,6 +33,10 @@ pub struct IssuerFile {
     /// Whether this issuer's `act` chains are believed. Default: no.
     #[serde(default)]
     pub delegates: bool,
+    /// The other issuer here whose subjects its credentials are about, by the same `sub`: for a token service that makes
+    /// credentials for agents (`presenter: {audience: true}`) under a name of its own, for the people of that issuer and of no
+    /// other. A task is then its person's over a chain of agents, too. Default: its subjects are its own.
+    pub subjects_of: Option<String>,
     /// How far its clock may be off, as `30s`; at most `5m`. Default `30s`.
     pub leeway: Option<String>,
 }
