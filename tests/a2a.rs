@@ -459,7 +459,7 @@ async fn push_notifications_are_not_supported_where_nobody_may_have_them() {
                 let code = match wire {
                     Wire::Rest => 400,
                     Wire::Grpc => 9,
-                    Wire::Rpc | Wire::Older => -32003,
+                    Wire::Rpc | Wire::Older | Wire::OlderRest => -32003,
                 };
                 for caller in [&alice, &bob] {
                     let refused = caller.call(operation, params).await;
