@@ -1,5 +1,5 @@
 //! The MCP servers that `sallyport up` starts, as `servers.yaml` in its folder lists them: a program, its flags, and the
-//! system that it is before.
+//! systems that it is before.
 
 use super::children::{Child, ChildError};
 use super::state::{Dir, Workload};
@@ -30,8 +30,8 @@ pub struct Started {
     pub program: PathBuf,
     /// Its own flags.
     pub args: Vec<String>,
-    /// The system that it is before.
-    pub before: Option<Url>,
+    /// The systems that it is before.
+    pub before: Vec<Url>,
     /// A file without which it can't start.
     pub needs: Option<PathBuf>,
     /// What a person's scope opens: its tools.
@@ -45,8 +45,8 @@ pub struct Running {
     pub started: Started,
     /// The process.
     pub child: Child,
-    /// Whether something listens where its system should be; none where it needs no other process.
-    pub found: Option<bool>,
+    /// Whether something listens where each of its systems should be.
+    pub found: Vec<bool>,
 }
 
 /// What there is of the list.
@@ -89,12 +89,28 @@ impl Started {
         }
     }
 
-    async fn is_found(&self) -> Option<bool> {
-        let url = self.before.as_ref()?;
-        let (host, port) = (url.host_str()?.trim_matches(['[', ']']), url.port_or_known_default()?);
-        let connected = tokio::time::timeout(LISTENS, TcpStream::connect((host, port))).await;
-        Some(connected.is_ok_and(|tcp| tcp.is_ok()))
+    /// What it is before, and where there should be something and nothing is.
+    fn told(&self, found: &[bool]) -> String {
+        let places = |wanted: bool| {
+            let all = self.before.iter().zip(found).filter(|(_, found)| **found == wanted);
+            let all: Vec<_> = all.map(|(url, _)| url.as_str().trim_end_matches('/')).collect();
+            (!all.is_empty()).then(|| all.join(" and "))
+        };
+        let there = places(true).map(|all| format!("before {all}"));
+        let missing =
+            places(false).map(|all| format!("NOTHING LISTENS at {all}: start it there, or change {FILE}"));
+        there.into_iter().chain(missing).collect::<Vec<_>>().join("; ")
     }
+
+    async fn found(&self) -> Vec<bool> {
+        futures_util::future::join_all(self.before.iter().map(listens)).await
+    }
+}
+
+async fn listens(url: &Url) -> bool {
+    let (Some(host), Some(port)) = (url.host_str(), url.port_or_known_default()) else { return false };
+    let connect = TcpStream::connect((host.trim_matches(['[', ']']), port));
+    tokio::time::timeout(LISTENS, connect).await.is_ok_and(|tcp| tcp.is_ok())
 }
 
 /// Reads the list; the first time, writes the usual one.
@@ -142,7 +158,7 @@ impl Servers {
             match started.ready() {
                 Ok(program) => {
                     let child = Child::start(&program, &started, dir, domain, issuer).await?;
-                    let found = started.is_found().await;
+                    let found = started.found().await;
                     servers.running.push(Running { started, child, found });
                 }
                 Err(why) => servers.missing.push((started, why)),
@@ -174,12 +190,9 @@ impl Servers {
     /// A line for each server: where it is, and before what.
     pub fn told(&self) -> Vec<String> {
         let running = self.running.iter().map(|Running { started, found, .. }| {
-            let place =
-                started.before.as_ref().map(|url| url.as_str().trim_end_matches('/')).unwrap_or_default();
-            let what = match found {
-                None => "ready".to_owned(),
-                Some(true) => format!("before {place}"),
-                Some(false) => format!("NOTHING LISTENS at {place}: start it there, or change {FILE}"),
+            let what = match started.before.is_empty() {
+                true => "ready".to_owned(),
+                false => started.told(found),
             };
             format!("/mcp/{:<12} {what}", started.name)
         });

@@ -13,13 +13,40 @@ pub struct StartedFile {
     /// Its own flags. It runs in this file's folder.
     #[serde(default)]
     pub args: Vec<String>,
-    /// The system that it is before, where that is another process: at the start it is tried whether something listens there.
+    /// The system that it is before, or several, where that is another process: at the start it is tried whether something
+    /// listens there.
     #[serde(default)]
-    pub before: Option<String>,
+    pub before: BeforeFile,
     /// A file without which it can't start; a path begins at this file's folder.
     #[serde(default)]
     pub needs: Option<PathBuf>,
     /// What a person's scope opens: the server's tools.
     #[serde(default)]
     pub scopes: BTreeMap<String, Vec<String>>,
+}
+
+/// One URL, or a list of them.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+pub enum BeforeFile {
+    /// One.
+    One(String),
+    /// A list; none where the key is not there.
+    All(Vec<String>),
+}
+
+impl Default for BeforeFile {
+    fn default() -> Self {
+        Self::All(Vec::new())
+    }
+}
+
+impl BeforeFile {
+    /// All of them.
+    pub fn urls(self) -> Vec<String> {
+        match self {
+            Self::One(url) => vec![url],
+            Self::All(urls) => urls,
+        }
+    }
 }
