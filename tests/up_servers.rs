@@ -10,10 +10,16 @@ use world::components::{Sallyport, program, python, root};
 use world::kubernetes::Cluster;
 use world::llama;
 use world::mlflow::Mlflow;
-use world::watchers::Prometheus;
+use world::watchers::{Alertmanager, Prometheus};
 
 /// The usual list, each server before what runs here.
-fn list(mlflow: &Mlflow, prometheus: &Prometheus, cluster: &Cluster, token: &Path, model: &Path) -> String {
+fn list(
+    mlflow: &Mlflow,
+    (prometheus, alertmanager): (&Prometheus, &Alertmanager),
+    cluster: &Cluster,
+    token: &Path,
+    model: &Path,
+) -> String {
     let usual = std::fs::read_to_string(root().join("gateway/src/up/starter/servers.yaml")).unwrap();
     let here = [
         (
@@ -23,6 +29,7 @@ fn list(mlflow: &Mlflow, prometheus: &Prometheus, cluster: &Cluster, token: &Pat
         ("http://127.0.0.1:8001", cluster.url()),
         ("http://127.0.0.1:5000", mlflow.url()),
         ("http://127.0.0.1:9090", prometheus.url()),
+        ("http://127.0.0.1:9093", alertmanager.url()),
         ("{model}", model.display().to_string()),
     ];
     here.iter().fold(usual, |text, (usual, here)| {
@@ -69,9 +76,13 @@ fn intern(up: &Sallyport) -> Agent {
 
 #[tokio::test]
 async fn five_servers_are_before_real_systems_and_one_url_shows_an_agent_all_of_them_and_another_two() {
-    let all =
-        (Mlflow::start(), Prometheus::of_namespaces(&["ml"]), Cluster::shared(), llama::model(), python());
-    let (Some(mlflow), Some(prometheus), Some(cluster), Some(model), Some(python)) = all else { return };
+    let metrics = (Prometheus::of_namespaces(&["ml"]), Alertmanager::start());
+    let all = (Mlflow::start(), metrics, Cluster::shared(), llama::model(), python());
+    let (Some(mlflow), (Some(prometheus), Some(alertmanager)), Some(cluster), Some(model), Some(python)) =
+        all
+    else {
+        return;
+    };
     let dir = tempfile::tempdir().unwrap();
     let rights = ["deployments.apps=get,list,patch", "deployments.apps/scale=get,patch", "pods=get,list"];
     let token = dir.path().join("token");
@@ -80,12 +91,12 @@ async fn five_servers_are_before_real_systems_and_one_url_shows_an_agent_all_of_
         .unwrap();
     prometheus.query("up").await;
 
-    let up = Sallyport::with_servers(&list(&mlflow, &prometheus, cluster, &token, &model));
+    let up = Sallyport::with_servers(&list(&mlflow, (&prometheus, &alertmanager), cluster, &token, &model));
     for (server, place) in [
         ("inference", "ready".to_owned()),
         ("kubernetes", format!("before {}", cluster.url())),
         ("mlflow", format!("before {}", mlflow.url())),
-        ("prometheus", format!("before {}", prometheus.url())),
+        ("prometheus", format!("before {} and {}", prometheus.url(), alertmanager.url())),
         ("s3", "ready".to_owned()),
     ] {
         let line = up.said.lines().find(|line| line.trim_start().starts_with(&format!("/mcp/{server} ")));
@@ -168,8 +179,10 @@ async fn five_servers_are_before_real_systems_and_one_url_shows_an_agent_all_of_
 fn up_says_which_systems_it_did_not_find_and_what_is_missing() {
     let list = "gone:\n  program: mcp-gone\n\
         model:\n  program: mcp-s3\n  needs: nowhere.gguf\n\
-        prometheus:\n  program: mcp-prometheus\n  args: [--prometheus, 'http://127.0.0.1:1']\n  before: http://127.0.0.1:1\n";
-    let up = Sallyport::with_servers(list);
+        prometheus:\n  program: mcp-prometheus\n  args: [--prometheus, 'http://127.0.0.1:1']\n  before: [http://127.0.0.1:1, HERE]\n";
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let here = format!("http://{}", listener.local_addr().unwrap());
+    let up = Sallyport::with_servers(&list.replace("HERE", &here));
     let line = |server: &str| {
         up.said
             .lines()
@@ -179,6 +192,7 @@ fn up_says_which_systems_it_did_not_find_and_what_is_missing() {
     };
     assert!(line("gone").contains("NOT STARTED: mcp-gone is neither beside sallyport nor on the PATH"));
     assert!(line("model").contains("NOT STARTED") && line("model").contains("nowhere.gguf is not there"));
-    assert!(line("prometheus").contains("NOTHING LISTENS at http://127.0.0.1:1"));
+    let both = format!("before {here}; NOTHING LISTENS at http://127.0.0.1:1: start it there");
+    assert!(line("prometheus").contains(&both), "{}", up.said);
     assert!(up.terminate().success());
 }
