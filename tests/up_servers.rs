@@ -12,12 +12,12 @@ use world::components::{self, Sallyport, python, root};
 use world::kubernetes::Cluster;
 use world::llama;
 use world::mlflow::Mlflow;
-use world::watchers::Prometheus;
+use world::watchers::{Alertmanager, Prometheus};
 
 /// The usual list, each server before what runs here.
 fn list(
     mlflow: &Mlflow,
-    prometheus: &Prometheus,
+    (prometheus, alertmanager): (&Prometheus, &Alertmanager),
     cluster: &Cluster,
     token: &Path,
     store: &[String],
@@ -33,6 +33,7 @@ fn list(
         ("http://127.0.0.1:8001", cluster.url()),
         ("http://127.0.0.1:5000", mlflow.url()),
         ("http://127.0.0.1:9090", prometheus.url()),
+        ("http://127.0.0.1:9093", alertmanager.url()),
         ("{model}", model.display().to_string()),
     ];
     here.iter().fold(usual, |text, (usual, here)| {
@@ -96,9 +97,13 @@ fn intern(up: &Sallyport) -> Agent {
 
 #[tokio::test]
 async fn five_servers_are_before_real_systems_and_one_url_shows_an_agent_all_of_them_and_another_two() {
-    let all =
-        (Mlflow::start(), Prometheus::of_namespaces(&["ml"]), Cluster::shared(), llama::model(), python());
-    let (Some(mlflow), Some(prometheus), Some(cluster), Some(model), Some(python)) = all else { return };
+    let metrics = (Prometheus::of_namespaces(&["ml"]), Alertmanager::start());
+    let all = (Mlflow::start(), metrics, Cluster::shared(), llama::model(), python());
+    let (Some(mlflow), (Some(prometheus), Some(alertmanager)), Some(cluster), Some(model), Some(python)) =
+        all
+    else {
+        return;
+    };
     let dir = tempfile::tempdir().unwrap();
     let Some(store) = bucket(dir.path()) else { return };
     let rights = ["deployments.apps=get,list,patch", "deployments.apps/scale=get,patch", "pods=get,list"];
@@ -108,12 +113,19 @@ async fn five_servers_are_before_real_systems_and_one_url_shows_an_agent_all_of_
         .unwrap();
     prometheus.query("up").await;
 
-    let up = Sallyport::with_servers(&list(&mlflow, &prometheus, cluster, &token, &store, &model));
+    let up = Sallyport::with_servers(&list(
+        &mlflow,
+        (&prometheus, &alertmanager),
+        cluster,
+        &token,
+        &store,
+        &model,
+    ));
     for (server, place) in [
         ("inference", "ready: --backends backends.yaml".to_owned()),
         ("kubernetes", format!("before what listens at {}", cluster.url())),
         ("mlflow", format!("before {}", mlflow.url())),
-        ("prometheus", format!("before {}", prometheus.url())),
+        ("prometheus", format!("before {}; before {}", prometheus.url(), alertmanager.url())),
         ("s3", format!("ready: --store {}", store.join(" ").replace('"', ""))),
     ] {
         let line = up.said.lines().find(|line| line.trim_start().starts_with(&format!("/mcp/{server} ")));
@@ -196,8 +208,7 @@ async fn five_servers_are_before_real_systems_and_one_url_shows_an_agent_all_of_
 fn up_says_which_systems_it_did_not_find_and_what_is_missing() {
     let list = "gone:\n  program: mcp-gone\n\
         model:\n  program: mcp-s3\n  needs: nowhere.gguf\n\
-        prometheus:\n  program: mcp-prometheus\n  args: [--prometheus, 'http://127.0.0.1:1']\n  before: http://127.0.0.1:1\n\
-        other:\n  program: mcp-prometheus\n  args: [--prometheus, 'http://127.0.0.1:1']\n  before: http://OTHER/-/ready\n";
+        prometheus:\n  program: mcp-prometheus\n  args: [--prometheus, 'http://127.0.0.1:1']\n  before: [http://127.0.0.1:1, http://OTHER/-/ready]\n";
     let other = nothing_but_404();
     let up = Sallyport::with_servers(&list.replace("OTHER", &other.to_string()));
     let line = |server: &str| {
@@ -209,8 +220,11 @@ fn up_says_which_systems_it_did_not_find_and_what_is_missing() {
     };
     assert!(line("gone").contains("NOT STARTED: mcp-gone is neither beside sallyport nor on the PATH"));
     assert!(line("model").contains("NOT STARTED") && line("model").contains("nowhere.gguf is not there"));
-    assert!(line("prometheus").contains("NOTHING LISTENS at http://127.0.0.1:1"));
-    assert!(line("other").contains(&format!("http://{other}/-/ready doesn't answer as it should")));
+    let both = format!(
+        "NOTHING LISTENS at http://127.0.0.1:1: start it there, or change servers.yaml; \
+         NOT WELL, or something else: http://{other}/-/ready doesn't answer as it should"
+    );
+    assert!(line("prometheus").contains(&both), "{}", up.said);
     assert!(up.terminate().success());
 }
 

@@ -1,4 +1,4 @@
-//! Who looks at a gateway from outside: a probe, a Prometheus, an OpenTelemetry collector.
+//! Who looks at a gateway from outside: a probe, a Prometheus with its Alertmanager, an OpenTelemetry collector.
 
 use crate::World;
 use crate::components::installed;
@@ -168,6 +168,68 @@ impl Span {
     }
 }
 
+const RULES: &str = "groups:
+  - name: g
+    rules:
+      - {alert: Up, expr: up == 1, annotations: {summary: \"{{ $labels.namespace }} is up\"}}
+      - {alert: Quiet, expr: up == 1}
+";
+/// Nobody is told of anything, and of `Quiet` not even nobody while there is `Up`.
+const ALERTMANAGER: &str = "route: {receiver: nobody}
+receivers: [{name: nobody}]
+inhibit_rules:
+  - {source_matchers: ['alertname=\"Up\"'], target_matchers: ['alertname=\"Quiet\"'], equal: [namespace]}
+";
+
+/// An Alertmanager.
+pub struct Alertmanager {
+    _program: Program,
+    address: SocketAddr,
+    amtool: PathBuf,
+}
+
+impl Alertmanager {
+    /// None where it isn't installed, which is said.
+    pub fn start() -> Option<Self> {
+        let (alertmanager, amtool) = (installed("alertmanager", "sight")?, installed("amtool", "sight")?);
+        let (dir, address) = (tempfile::tempdir().unwrap(), free_address());
+        std::fs::write(dir.path().join("alertmanager.yml"), ALERTMANAGER).unwrap();
+        let listen = format!("--web.listen-address={address}");
+        // It gossips with nobody.
+        let arguments =
+            ["--config.file=alertmanager.yml", "--storage.path=data", "--cluster.listen-address=", &listen];
+        let program = Program::start(&alertmanager, dir, &arguments, &[address]);
+        Some(Self { _program: program, address, amtool })
+    }
+
+    /// Where it is.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// What its own client prints.
+    pub fn amtool(&self, arguments: &[&str]) -> String {
+        let at = format!("--alertmanager.url={}", self.url());
+        let output = Command::new(&self.amtool).arg(at).args(arguments).output().unwrap();
+        assert!(output.status.success(), "{arguments:?}: {output:?}");
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    }
+
+    /// The alerts that its own client lists, once there are so many.
+    pub fn alerts(&self, count: usize) -> Vec<Value> {
+        let query =
+            ["alert", "query", "--active", "--silenced", "--inhibited", "--unprocessed", "--output=json"];
+        let ask = || serde_json::from_str::<Vec<Value>>(&self.amtool(&query)).unwrap();
+        wait(|| Some(ask()).filter(|all| all.len() == count)).unwrap_or_else(|| panic!("not {count} alerts"))
+    }
+}
+
+fn job(target: SocketAddr, namespace: &str) -> String {
+    format!(
+        "  - job_name: {namespace}\n    static_configs: [{{targets: [\"{target}\"], labels: {{namespace: {namespace}}}}}]\n"
+    )
+}
+
 /// A Prometheus.
 pub struct Prometheus {
     _program: Program,
@@ -178,25 +240,32 @@ impl Prometheus {
     /// One that scrapes a world's gateway. None where it isn't installed, which is said.
     pub fn start(world: &World) -> Option<Self> {
         let target = world.probe().0;
-        Self::with(|_| {
-            format!("  - job_name: sallyport\n    static_configs: [{{targets: [\"{target}\"]}}]\n")
-        })
+        let job = format!("  - job_name: sallyport\n    static_configs: [{{targets: [\"{target}\"]}}]\n");
+        Self::with(|_| job, None)
     }
 
     /// One that scrapes itself, once for each of some namespaces. None where it isn't installed, which is said.
     pub fn of_namespaces(names: &[&str]) -> Option<Self> {
-        let job = |target: SocketAddr, name: &str| {
-            format!(
-                "  - job_name: {name}\n    static_configs: [{{targets: [\"{target}\"], labels: {{namespace: {name}}}}}]\n"
-            )
-        };
-        Self::with(|itself| names.iter().map(|name| job(itself, name)).collect())
+        Self::with(|itself| names.iter().map(|name| job(itself, name)).collect(), None)
     }
 
-    fn with(jobs: impl FnOnce(SocketAddr) -> String) -> Option<Self> {
+    /// The same, and of each namespace it tells an Alertmanager two alerts, `Up` and `Quiet`.
+    pub fn alerting(names: &[&str], alertmanager: &Alertmanager) -> Option<Self> {
+        Self::with(|itself| names.iter().map(|name| job(itself, name)).collect(), Some(alertmanager))
+    }
+
+    fn with(jobs: impl FnOnce(SocketAddr) -> String, alertmanager: Option<&Alertmanager>) -> Option<Self> {
         let prometheus = installed("prometheus", "sight")?;
         let (dir, address) = (tempfile::tempdir().unwrap(), free_address());
-        let config = format!("global: {{scrape_interval: 1s}}\nscrape_configs:\n{}", jobs(address));
+        let mut config = "global: {scrape_interval: 1s, evaluation_interval: 1s}\n".to_owned();
+        if let Some(Alertmanager { address, .. }) = alertmanager {
+            let to = format!(
+                "alerting: {{alertmanagers: [{{static_configs: [{{targets: [\"{address}\"]}}]}}]}}\n"
+            );
+            config = config + "rule_files: [rules.yml]\n" + &to;
+            std::fs::write(dir.path().join("rules.yml"), RULES).unwrap();
+        }
+        let config = config + "scrape_configs:\n" + &jobs(address);
         std::fs::write(dir.path().join("prometheus.yml"), config).unwrap();
         let listen = format!("--web.listen-address={address}");
         let arguments = ["--config.file=prometheus.yml", "--storage.tsdb.path=data", &listen];

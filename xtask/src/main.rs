@@ -19,7 +19,7 @@ usage: cargo xtask CHORE
 
   interop s3         start versitygw with an empty bucket, run mcp-s3's stories against it, stop it
   interop mlflow     run mcp-mlflow's stories against a real MLflow, and its official client
-  interop prometheus run mcp-prometheus's stories against a real Prometheus
+  interop prometheus run mcp-prometheus's stories against a real Prometheus and Alertmanager
   interop kubernetes run mcp-kubernetes's stories against a real API server
   interop inference  run mcp-inference's stories on a small model and against llama.cpp's own server
   interop clients    run the stories of the official Python and TypeScript MCP SDKs

@@ -19,7 +19,7 @@ pub use embedded::{EmbeddedFile, EmbeddedLimitsFile, KeysFile, LifetimesFile, Us
 pub use issuers::{ClaimPath, ClaimsFile, HttpsFile, IssuerFile, JwksFile, JwtSvidFile, PresenterFile};
 pub use push::PushesFile;
 pub use revocations::{RevocationsFile, RevocationsRedisFile, WhenAwayFile};
-pub use servers::StartedFile;
+pub use servers::{BeforeFile, StartedFile};
 pub use tasks::{TasksFile, TasksRedisFile};
 pub use token_service::{
     ActorFile, AssertionFile, BreakerFile, IdJagFile, ServiceClientFile, SubjectNameFile, SubjectTokenFile,

@@ -1,5 +1,5 @@
 //! The MCP servers that `sallyport up` starts, as `servers.yaml` in its folder lists them: a program, its flags, and the
-//! system that it is before.
+//! systems that it is before.
 
 use super::children::{Child, ChildError};
 use super::state::{Dir, Workload};
@@ -32,9 +32,9 @@ pub struct Started {
     pub program: PathBuf,
     /// Its own flags.
     pub args: Vec<String>,
-    /// Where the system that it is before says that it is well.
-    pub before: Option<Url>,
-    /// Who that system is in a token, if it takes ours.
+    /// Where the systems that it is before say that they are well.
+    pub before: Vec<Url>,
+    /// Who its system is in a token, if that takes ours.
     pub downstream: Option<String>,
     /// A file without which it can't start.
     pub needs: Option<PathBuf>,
@@ -49,8 +49,8 @@ pub struct Running {
     pub started: Started,
     /// The process.
     pub child: Child,
-    /// What is where its system should be; none where it needs no other process.
-    pub found: Option<Found>,
+    /// What is where each of its systems should be.
+    pub found: Vec<Found>,
 }
 
 /// What is where a system should be.
@@ -106,19 +106,39 @@ impl Started {
         }
     }
 
-    async fn found(&self) -> Option<Found> {
-        let url = self.before.as_ref()?;
-        let (host, port) = (url.host_str()?.trim_matches(['[', ']']), url.port_or_known_default()?);
-        let connected = tokio::time::timeout(ANSWERS, TcpStream::connect((host, port))).await;
-        let Ok(Ok(tcp)) = connected else { return Some(Found::Nothing) };
-        if url.scheme() != "http" {
-            return Some(Found::Listens);
+    /// What it is before.
+    fn told(&self, found: &[Found]) -> String {
+        if self.before.is_empty() {
+            return format!("ready: {}", self.args.join(" "));
         }
-        let asked = https::head_of(tcp, https::request(Method::GET, url, None));
-        let answer = tokio::time::timeout(ANSWERS, asked).await;
-        let well = answer.is_ok_and(|head| head.is_ok_and(|head| head.status.is_success()));
-        Some(if well { Found::Well } else { Found::Unwell })
+        let all = self.before.iter().zip(found).map(|(url, found)| {
+            let origin = &url[..Position::BeforePath];
+            match found {
+                Found::Well => format!("before {origin}"),
+                Found::Listens => format!("before what listens at {origin}"),
+                Found::Unwell => format!("NOT WELL, or something else: {url} doesn't answer as it should"),
+                Found::Nothing => format!("NOTHING LISTENS at {origin}: start it there, or change {FILE}"),
+            }
+        });
+        all.collect::<Vec<_>>().join("; ")
     }
+
+    async fn found(&self) -> Vec<Found> {
+        futures_util::future::join_all(self.before.iter().map(found)).await
+    }
+}
+
+async fn found(url: &Url) -> Found {
+    let (Some(host), Some(port)) = (url.host_str(), url.port_or_known_default()) else { return Found::Nothing };
+    let connect = TcpStream::connect((host.trim_matches(['[', ']']), port));
+    let Ok(Ok(tcp)) = tokio::time::timeout(ANSWERS, connect).await else { return Found::Nothing };
+    if url.scheme() != "http" {
+        return Found::Listens;
+    }
+    let asked = https::head_of(tcp, https::request(Method::GET, url, None));
+    let answer = tokio::time::timeout(ANSWERS, asked).await;
+    let well = answer.is_ok_and(|head| head.is_ok_and(|head| head.status.is_success()));
+    if well { Found::Well } else { Found::Unwell }
 }
 
 /// Reads the list; the first time, writes the usual one.
@@ -198,19 +218,7 @@ impl Servers {
     /// A line for each server: where it is, and before what.
     pub fn told(&self) -> Vec<String> {
         let running = self.running.iter().map(|Running { started, found, .. }| {
-            let origin = started.before.as_ref().map(|url| &url[..Position::BeforePath]).unwrap_or_default();
-            let well = started.before.as_ref().map(Url::as_str).unwrap_or_default();
-            let what = match found {
-                None => format!("ready: {}", started.args.join(" ")),
-                Some(Found::Well) => format!("before {origin}"),
-                Some(Found::Listens) => format!("before what listens at {origin}"),
-                Some(Found::Unwell) => {
-                    format!("NOT WELL, or something else: {well} doesn't answer as it should")
-                }
-                Some(Found::Nothing) => {
-                    format!("NOTHING LISTENS at {origin}: start it there, or change {FILE}")
-                }
-            };
+            let what = started.told(found);
             format!("/mcp/{:<12} {what}", started.name)
         });
         let missing =

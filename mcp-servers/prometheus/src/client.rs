@@ -1,34 +1,21 @@
-//! The HTTP API of Prometheus: one call, one typed answer. No redirects, no proxy, a bound on time and on bytes; nothing
-//! that came back is passed on unless Prometheus itself said it in its own form.
+//! The HTTP API of Prometheus: one call, one typed answer. Nothing that came back is passed on unless Prometheus itself said
+//! it in its own form.
 
 use crate::error::{PrometheusError, one_line};
 use crate::fence::Labels;
 use crate::flags::FlagsError;
+use crate::upstream::{Bounds, Parameters, System, Upstream};
 use kit::Downstream;
-use kit::system::{Scheme, authorization, client_tls};
-use reqwest::header::{AUTHORIZATION, HeaderValue};
+use kit::system::Scheme;
 use reqwest::{Method, StatusCode};
-use rmcp::model::Extensions;
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use std::path::Path;
-use std::sync::Arc;
-use std::time::Duration;
 use url::Url;
-use url::form_urlencoded::Serializer;
 
 /// A client of one Prometheus.
 #[derive(Clone, Debug)]
-pub struct Client {
-    http: reqwest::Client,
-    base: Url,
-    credential: Option<Arc<Downstream>>,
-    scheme: Scheme,
-    bytes_max: usize,
-}
-
-/// Parameters of a call.
-pub(crate) type Parameters<'a> = Vec<(&'a str, String)>;
+pub struct Client(Upstream);
 
 /// A value at a time, as Prometheus writes it: seconds, and the number as text.
 pub(crate) type Point = (f64, String);
@@ -74,36 +61,14 @@ impl Client {
     ///
     /// # Errors
     /// [`FlagsError`] for the URL and the file.
-    pub fn new(
-        base: &Url,
-        ca: Option<&Path>,
-        timeout: Duration,
-        bytes_max: usize,
-    ) -> Result<Self, FlagsError> {
-        let bare = base.username().is_empty() && base.password().is_none();
-        let bare = bare && base.query().is_none() && base.fragment().is_none() && base.has_host();
-        if !bare || !matches!(base.scheme(), "http" | "https") {
-            return Err(FlagsError::Url);
-        }
-        let tls = client_tls(ca).map_err(|error| FlagsError::Ca(error.to_string()))?;
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "Prometheus has no SPIFFE ID; the deadline is set here"
-        )]
-        let http = reqwest::Client::builder()
-            .tls_backend_preconfigured(tls)
-            .no_proxy()
-            .redirect(reqwest::redirect::Policy::none())
-            .timeout(timeout)
-            .build()
-            .map_err(|error| FlagsError::Client(error.without_url()))?;
-        Ok(Self { http, base: base.clone(), credential: None, scheme: Scheme::Bearer, bytes_max })
+    pub fn new(base: &Url, ca: Option<&Path>, bounds: Bounds) -> Result<Self, FlagsError> {
+        Upstream::new(System::Prometheus, base, ca, bounds).map(Self)
     }
 
     /// With a credential, and how it is written.
     #[must_use]
     pub fn with_credential(self, credential: Option<Downstream>, scheme: Scheme) -> Self {
-        Self { credential: credential.map(Arc::new), scheme, ..self }
+        Self(self.0.with_credential(credential, scheme))
     }
 
     /// Evaluates an expression.
@@ -126,76 +91,40 @@ impl Client {
         path: &[&str],
         parameters: Parameters<'_>,
     ) -> Result<T, PrometheusError> {
-        let mut url = self.base.clone();
-        if let Ok(mut segments) = url.path_segments_mut() {
-            segments.pop_if_empty().extend(["api", "v1"]).extend(path);
-        }
-        let encoded = Serializer::new(String::new()).extend_pairs(&parameters).finish();
-        let mut request = if method == Method::POST {
-            let form = HeaderValue::from_static("application/x-www-form-urlencoded");
-            self.http.post(url).header("content-type", form).body(encoded)
-        } else {
-            url.set_query(Some(encoded.as_str()).filter(|text| !text.is_empty()));
-            self.http.get(url)
-        };
-        if let Some(header) = self.authorization().await? {
-            request = request.header(AUTHORIZATION, header);
-        }
-        let mut response = request.send().await.map_err(|error| failure(&error))?;
-        let status = response.status();
-        let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(|error| failure(&error))? {
-            if body.len() + chunk.len() > self.bytes_max {
-                return Err(PrometheusError::TooLarge { max: self.bytes_max });
-            }
-            body.extend_from_slice(&chunk);
-        }
-        if matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
-            return Err(PrometheusError::Forbidden);
-        }
+        let path = [["api", "v1"].as_slice(), path].concat();
+        let (status, body) = self.0.answer(method, &path, parameters).await?;
         let answer: Envelope<T> = serde_json::from_slice(&body)
-            .map_err(|_| PrometheusError::Unavailable("the answer is not that of a Prometheus"))?;
+            .map_err(|_| self.0.unavailable("the answer is not that of a Prometheus"))?;
         match answer {
             Envelope { status: said, data: Some(data), .. } if said == "success" && status.is_success() => {
                 Ok(data)
             }
             Envelope { error_type: Some(kind), error, .. } => {
-                Err(refusal(status, &kind, &error.unwrap_or_default()))
+                Err(self.refusal(status, &kind, &error.unwrap_or_default()))
             }
-            _ => Err(PrometheusError::Unavailable("the answer is neither data nor an error")),
+            _ => Err(self.0.unavailable("the answer is neither data nor an error")),
         }
     }
 
-    async fn authorization(&self) -> Result<Option<HeaderValue>, PrometheusError> {
-        let Some(credential) = &self.credential else { return Ok(None) };
-        let found = credential.credential(&Extensions::default()).await.ok();
-        let header = found.and_then(|credential| authorization(self.scheme, &credential));
-        header.map(Some).ok_or(PrometheusError::Unavailable("the credential can't be sent"))
+    /// What Prometheus itself says of a failure.
+    fn refusal(&self, status: StatusCode, kind: &str, message: &str) -> PrometheusError {
+        match kind {
+            "bad_data" | "execution" if status.is_client_error() => {
+                PrometheusError::Failed(one_line(message))
+            }
+            "timeout" => PrometheusError::Timeout(System::Prometheus),
+            _ => self.0.unavailable("it says that it failed"),
+        }
+    }
+
+    /// An answer of its own form that says something else than what was asked.
+    pub(crate) const fn unexpected(&self, why: &'static str) -> PrometheusError {
+        self.0.unavailable(why)
     }
 
     /// Whether it evaluates anything at all.
     pub(crate) async fn reachable(&self) -> Result<(), PrometheusError> {
         let _: IgnoredAny = self.get(&["query"], vec![("query", "1".into())]).await?;
         Ok(())
-    }
-}
-
-/// What Prometheus itself says of a failure.
-fn refusal(status: StatusCode, kind: &str, message: &str) -> PrometheusError {
-    match kind {
-        "bad_data" | "execution" if status.is_client_error() => PrometheusError::Failed(one_line(message)),
-        "timeout" => PrometheusError::Timeout,
-        _ => PrometheusError::Unavailable("it says that it failed"),
-    }
-}
-
-/// The client's own words quote the URL.
-fn failure(error: &reqwest::Error) -> PrometheusError {
-    if error.is_timeout() {
-        PrometheusError::Timeout
-    } else if error.is_connect() {
-        PrometheusError::Unavailable("no connection, or a certificate that nobody vouches for")
-    } else {
-        PrometheusError::Unavailable("the answer broke off")
     }
 }

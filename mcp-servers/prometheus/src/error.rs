@@ -1,5 +1,6 @@
 //! Why there is no answer, in words that help whoever asked.
 
+use crate::upstream::System;
 use kit::error::{BAD_CURSOR, FORBIDDEN, INVALID_ARGUMENTS, RESULT_TOO_LARGE, UNAVAILABLE};
 use kit::{Code, ToolError};
 use rmcp::ErrorData;
@@ -8,6 +9,7 @@ use rmcp::model::{CallToolResponse, ErrorCode};
 
 const INVALID_QUERY: Code = Code::new("invalid_query");
 const METRIC_NOT_NAMED: Code = Code::new("metric_not_named");
+const NO_ALERTMANAGER: Code = Code::new("no_alertmanager");
 const QUERY_FAILED: Code = Code::new("query_failed");
 const TIMEOUT: Code = Code::new("timeout");
 const TOO_MANY_SERIES: Code = Code::new("too_many_series");
@@ -53,29 +55,34 @@ pub enum PrometheusError {
         /// The bound.
         max: usize,
     },
+    /// There is no Alertmanager behind this server.
+    #[error("this server has no Alertmanager behind it")]
+    NoAlertmanager,
     /// More bytes than are read.
-    #[error("the answer of Prometheus has more than {max} bytes")]
+    #[error("the answer of {system} has more than {max} bytes")]
     TooLarge {
+        /// Whose.
+        system: System,
         /// The bound.
         max: usize,
     },
     /// No answer in time.
-    #[error("Prometheus did not answer in time")]
-    Timeout,
-    /// Prometheus refused our own credential.
-    #[error("Prometheus does not allow this server to do that")]
-    Forbidden,
-    /// Anything else that Prometheus, or what stands before it, did; the word is for the log.
-    #[error("Prometheus did not answer as it should")]
-    Unavailable(&'static str),
+    #[error("{0} did not answer in time")]
+    Timeout(System),
+    /// It refused our own credential.
+    #[error("{0} does not allow this server to do that")]
+    Forbidden(System),
+    /// Anything else that it, or what stands before it, did; the word is for the log.
+    #[error("{0} did not answer as it should")]
+    Unavailable(System, &'static str),
 }
 
 impl PrometheusError {
     /// For whoever called. What only the operator should read goes to the log here, without queries.
     pub fn told(&self) -> ToolError {
         match self {
-            Self::Unavailable(why) => tracing::warn!(why, "Prometheus did not answer as it should"),
-            Self::Forbidden => tracing::warn!("Prometheus refused this server's credential"),
+            Self::Unavailable(system, why) => tracing::warn!(%system, why, "no answer as it should be"),
+            Self::Forbidden(system) => tracing::warn!(%system, "it refused this server's credential"),
             _ => {}
         }
         let (code, fix) = self.advice();
@@ -99,12 +106,21 @@ impl PrometheusError {
             Self::TooManySeries { .. } => {
                 (TOO_MANY_SERIES, "Aggregate with sum by (...) or topk, or add label matchers")
             }
-            Self::TooLarge { .. } => {
+            Self::NoAlertmanager => {
+                (NO_ALERTMANAGER, "Ask whoever runs this server to start it with --alertmanager")
+            }
+            Self::TooLarge { system: System::Prometheus, .. } => {
                 (RESULT_TOO_LARGE, "Ask for fewer series, a shorter range or a longer step")
             }
-            Self::Timeout => (TIMEOUT, "Ask for a shorter range, a longer step or fewer series"),
-            Self::Forbidden => (FORBIDDEN, "Ask whoever runs this server to allow it at Prometheus"),
-            Self::Unavailable(_) => (UNAVAILABLE, "The same call may work later"),
+            Self::TooLarge { system: System::Alertmanager, .. } => {
+                (RESULT_TOO_LARGE, "Ask for fewer alerts, by matchers with =; of silences there are too many")
+            }
+            Self::Timeout(System::Prometheus) => {
+                (TIMEOUT, "Ask for a shorter range, a longer step or fewer series")
+            }
+            Self::Timeout(System::Alertmanager) => (TIMEOUT, "The same call may work later"),
+            Self::Forbidden(_) => (FORBIDDEN, "Ask whoever runs this server to allow it there"),
+            Self::Unavailable(..) => (UNAVAILABLE, "The same call may work later"),
         }
     }
 

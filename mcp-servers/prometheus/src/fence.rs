@@ -3,7 +3,9 @@
 //! written is parsed once more and has to be the same tree: whatever the parser and its printer don't agree on is refused.
 
 use crate::error::{PrometheusError, one_line};
+use crate::matchers::LabelMatcher;
 use crate::place;
+use crate::upstream::System;
 use promql_parser::label::{METRIC_NAME, MatchOp, Matcher};
 use promql_parser::parser::value::ValueType;
 use promql_parser::parser::{Expr, LabelModifier, VectorSelector, parse};
@@ -72,6 +74,22 @@ impl Fence {
         self.0.iter().all(|m| m.is_match(labels.get(&m.name).map_or("", String::as_str)))
     }
 
+    /// Narrower by more matchers.
+    pub(crate) fn and(&self, more: impl IntoIterator<Item = Matcher>) -> Self {
+        Self(self.0.iter().cloned().chain(more).collect())
+    }
+
+    /// Those that want one value and take no missing label for it, as PromQL and Alertmanager write them.
+    pub(crate) fn exact(&self) -> impl Iterator<Item = String> {
+        let plain = |value: &str| !value.is_empty() && !value.contains(char::is_control);
+        self.0.iter().filter(move |m| m.op == MatchOp::Equal && plain(&m.value)).map(Matcher::to_string)
+    }
+
+    /// Whether matchers can be satisfied only within: for each of the fence's there is one that implies it.
+    pub(crate) fn covers(&self, matchers: &[LabelMatcher]) -> bool {
+        self.0.iter().all(|m| matchers.iter().any(|other| other.implies(m)))
+    }
+
     /// A selector of all that may be read; none where that is everything.
     pub fn everything(&self) -> Option<String> {
         let matchers: Vec<_> = self.0.iter().map(Matcher::to_string).collect();
@@ -114,7 +132,7 @@ impl Fence {
         let (text, fence) = (text.to_owned(), Arc::clone(&self.0));
         let thread = std::thread::Builder::new().name("promql".into()).stack_size(STACK_BYTES);
         let spawned = thread.spawn(move || drop(tell.send(work(&text, &fence))));
-        spawned.map_err(|_| PrometheusError::Unavailable("no thread for the parser"))?;
+        spawned.map_err(|_| PrometheusError::Unavailable(System::Prometheus, "no thread for the parser"))?;
         told.await.unwrap_or_else(|_| Err(unsupported("the query can't be parsed")))
     }
 }

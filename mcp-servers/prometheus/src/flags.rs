@@ -1,14 +1,16 @@
-//! Which Prometheus, how much of it, and how much of that at once.
+//! Which Prometheus and which Alertmanager, how much of it, and how much of that at once.
 
+use crate::alertmanager::Alertmanager;
 use crate::client::Client;
 use crate::fence::{Fence, FenceError};
+use crate::upstream::Bounds;
 use kit::system::Scheme;
 use kit::{Downstream, DownstreamError, DownstreamFlags};
 use std::path::PathBuf;
 use std::time::Duration;
 use url::Url;
 
-/// The Prometheus behind the server.
+/// The systems behind the server.
 #[derive(Clone, Debug, clap::Args)]
 pub struct PrometheusFlags {
     /// Where Prometheus is, http:// or https://, with a path if it has one
@@ -23,7 +25,26 @@ pub struct PrometheusFlags {
     /// Certificates (PEM) that vouch for an https:// Prometheus, in place of the system's
     #[arg(long, value_name = "FILE", help_heading = "Prometheus")]
     pub prometheus_ca: Option<PathBuf>,
-    /// Label matchers that every selector of every query gets, as in `namespace="ml"`. Can be given several times
+    /// Where Alertmanager is, if there is one: without it the tools for its alerts and silences say that there is none
+    #[arg(long, value_name = "URL", help_heading = "Alertmanager")]
+    pub alertmanager: Option<Url>,
+    /// File with the bearer token that Alertmanager wants. Read again when it changes
+    #[arg(
+        long,
+        value_name = "FILE",
+        requires = "alertmanager",
+        conflicts_with = "alertmanager_basic_auth_file",
+        help_heading = "Alertmanager"
+    )]
+    pub alertmanager_bearer_file: Option<PathBuf>,
+    /// File with `user:password` that Alertmanager wants. Read again when it changes
+    #[arg(long, value_name = "FILE", requires = "alertmanager", help_heading = "Alertmanager")]
+    pub alertmanager_basic_auth_file: Option<PathBuf>,
+    /// Certificates (PEM) that vouch for an https:// Alertmanager, in place of the system's
+    #[arg(long, value_name = "FILE", requires = "alertmanager", help_heading = "Alertmanager")]
+    pub alertmanager_ca: Option<PathBuf>,
+    /// Label matchers that every selector of every query gets, and that hold for alerts and silences, as in `namespace="ml"`.
+    /// Can be given several times
     #[arg(long, value_name = "MATCHERS", help_heading = "Prometheus")]
     pub fence: Vec<String>,
     /// The bounds.
@@ -46,10 +67,10 @@ pub struct LimitFlags {
     /// Most items in one page of a list
     #[arg(long, value_name = "COUNT", default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..), help_heading = "Limits")]
     pub page_items_max: u32,
-    /// Most bytes of an answer of Prometheus that are read
+    /// Most bytes of an answer of Prometheus or Alertmanager that are read
     #[arg(long, value_name = "BYTES", default_value_t = 16 << 20, value_parser = clap::value_parser!(u32).range(1024..), help_heading = "Limits")]
     pub response_bytes_max: u32,
-    /// Longest time of an answer of Prometheus, in milliseconds
+    /// Longest time of an answer of Prometheus or Alertmanager, in milliseconds
     #[arg(long, value_name = "MILLISECONDS", default_value_t = 30_000, value_parser = clap::value_parser!(u32).range(1..), help_heading = "Limits")]
     pub prometheus_timeout_ms: u32,
 }
@@ -71,19 +92,17 @@ pub struct Limits {
 #[derive(Debug, thiserror::Error)]
 pub enum FlagsError {
     /// The URL's scheme, or more in it than a place.
-    #[error(
-        "--prometheus: give http:// or https:// without user, query and fragment; a credential belongs in a file"
-    )]
-    Url,
+    #[error("{0}: give http:// or https:// without user, query and fragment; a credential belongs in a file")]
+    Url(&'static str),
     /// A fence that is none.
     #[error("--fence: {0}")]
     Fence(#[from] FenceError),
     /// The credential's file.
-    #[error("--bearer-file or --basic-auth-file")]
-    Credential(#[from] DownstreamError),
+    #[error("{0}")]
+    Credential(&'static str, #[source] DownstreamError),
     /// The certificates.
-    #[error("--prometheus-ca: {0}")]
-    Ca(String),
+    #[error("{0}-ca: {1}")]
+    Ca(&'static str, String),
     /// The HTTP client can't be made.
     #[error("the HTTP client can't be made")]
     Client(#[source] reqwest::Error),
@@ -96,20 +115,46 @@ impl PrometheusFlags {
     /// [`FlagsError`] names the flag.
     pub async fn parts(&self, door: &kit::Flags) -> Result<(Client, Fence, Limits), FlagsError> {
         let fence = Fence::parse(&self.fence)?;
-        let file = self.bearer_file.as_ref().or(self.basic_auth_file.as_ref()).cloned();
-        let flags = DownstreamFlags { credential_file: file, ..DownstreamFlags::default() };
-        let credential = Downstream::from_flags(&flags, door).await?;
-        let scheme = if self.basic_auth_file.is_some() { Scheme::Basic } else { Scheme::Bearer };
-        let timeout = Duration::from_millis(self.limits.prometheus_timeout_ms.into());
-        let bytes_max = self.limits.response_bytes_max as usize;
-        let client = Client::new(&self.prometheus, self.prometheus_ca.as_deref(), timeout, bytes_max)?
-            .with_credential(credential, scheme);
+        let client = Client::new(&self.prometheus, self.prometheus_ca.as_deref(), self.bounds())?;
+        let files = (&self.bearer_file, &self.basic_auth_file);
+        let (credential, scheme) = credential("--bearer-file or --basic-auth-file", files, door).await?;
         let limits = Limits {
             points_max: self.limits.points_max as usize,
             answer_points_max: self.limits.answer_points_max as usize,
             series_max: self.limits.series_max as usize,
             page_items_max: self.limits.page_items_max as usize,
         };
-        Ok((client, fence, limits))
+        Ok((client.with_credential(credential, scheme), fence, limits))
     }
+
+    /// The Alertmanager that the flags describe. No network is touched.
+    ///
+    /// # Errors
+    /// [`FlagsError`] names the flag.
+    pub async fn alertmanager(&self, door: &kit::Flags) -> Result<Option<Alertmanager>, FlagsError> {
+        let Some(url) = &self.alertmanager else { return Ok(None) };
+        let client = Alertmanager::new(url, self.alertmanager_ca.as_deref(), self.bounds())?;
+        let files = (&self.alertmanager_bearer_file, &self.alertmanager_basic_auth_file);
+        let flags = "--alertmanager-bearer-file or --alertmanager-basic-auth-file";
+        let (credential, scheme) = credential(flags, files, door).await?;
+        Ok(Some(client.with_credential(credential, scheme)))
+    }
+
+    fn bounds(&self) -> Bounds {
+        let timeout = Duration::from_millis(self.limits.prometheus_timeout_ms.into());
+        Bounds { timeout, bytes_max: self.limits.response_bytes_max as usize }
+    }
+}
+
+/// The credential in one of two files, of a bearer token and of `user:password`, and how it is written.
+async fn credential(
+    flags: &'static str,
+    (bearer, basic): (&Option<PathBuf>, &Option<PathBuf>),
+    door: &kit::Flags,
+) -> Result<(Option<Downstream>, Scheme), FlagsError> {
+    let scheme = if basic.is_some() { Scheme::Basic } else { Scheme::Bearer };
+    let credential_file = bearer.as_ref().or(basic.as_ref()).cloned();
+    let file = DownstreamFlags { credential_file, ..DownstreamFlags::default() };
+    let found = Downstream::from_flags(&file, door).await;
+    Ok((found.map_err(|error| FlagsError::Credential(flags, error))?, scheme))
 }

@@ -1,11 +1,11 @@
 //! The tools that say which metrics, labels and series there are. The fence goes with every one of them as a selector.
 
-use crate::client;
 use crate::error::PrometheusError;
 use crate::fence::{Labels, is_label_name, is_metric_name};
 use crate::page::{Page, begin, page};
 use crate::range::moment;
 use crate::server::Metrics;
+use crate::upstream;
 use kit::Json;
 use rmcp::handler::server::wrapper::Parameters;
 use rmcp::{tool, tool_router};
@@ -272,7 +272,7 @@ impl Metrics {
         selectors: &[String],
         start: Option<&str>,
         end: Option<&str>,
-    ) -> Result<client::Parameters<'static>, PrometheusError> {
+    ) -> Result<upstream::Parameters<'static>, PrometheusError> {
         if selectors.len() > SELECTORS_MAX {
             return Err(PrometheusError::Arguments(format!("match has {SELECTORS_MAX} selectors at most")));
         }

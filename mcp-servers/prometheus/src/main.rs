@@ -1,10 +1,10 @@
-//! `mcp-prometheus`: an MCP server for the metrics of one Prometheus.
+//! `mcp-prometheus`: an MCP server for the metrics of one Prometheus and the alerts of its Alertmanager.
 
 use clap::Parser;
 use kit::Service;
 use mcp_prometheus::{Metrics, PrometheusFlags};
 
-/// An MCP server for Prometheus, behind the gateway; it only reads
+/// An MCP server for Prometheus and Alertmanager, behind the gateway; it only reads
 ///
 /// Lets in the gateway's SPIFFE ID alone, over mutual TLS, and only tokens made for it with the scope of the tool
 /// (`prometheus:query_range` and so on; `prometheus:resources` for resources, `prometheus:protocol` for all that opens and

@@ -159,7 +159,7 @@ impl Metrics {
                 series.push(Value { labels: Labels::new(), time, value });
             }
             Found::Matrix(_) => {
-                return Err(PrometheusError::Unavailable("a range where there should be a value"));
+                return Err(self.client.unexpected("a range where there should be a value"));
             }
         }
         let text = match series.as_slice() {
@@ -263,7 +263,7 @@ impl Metrics {
             ("step", range.step.to_string()),
         ];
         let Found::Matrix(mut found) = self.client.evaluate("query_range", form).await? else {
-            return Err(PrometheusError::Unavailable("a value where there should be a range"));
+            return Err(self.client.unexpected("a value where there should be a range"));
         };
         self.few(found.len())?;
         let all = found.len();

@@ -58,7 +58,7 @@ impl Metrics {
             Found::Vector(samples) => {
                 samples.into_iter().find_map(|s| s.value?.1.parse::<u64>().ok()).unwrap_or(0)
             }
-            _ => return Err(PrometheusError::Unavailable("a count that is no vector")),
+            _ => return Err(self.client.unexpected("a count that is no vector")),
         };
         let metadata = self.described(Some(name)).await?.into_iter().next();
         if series == 0 && metadata.is_none() {

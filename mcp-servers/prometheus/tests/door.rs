@@ -4,7 +4,7 @@
 use certs::Clock;
 use http::StatusCode;
 use kit::Service;
-use mcp_prometheus::{Client, Fence, Limits, Metrics};
+use mcp_prometheus::{Alertmanager, Bounds, Client, Fence, Limits, Metrics};
 use serde_json::{Value, json};
 use std::time::Duration;
 use upstream::{Behaviour, Upstream};
@@ -14,7 +14,7 @@ use world::World;
 mod world;
 mod upstream;
 
-const ALL: [&str; 12] = [
+const ALL: [&str; 14] = [
     "protocol",
     "resources",
     "query_instant",
@@ -27,14 +27,26 @@ const ALL: [&str; 12] = [
     "targets",
     "alerts",
     "rules",
+    "alertmanager_alerts",
+    "silences",
 ];
 const LIMITS: Limits = Limits { points_max: 100, answer_points_max: 10, series_max: 3, page_items_max: 2 };
 
+const BOUNDS: Bounds = Bounds { timeout: Duration::from_millis(300), bytes_max: 20_000 };
+
+/// Before a Prometheus and an Alertmanager at one place.
 async fn world(url: &str, fence: &str) -> World {
+    of(url, Some(url), fence).await
+}
+
+async fn of(prometheus: &str, alertmanager: Option<&str>, fence: &str) -> World {
     let make = |_: &std::path::Path| {
-        let client = Client::new(&url.parse().unwrap(), None, Duration::from_millis(300), 20_000).unwrap();
+        let client = Client::new(&prometheus.parse().unwrap(), None, BOUNDS).unwrap();
+        let alertmanager =
+            alertmanager.map(|url| Alertmanager::new(&url.parse().unwrap(), None, BOUNDS).unwrap());
         let fence = Fence::parse(&[fence.to_owned()]).unwrap();
-        Service::new(mcp_prometheus::NAME, Metrics::new(client, fence, LIMITS, Clock::system()))
+        let metrics = Metrics::new(client, fence, LIMITS, Clock::system()).with_alertmanager(alertmanager);
+        Service::new(mcp_prometheus::NAME, metrics)
     };
     World::of(mcp_prometheus::NAME, &ALL, make, |_, _| {}).await
 }
@@ -52,7 +64,7 @@ async fn the_tools_are_those_that_were_committed() {
     let pinned: Value = serde_json::from_str(include_str!("../tools.json")).unwrap();
     assert_eq!(tools.body["result"]["tools"], pinned, "--print-tools prints what clients are told");
     let all = pinned.as_array().unwrap();
-    assert_eq!(all.len(), 10);
+    assert_eq!(all.len(), 12);
     assert!(all.iter().all(|tool| tool["annotations"]["readOnlyHint"] == json!(true)));
     assert!(all.iter().all(|tool| tool["outputSchema"].is_object()));
 }
@@ -68,6 +80,7 @@ async fn bad_arguments_are_told_and_nothing_is_sent() {
         arguments.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
         arguments
     };
+    let matcher = |one: Value| json!({ "matchers": [one] });
     let invalid = "invalid_arguments";
     let cases = [
         ("query_instant", json!({}), invalid),
@@ -115,6 +128,34 @@ async fn bad_arguments_are_told_and_nothing_is_sent() {
         ("label_values", json!({"label": "a?match[]=x"}), invalid),
         ("metadata", json!({"metric": "up&limit=1"}), invalid),
         ("targets", json!({"state": "dropped"}), invalid),
+        ("alertmanager_alerts", json!({"matchers": "namespace=\"ml\""}), invalid),
+        ("alertmanager_alerts", json!({"matchers": ["namespace=\"ml\""]}), invalid),
+        ("alertmanager_alerts", matcher(json!({"label": "a"})), invalid),
+        ("alertmanager_alerts", matcher(json!({"label": "a", "value": 1})), invalid),
+        ("alertmanager_alerts", matcher(json!({"label": "a", "value": "x", "op": "=="})), invalid),
+        ("alertmanager_alerts", matcher(json!({"label": "a", "value": "x", "or": []})), invalid),
+        ("alertmanager_alerts", matcher(json!({"label": "", "value": "x"})), invalid),
+        ("alertmanager_alerts", matcher(json!({"label": "a=\"x\"} or b", "value": "x"})), invalid),
+        ("alertmanager_alerts", matcher(json!({"label": "nämé", "value": "x"})), invalid),
+        ("alertmanager_alerts", matcher(json!({"label": "a", "value": "x\r\nHost: y"})), invalid),
+        ("alertmanager_alerts", matcher(json!({"label": "a", "value": "\u{0}"})), invalid),
+        ("alertmanager_alerts", matcher(json!({"label": "a", "value": "x".repeat(501)})), invalid),
+        ("alertmanager_alerts", matcher(json!({"label": "a", "op": "=~", "value": "("})), invalid),
+        ("alertmanager_alerts", matcher(json!({"label": "a", "op": "=~", "value": "x)|(.*"})), invalid),
+        (
+            "alertmanager_alerts",
+            matcher(json!({"label": "a", "op": "!~", "value": "(x{999}){999}"})),
+            invalid,
+        ),
+        ("alertmanager_alerts", json!({"matchers": vec![json!({"label": "a", "value": "x"}); 11]}), invalid),
+        ("alertmanager_alerts", json!({"states": ["firing"]}), invalid),
+        ("alertmanager_alerts", json!({"receiver": "pager"}), invalid),
+        ("alertmanager_alerts", json!({"cursor": "***"}), "bad_cursor"),
+        ("silences", json!({"states": "active"}), invalid),
+        ("silences", json!({"states": ["silenced"]}), invalid),
+        ("silences", json!({"id": "../silence/1"}), invalid),
+        ("silences", json!({"filter": "namespace=\"ops\""}), invalid),
+        ("silences", json!({"cursor": "eA"}), "bad_cursor"),
     ];
     for (tool, arguments, wanted) in &cases {
         let answer = gateway.tool(&token, tool, arguments.clone()).await;
@@ -165,9 +206,18 @@ async fn an_upstream_that_fails_is_unavailable_and_none_of_its_words_are_passed_
         let world = world(&upstream.url, "namespace=\"ml\"").await;
         let mut gateway = world.connect("gateway").await.unwrap();
         let token = world.token("alice", &[]);
-        for (tool, arguments) in [("query_instant", json!({"query": "up"})), ("targets", json!({}))] {
+        for (tool, arguments) in [
+            ("query_instant", json!({"query": "up"})),
+            ("targets", json!({})),
+            ("alertmanager_alerts", json!({})),
+            ("silences", json!({})),
+        ] {
             let answer = gateway.tool(&token, tool, arguments).await;
-            assert_eq!(code(&answer), wanted, "{behaviour:?}: {}", answer.body);
+            // Only Prometheus has words of its own for its failures.
+            let is_said = matches!(&behaviour, Behaviour::Says(503, _))
+                && upstream.heard().last().unwrap().starts_with("/api/v2");
+            let wanted = if is_said { "unavailable" } else { wanted };
+            assert_eq!(code(&answer), wanted, "{tool} {behaviour:?}: {}", answer.body);
             assert!(!answer.text.contains("secret") && !answer.text.contains("127.0.0.1"), "{}", answer.text);
         }
         let read = gateway.modern(&token, "resources/read", json!({"uri": "metrics://up"})).await;
@@ -181,8 +231,99 @@ async fn a_certificate_that_nobody_vouches_for_is_no_prometheus() {
     let other = world(&upstream.url, "namespace=\"ml\"").await; // It speaks TLS, with an SVID.
     let world = world(&format!("https://{}", other.address), "namespace=\"ml\"").await;
     let mut gateway = world.connect("gateway").await.unwrap();
-    let answer = gateway.tool(&world.token("alice", &[]), "query_instant", json!({"query": "up"})).await;
-    assert_eq!(code(&answer), "unavailable", "{}", answer.body);
+    let token = world.token("alice", &[]);
+    for (tool, arguments) in [
+        ("query_instant", json!({"query": "up"})),
+        ("alertmanager_alerts", json!({})),
+        ("silences", json!({})),
+    ] {
+        let answer = gateway.tool(&token, tool, arguments).await;
+        assert_eq!(code(&answer), "unavailable", "{tool}: {}", answer.body);
+    }
+}
+
+#[tokio::test]
+async fn without_an_alertmanager_its_tools_say_so_and_the_others_work() {
+    let upstream = Upstream::start(Behaviour::Prometheus).await;
+    let world = of(&upstream.url, None, "namespace=\"ml\"").await;
+    let mut gateway = world.connect("gateway").await.unwrap();
+    let token = world.token("alice", &[]);
+    for tool in ["alertmanager_alerts", "silences"] {
+        let answer = gateway.tool(&token, tool, json!({})).await;
+        assert_eq!(code(&answer), "no_alertmanager", "{}", answer.body);
+        let fix = &answer.body["result"]["structuredContent"]["error"]["fix"];
+        assert!(fix.as_str().unwrap().contains("--alertmanager"), "{fix}");
+    }
+    assert_eq!(upstream.heard(), Vec::<String>::new());
+    let answer = gateway.tool(&token, "alerts", json!({})).await;
+    assert_eq!(answer.body["result"]["isError"], json!(false), "{}", answer.body);
+}
+
+#[tokio::test]
+async fn of_alerts_and_silences_only_what_is_within_the_fence_is_told() {
+    let upstream = Upstream::start(Behaviour::Prometheus).await;
+    let world = world(&upstream.url, "namespace=\"ml\"").await;
+    let mut gateway = world.connect("gateway").await.unwrap();
+    let token = world.token("alice", &[]);
+    let mut told = async |tool: &str, list: &str, mut arguments: Value| {
+        let mut all = Vec::new();
+        loop {
+            let answer = gateway.tool(&token, tool, arguments.clone()).await;
+            assert_eq!(answer.body["result"]["isError"], json!(false), "{tool}: {}", answer.body);
+            assert!(!answer.text.contains("ops") && !answer.text.contains("token="), "{}", answer.text);
+            let mut found = answer.body["result"]["structuredContent"].clone();
+            all.extend(found[list].as_array().unwrap().iter().cloned());
+            if found["next_cursor"].is_null() {
+                assert_eq!(found["total"], json!(all.len()), "pages join to the whole");
+                return all;
+            }
+            arguments["cursor"] = found["next_cursor"].take();
+        }
+    };
+    let alerts = told("alertmanager_alerts", "alerts", json!({})).await;
+    let states: Vec<_> =
+        alerts.iter().map(|alert| (&alert["labels"]["alertname"], &alert["state"])).collect();
+    let all = [("A", "active"), ("B", "silenced"), ("C", "inhibited"), ("D", "muted"), ("E", "unprocessed")];
+    assert_eq!(json!(states), json!(all));
+    assert_eq!((&alerts[1]["silenced_by"], &alerts[1]["receivers"]), (&json!(["1", "2"]), &json!(["pager"])));
+    let some = told("alertmanager_alerts", "alerts", json!({"states": ["inhibited", "muted"]})).await;
+    assert_eq!(some.len(), 2);
+    for (label, op, value, count) in [
+        ("alertname", "=", "B", 1),
+        ("alertname", "!=", "B", 4),
+        ("alertname", "=~", "[AB]", 2),
+        ("alertname", "!~", "A|C", 3),
+        ("namespace", "=", "ops", 0),
+        ("namespace", "=~", ".*", 5),
+        ("namespace", "!=", "ml", 0),
+        ("team", "=", "", 5),
+    ] {
+        let matchers = json!([{"label": label, "op": op, "value": value}]);
+        let found = told("alertmanager_alerts", "alerts", json!({ "matchers": matchers })).await;
+        assert_eq!(found.len(), count, "{label}{op}{value}");
+    }
+    let quoted = json!([{"label": "team", "value": "a\"},b=\"\\"}]);
+    assert_eq!(told("alertmanager_alerts", "alerts", json!({ "matchers": quoted })).await.len(), 0);
+    let ids = |silences: &[Value]| silences.iter().map(|silence| silence["id"].clone()).collect::<Vec<_>>();
+    let silences = told("silences", "silences", json!({})).await;
+    assert_eq!(ids(&silences), ["1", "2"]);
+    assert_eq!(
+        silences[0],
+        json!({
+            "id": "1", "state": "active", "comment": "why 1", "created_by": "alan",
+            "matchers": [
+                {"label": "alertname", "op": "=", "value": "B"},
+                {"label": "namespace", "op": "=", "value": "ml"},
+            ],
+            "starts_at": "2026-01-01T00:00:00Z", "ends_at": "2026-01-01T01:00:00Z", "updated_at": "2026-01-01T00:00:00Z",
+        })
+    );
+    assert_eq!(ids(&told("silences", "silences", json!({"states": ["expired"]})).await), ["3"]);
+    assert_eq!(told("silences", "silences", json!({"states": []})).await.len(), 0);
+    let heard = upstream.heard();
+    assert_eq!(heard[0].lines().next(), Some("/api/v2/alerts?filter=namespace%3D%22ml%22 "));
+    let quoted = "filter=team%3D%22a%5C%22%7D%2Cb%3D%5C%22%5C%5C%22";
+    assert!(heard.iter().any(|request| request.contains(quoted)), "{heard:#?}");
 }
 
 #[tokio::test]
@@ -304,9 +445,11 @@ async fn the_program_sends_the_credential_of_its_file_and_logs_neither_that_nor_
     let dir = world.dir.path().to_owned();
     let file = |name: &str| dir.join(name).display().to_string();
     std::fs::write(file("credential"), "alan:open sesame\n").unwrap();
-    for (flag, sent) in [
-        ("--basic-auth-file", "Basic YWxhbjpvcGVuIHNlc2FtZQ=="),
-        ("--bearer-file", "Bearer alan:open sesame"),
+    std::fs::write(file("other"), "joan:open barley\n").unwrap();
+    let of_alertmanager = |flag: &str| flag.replace("--", "--alertmanager-");
+    for (flag, sent, other) in [
+        ("--basic-auth-file", "Basic YWxhbjpvcGVuIHNlc2FtZQ==", "Basic am9hbjpvcGVuIGJhcmxleQ=="),
+        ("--bearer-file", "Bearer alan:open sesame", "Bearer joan:open barley"),
     ] {
         let mut program = tokio::process::Command::new(env!("CARGO_BIN_EXE_mcp-prometheus"))
             .args([
@@ -318,6 +461,7 @@ async fn the_program_sends_the_credential_of_its_file_and_logs_neither_that_nor_
             .args(["--trust-bundle", &file("prometheus/bundle.pem"), "--jwks", &file("jwks.json")])
             .args(["--gateway", "spiffe://prometheus.test/gateway", "--issuer", "https://issuer.test"])
             .args(["--audience", "prometheus", "--prometheus", &upstream.url, flag, &file("credential")])
+            .args(["--alertmanager", &upstream.url, &of_alertmanager(flag), &file("other")])
             .env("RUST_LOG", "trace")
             .stdout(std::process::Stdio::piped())
             .stderr(std::process::Stdio::from(std::fs::File::create(file("log")).unwrap()))
@@ -332,15 +476,30 @@ async fn the_program_sends_the_credential_of_its_file_and_logs_neither_that_nor_
         let answer = gateway.tool(&token, "query_instant", json!({"query": "word_of_the_query"})).await;
         assert_eq!(answer.body["result"]["isError"], json!(false), "{}", answer.body);
         assert_eq!(upstream::credential(upstream.heard().last().unwrap()), Some(sent));
+        let answer = gateway.tool(&token, "silences", json!({})).await;
+        assert_eq!(answer.body["result"]["isError"], json!(false), "{}", answer.body);
+        assert_eq!(upstream::credential(upstream.heard().last().unwrap()), Some(other));
         program.start_kill().unwrap();
         program.wait().await.unwrap();
         let log = std::fs::read_to_string(file("log")).unwrap();
         assert!(log.contains("query_instant"));
-        for secret in ["sesame", "YWxhbjpvcGVuIHNlc2FtZQ", "word_of_the_query", &token] {
+        for secret in [
+            "sesame",
+            "YWxhbjpvcGVuIHNlc2FtZQ",
+            "barley",
+            "am9hbjpvcGVuIGJhcmxleQ",
+            "word_of_the_query",
+            &token,
+        ] {
             assert!(!log.contains(secret), "{secret} is in the log");
         }
     }
-    for wrong in ["ftp://host", "http://u:p@host", "https://host/?a=b", "http://host/#a"] {
+    let good = "http://host";
+    for (flag, prometheus, alertmanager) in
+        ["ftp://host", "http://u:p@host", "https://host/?a=b", "http://host/#a"]
+            .into_iter()
+            .flat_map(|wrong| [("--prometheus:", wrong, good), ("--alertmanager:", good, wrong)])
+    {
         let output = tokio::process::Command::new(env!("CARGO_BIN_EXE_mcp-prometheus"))
             .args(["--gateway", "spiffe://prometheus.test/gateway", "--issuer", "https://issuer.test"])
             .args([
@@ -350,14 +509,11 @@ async fn the_program_sends_the_credential_of_its_file_and_logs_neither_that_nor_
                 &file("prometheus/key.pem"),
             ])
             .args(["--trust-bundle", &file("prometheus/bundle.pem"), "--jwks", &file("jwks.json")])
-            .args(["--audience", "prometheus", "--prometheus", wrong])
+            .args(["--audience", "prometheus", "--prometheus", prometheus, "--alertmanager", alertmanager])
             .output()
             .await
             .unwrap();
         let said = String::from_utf8_lossy(&output.stderr);
-        assert!(
-            !output.status.success() && said.contains("--prometheus:") && !said.contains("u:p@"),
-            "{said}"
-        );
+        assert!(!output.status.success() && said.contains(flag) && !said.contains("u:p@"), "{said}");
     }
 }

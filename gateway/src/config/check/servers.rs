@@ -29,7 +29,8 @@ impl Checker<'_> {
             let fix = "use lower-case letters, digits and hyphens";
             self.problems.add(&name, "is not a server's name", fix);
         }
-        let before = file.before.as_deref().and_then(|text| self.place(&format!("{name}.before"), text));
+        let path = format!("{name}.before");
+        let before = file.before.urls().iter().filter_map(|text| self.place(&path, text)).collect();
         let downstream = file.downstream;
         if downstream.as_deref().is_some_and(|audience| !is_system(audience)) {
             let fix = "write the `https://` URL that the system takes for its own name in a token";
@@ -84,17 +85,20 @@ mod tests {
     fn all_mistakes_are_named_at_once() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("servers.yaml");
-        let text = "Ab__c: {program: x, before: nowhere, downstream: 'spiffe://dev.sallyport/mcp/s3'}\nd: {program: ./y, scopes: {'two words': [t], s: ['a b']}}\n";
+        let text = "Ab__c: {program: x, before: nowhere, downstream: 'spiffe://dev.sallyport/mcp/s3'}\nd: {program: ./y, before: ['http://h', x], scopes: {'two words': [t], s: ['a b']}}\n";
         std::fs::write(&path, text).unwrap();
         let problems = load_servers(&path).unwrap_err();
         let said: Vec<String> = problems.iter().map(ToString::to_string).collect();
-        for mistake in ["Ab__c", "Ab__c.before", "Ab__c.downstream", "d.scopes", "d.scopes.s"] {
+        for mistake in ["Ab__c", "Ab__c.before", "Ab__c.downstream", "d.before", "d.scopes", "d.scopes.s"] {
             assert!(said.iter().any(|line| line.starts_with(mistake)), "{mistake}: {said:?}");
         }
         std::fs::write(&path, "d: {program: ./y, before: 'http://127.0.0.1:1', scopes: {'d:read': [t]}}\n")
             .unwrap();
         let [started] = load_servers(&path).unwrap().try_into().unwrap();
         assert_eq!((started.name.as_str(), started.program), ("d", dir.path().join("./y")));
+        let text = "d: {program: y, before: ['http://127.0.0.1:1', 'http://127.0.0.1:2']}\n";
+        std::fs::write(&path, text).unwrap();
+        assert_eq!(load_servers(&path).unwrap()[0].before.len(), 2);
         std::fs::write(&path, "d: {program: y, flags: []}\n").unwrap();
         assert!(load_servers(&path).unwrap_err()[0].to_string().contains("flags"));
     }

@@ -13,10 +13,10 @@ pub struct StartedFile {
     /// Its own flags. It runs in this file's folder.
     #[serde(default)]
     pub args: Vec<String>,
-    /// The system that it is before, where that is another process: a URL at which the system says that it is well. At the
-    /// start it is asked.
+    /// The system that it is before, or several, where that is another process: a URL at which the system says that it is well.
+    /// At the start it is asked.
     #[serde(default)]
-    pub before: Option<String>,
+    pub before: BeforeFile,
     /// Who that system is in a token (`aud`), where it takes the token service's: the server exchanges each request's token for
     /// one for the system.
     #[serde(default)]
@@ -27,4 +27,30 @@ pub struct StartedFile {
     /// What a person's scope opens: the server's tools.
     #[serde(default)]
     pub scopes: BTreeMap<String, Vec<String>>,
+}
+
+/// One URL, or a list of them.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+pub enum BeforeFile {
+    /// One.
+    One(String),
+    /// A list; none where the key is not there.
+    All(Vec<String>),
+}
+
+impl Default for BeforeFile {
+    fn default() -> Self {
+        Self::All(Vec::new())
+    }
+}
+
+impl BeforeFile {
+    /// All of them.
+    pub fn urls(self) -> Vec<String> {
+        match self {
+            Self::One(url) => vec![url],
+            Self::All(urls) => urls,
+        }
+    }
 }

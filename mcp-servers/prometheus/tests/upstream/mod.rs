@@ -1,4 +1,4 @@
-//! An upstream on a socket: a Prometheus with a little in it, or something that isn't one.
+//! An upstream on a socket: a Prometheus and an Alertmanager with a little in them, or something that isn't one.
 #![allow(clippy::unwrap_used, reason = "a test ends by panicking")]
 
 use std::sync::{Arc, Mutex};
@@ -81,8 +81,53 @@ async fn serve(mut stream: TcpStream, behaviour: Behaviour, heard: Arc<Mutex<Vec
     let _ = stream.write_all(reply.as_bytes()).await;
 }
 
+/// In its Alertmanager are an alert of each state and one of another namespace; silences of one namespace, and of more.
+fn of_alertmanager(silences: bool) -> String {
+    let alert = |name: &str, namespace: &str, state: &str, silenced: &str, inhibited: &str| {
+        format!(
+            r#"{{"labels":{{"alertname":"{name}","namespace":"{namespace}"}},"annotations":{{"summary":"of {namespace}"}},
+            "status":{{"state":"{state}","silencedBy":[{silenced}],"inhibitedBy":[{inhibited}],"mutedBy":[]}},
+            "receivers":[{{"name":"pager"}}],"startsAt":"2026-01-01T00:00:00Z","endsAt":"2026-01-01T00:05:00Z",
+            "updatedAt":"2026-01-01T00:00:00Z","fingerprint":"01","generatorURL":"http://h/?token=x"}}"#
+        )
+    };
+    let silence = |id: &str, state: &str, matchers: &[(&str, &str, bool)]| {
+        let matchers = matchers.iter().map(|(name, value, is_regex)| {
+            format!(r#"{{"name":"{name}","value":"{value}","isRegex":{is_regex},"isEqual":true}}"#)
+        });
+        format!(
+            r#"{{"id":"{id}","status":{{"state":"{state}"}},"matchers":[{}],"comment":"why {id}","createdBy":"alan",
+            "startsAt":"2026-01-01T00:00:00Z","endsAt":"2026-01-01T01:00:00Z","updatedAt":"2026-01-01T00:00:00Z"}}"#,
+            matchers.collect::<Vec<_>>().join(",")
+        )
+    };
+    let all = match silences {
+        false => vec![
+            alert("Up", "ops", "active", "", ""),
+            alert("E", "ml", "unprocessed", "", ""),
+            alert("D", "ml", "suppressed", "", ""),
+            alert("C", "ml", "suppressed", "", "\"of ops\""),
+            alert("B", "ml", "suppressed", "\"1\",\"2\"", "\"of ops\""),
+            alert("A", "ml", "active", "", ""),
+        ],
+        true => vec![
+            silence("ops", "active", &[("namespace", "ops", false)]),
+            silence("ops or ml", "active", &[("namespace", "ml|ops", true)]),
+            silence("ops and ml", "active", &[("alertname", "A", false)]),
+            silence("of nothing, not even ops", "active", &[]),
+            silence("1", "active", &[("alertname", "B", false), ("namespace", "ml", false)]),
+            silence("2", "pending", &[("namespace", "ml", false)]),
+            silence("3", "expired", &[("namespace", "ml", false)]),
+        ],
+    };
+    format!("[{}]", all.join(","))
+}
+
 /// In it are two series of `up`, four of `many`; targets, alerts and rules of the namespaces ml and ops.
 fn answer(request: &str) -> String {
+    if let Some(rest) = request.strip_prefix("/api/v2/") {
+        return of_alertmanager(rest.starts_with("silences"));
+    }
     let is = |path: &str| request.starts_with(&format!("/api/v1/{path}"));
     let data = if is("query_range") {
         let points = (0..40).map(|i| format!("[{i},\"{}\"]", i / 20)).collect::<Vec<_>>().join(",");
