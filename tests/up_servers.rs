@@ -1,5 +1,6 @@
 //! `sallyport up` with its five MCP servers, each before the real system: what it says of them, and what one URL shows whom.
 
+use gateway::up::starter::USER_SCOPES;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -80,7 +81,7 @@ async fn five_servers_are_before_real_systems_and_one_url_shows_an_agent_all_of_
         .unwrap();
     prometheus.query("up").await;
 
-    let up = Sallyport::with_servers(&list(&mlflow, &prometheus, cluster, &token, &model));
+    let mut up = Sallyport::with_servers(&list(&mlflow, &prometheus, cluster, &token, &model));
     for (server, place) in [
         ("inference", "ready".to_owned()),
         ("kubernetes", format!("before {}", cluster.url())),
@@ -108,7 +109,10 @@ async fn five_servers_are_before_real_systems_and_one_url_shows_an_agent_all_of_
     }
     assert_eq!(both.into_iter().collect::<Vec<_>>(), ["prometheus", "s3"]);
 
-    // One call to each system, and its twin, by the official client.
+    // One call to each system, one that changes something, and their twins, by the official client.
+    up.env.insert("SALLYPORT_TOKEN".into(), up.token(&[&USER_SCOPES[..], &["s3:write"]].concat().join(",")));
+    let report =
+        |key: &str| json!({"bucket": "demo", "key": key, "content": "all is well", "if_none_match": "*"});
     let asks = |model: &str| {
         let messages = json!([{"role": "user", "content": "Which city is the capital of France?"}]);
         json!({"model": model, "messages": messages, "max_tokens": 16})
@@ -131,6 +135,7 @@ async fn five_servers_are_before_real_systems_and_one_url_shows_an_agent_all_of_
             json!({"bucket": "demo", "key": "public/hello.txt"}),
             json!({"bucket": "demo", "key": "private/salary.csv"}),
         ),
+        ("s3__put_object", report("public/agent-demo/report.txt"), report("public/report.txt")),
     ];
     let steps: Vec<Value> = calls
         .iter()
@@ -149,7 +154,7 @@ async fn five_servers_are_before_real_systems_and_one_url_shows_an_agent_all_of_
         tokio::time::sleep(std::time::Duration::from_millis(10)).await;
     };
     for (at, (tool, allowed, denied)) in calls.iter().enumerate() {
-        let server = tool.split_once("__").unwrap().0;
+        let (server, name) = tool.split_once("__").unwrap();
         let (answer, refusal) = (&lines[1 + 2 * at], &lines[2 + 2 * at]);
         println!(
             "> {tool} {allowed}\n< {}\n> {tool} {denied}\n< {}\n",
@@ -157,11 +162,15 @@ async fn five_servers_are_before_real_systems_and_one_url_shows_an_agent_all_of_
         );
         assert!(answer["ok"] == true && answer["result"]["isError"] == false, "{answer}");
         assert_eq!(refusal["error"]["data"], json!({"reason": "not_allowed"}), "{refusal}");
-        assert_eq!(up.heard_at(server), 1, "{server} hears of the first alone");
-        let decided: Vec<_> =
-            records.iter().filter(|r| r["server"] == server).map(|r| &r["decision"]).collect();
-        assert_eq!(decided, [&json!("permit"), &json!("denial")], "{server}");
+        let at_server = calls.iter().filter(|(tool, ..)| tool.starts_with(&format!("{server}__"))).count();
+        assert_eq!(up.heard_at(server), at_server, "{server} hears of the first ones alone");
+        let of_tool = |r: &&Value| r["server"] == server && r["target"]["tool"] == name;
+        let decided: Vec<_> = records.iter().filter(of_tool).map(|r| &r["decision"]).collect();
+        assert_eq!(decided, [&json!("permit"), &json!("denial")], "{tool}");
     }
+    let in_store = |key: &str| std::fs::read_to_string(up.path("data/demo/public").join(key)).ok();
+    assert_eq!(in_store("agent-demo/report.txt").as_deref(), Some("all is well"));
+    assert_eq!(in_store("report.txt"), None);
 }
 
 #[test]

@@ -215,6 +215,14 @@ impl Sallyport {
         line.split('"').nth(1).unwrap().to_owned()
     }
 
+    /// Another token of the user's for the agent, with these scopes.
+    pub fn token(&self, scopes: &str) -> String {
+        let mut command = Command::new(program("sallyport"));
+        let output = command.args(["token", "--scope", scopes, "--dir"]).arg(self.path("")).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    }
+
     /// A client program with the agent's environment, its lines of JSON and its exit code.
     pub fn client(&self, program: &Path, arguments: &[&str]) -> Vec<Value> {
         client(&self.env, program, arguments)
