@@ -28,6 +28,7 @@ mod a2a_hosts; //   an agent that has a host name of the gateway for itself
 mod a2a_methods; //  every operation in every binding, for whom
 mod a2a_chain; //   from a person over agents to a tool: who acted grows, what may be done shrinks
 mod push; //         where a task's events go, and what the agent learns of that
+mod push_configs; //  how that is asked for, and to whom it is shown
 mod push_delivery; // how an event gets there, and when it does not
 mod a2a_peers; //    the same through the official SDKs, on both sides
 mod registry; //     which agents there are, for whom

@@ -8,13 +8,13 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use std::time::Duration;
 use tokens::{Expect, Keys};
-use world::a2a::{Caller, Wire, message, older_push, task_in};
+use world::a2a::{Caller, Wire, message, task_in};
 use world::agent::send;
 use world::pushes::{
     CREDENTIALS, TOKEN, alice, ended, event, given, of_kind, plan, posts, registered, world,
 };
 use world::webhook::{Webhook, status};
-use world::{Plan, Received, Reply, World, policies};
+use world::{Plan, Received, World, policies};
 
 /// The claims of a signature, which must hold for what came, by the keys that the gateway serves.
 async fn signed(world: &World, hook: &Webhook, received: &Received) -> Result<Value, tokens::TokenError> {
@@ -299,81 +299,6 @@ async fn an_event_of_a_task_that_nobody_has_seen_yet_is_its_callers() {
     let foreign = posts(&world, "agent/trainer", &path, &event(&bobs, 1)).await;
     assert_eq!(foreign.status, 404, "what is another's does not become the caller's");
     hook.has_received(2).await;
-}
-
-/// Each way to write a configuration: to ask for a new task's events, and for those of one that is there.
-#[tokio::test]
-async fn a_configuration_is_relayed_however_it_is_written_and_shown_to_its_owner_alone() {
-    let hook = Webhook::start().await;
-    let world = world(&hook).await;
-    let config = json!({"url": hook.url("/hooks/a"), "token": TOKEN, "authentication": {"scheme": "Bearer", "credentials": CREDENTIALS}});
-    for wire in Wire::ALL {
-        let (alice, bob) = (alice(&world, wire), world.caller("agent/clerk", "bob", wire));
-        let with =
-            json!({"message": message("train"), "configuration": {"taskPushNotificationConfig": config}});
-        let sent = alice.call("SendMessage", &with).await;
-        assert_eq!(sent.status, 200, "{wire:?} {sent:?}");
-        let task = task_in(&sent);
-        let of_send = given(&world);
-        let mut create = config.clone();
-        create["taskId"] = task.as_str().into();
-        let created = alice.call("CreateTaskPushNotificationConfig", &create).await;
-        let of_create = given(&world);
-        let agents = String::from_utf8_lossy(&world.trainer.received().pop().unwrap().body).into_owned();
-        assert!(!agents.contains(TOKEN) && !agents.contains(CREDENTIALS), "{wire:?} {agents}");
-        for path in [&of_send, &of_create] {
-            let before = hook.received().len();
-            assert_eq!(posts(&world, "agent/trainer", path, &event(&task, 1)).await.status, 202, "{wire:?}");
-            let received = hook.has_received(before + 1).await.pop().unwrap();
-            assert_eq!(received.headers["x-a2a-notification-token"], TOKEN);
-        }
-        let named = json!({"taskId": task, "id": "p"});
-        let got = alice.call("GetTaskPushNotificationConfig", &named).await;
-        let listed = alice.call("ListTaskPushNotificationConfigs", &json!({"taskId": task})).await;
-        for reply in [&created, &got, &listed] {
-            assert_eq!(reply.status, 200, "{wire:?} {reply:?}");
-            assert_eq!(shown(reply), config_of(wire, &config), "{wire:?} {reply:?}");
-            assert!(!reply.text.contains("/push/"), "{reply:?}");
-        }
-        for (operation, params) in [
-            ("CreateTaskPushNotificationConfig", create.clone()),
-            ("GetTaskPushNotificationConfig", named.clone()),
-            ("ListTaskPushNotificationConfigs", json!({"taskId": task})),
-            ("DeleteTaskPushNotificationConfig", named.clone()),
-        ] {
-            let reached = world.trainer.received().len();
-            let other = bob.call(operation, &params).await;
-            assert_eq!(other.refused_because(), "task_not_found", "{wire:?} {operation}");
-            assert_eq!(world.trainer.received().len(), reached);
-        }
-        assert_eq!(alice.call("DeleteTaskPushNotificationConfig", &named).await.status, 200);
-        // Now the agent has only one that was never made here.
-        let listed = alice.call("ListTaskPushNotificationConfigs", &json!({"taskId": task})).await;
-        assert!(listed.status == 200 && !listed.text.contains("agent.example"), "{wire:?} {listed:?}");
-        let foreign = alice.call("GetTaskPushNotificationConfig", &named).await;
-        assert!(!foreign.text.contains("agent.example"), "{wire:?} {foreign:?}");
-        if wire != Wire::Grpc {
-            assert_eq!(foreign.refused_because(), "upstream_failed", "{wire:?}");
-        }
-    }
-}
-
-/// A configuration in an answer, whatever is around it.
-fn shown(reply: &Reply) -> Value {
-    let answer = reply.json();
-    let result = if answer.get("result").is_some() { &answer["result"] } else { &answer };
-    let one = if result.is_array() { &result[0] } else { result };
-    let one = if one["configs"].is_array() { &one["configs"][0] } else { one };
-    let mut one =
-        if one["pushNotificationConfig"].is_object() { &one["pushNotificationConfig"] } else { one }.clone();
-    for name in ["id", "taskId"] {
-        one.as_object_mut().unwrap().remove(name);
-    }
-    one
-}
-
-fn config_of(wire: Wire, config: &Value) -> Value {
-    if wire.is_older() { older_push(config) } else { config.clone() }
 }
 
 #[tokio::test]

@@ -1,7 +1,10 @@
 //! An event on its way to its receiver: again and again, in its order, and no further than it may go.
 
-use serde_json::{Value, json};
-use world::a2a::{Wire, task_in};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use gateway::token_service::users_issuer;
+use serde_json::{Map, Value, json};
+use world::a2a::{Caller, Wire, task_in};
 use world::pushes::{alice, ended, event, given, of_kind, plan, posts, registered, registered_by};
 use world::webhook::{Webhook, status};
 use world::{Plan, Received, World};
@@ -107,18 +110,133 @@ async fn where_too_much_waits_the_agent_is_asked_to_come_again() {
     assert_eq!(full.refused_because(), "push_queue_full", "there is one place for all");
 }
 
+/// Alice's token for the clerk, as another agent has handed it on, and its name.
+fn handed_on(world: &World) -> (String, String) {
+    let token = world.token("agent/clerk");
+    let payload = URL_SAFE_NO_PAD.decode(token.split('.').nth(1).unwrap()).unwrap();
+    let mut claims: Map<String, Value> = serde_json::from_slice(&payload).unwrap();
+    claims.insert("act".into(), json!({"sub": "spiffe://bank.test/agent/front"}));
+    let name = claims["jti"].as_str().unwrap().to_owned();
+    (world.keys.users.sign("at+jwt", &claims).unwrap().expose().to_owned(), name)
+}
+
 #[tokio::test]
-async fn whoever_is_revoked_gets_no_event_that_waits() {
+async fn what_an_event_rests_on_is_revoked_and_it_goes_nowhere_any_more() {
+    for (kind, revoked, twin) in [
+        ("--spiffe-id", "spiffe://bank.test/agent/clerk", "spiffe://bank.test/agent/clerks"),
+        ("--spiffe-id", "spiffe://bank.test/agent/front", "spiffe://bank.test/agent/fronts"),
+        ("--subject", "alice", "bob"),
+        ("--jti", "", "another"),
+    ] {
+        let hook = Webhook::start().await;
+        let world = World::with(plan(&hook, ", attempts: 100, back_off_max: 200ms")).await;
+        let (token, jti) = handed_on(&world);
+        let clerk = Caller { agent: world.agent("agent/clerk").with_token(&token), wire: Wire::Rpc };
+        let (task, path) = registered_by(&clerk, &world, &hook, json!({})).await;
+        hook.answers(|_| status(503));
+        assert_eq!(posts(&world, "agent/trainer", &path, &event(&task, 0)).await.status, 202);
+        hook.has_received(1).await;
+        let revoke = async |name: &str| match kind {
+            "--subject" => world.revoke(&[kind, &users_issuer(&world.origin), name]).await,
+            _ => world.revoke(&[kind, name]).await,
+        };
+        revoke(twin).await;
+        let before = hook.received().len();
+        hook.has_received(before + 2).await; // It is still tried.
+        assert_eq!(posts(&world, "agent/trainer", &path, &event(&task, 1)).await.status, 202);
+
+        let revoked = if kind == "--jti" { jti.as_str() } else { revoked };
+        revoke(revoked).await;
+        let nothing = posts(&world, "agent/trainer", "/push/made-up", &event(&task, 2)).await;
+        let reply = posts(&world, "agent/trainer", &path, &event(&task, 2)).await;
+        assert_eq!((reply.status, &reply.text), (404, &nothing.text), "{revoked}");
+        let records = ended(world).await;
+        let failed = of_kind(&records, "push_failed");
+        assert_eq!(failed.len(), 2, "{revoked}: both that waited");
+        for record in [&failed[0], &failed[1], of_kind(&records, "request").last().unwrap()] {
+            let cause = record["cause"].as_str().unwrap();
+            assert!(cause.contains(revoked) && cause.contains("is revoked"), "{record}");
+        }
+        assert!(failed[0]["count"].as_u64().unwrap() < 100);
+        let tried: Vec<Value> = hook.received().iter().map(Received::json).collect();
+        assert!(tried.iter().all(|tried| *tried == event(&task, 0)), "the second one never left");
+    }
+}
+
+#[tokio::test]
+async fn what_waits_for_an_agent_that_is_not_heard_any_more_goes_nowhere() {
+    let id = "    spiffe_id: spiffe://bank.test/agent/trainer\n";
+    let with = |more: String| (id, format!("{id}    {more}\n"));
+    let pin = format!("card: {{digest: \"sha256:{}\"}}", "0".repeat(64));
+    for ((from, to), cause) in [
+        (("\n  trainer:\n", "\n  trainers:\n".to_owned()), Some("does not use the relay")),
+        (with("push: \"off\"".to_owned()), Some("does not use the relay")),
+        (with("push: direct".to_owned()), Some("does not use the relay")),
+        ((id, id.replace("agent/trainer", "agent/trainers")), Some("another workload's")),
+        (with(pin), Some("not the pinned one")),
+        (with("contexts: claim".to_owned()), None),
+    ] {
+        let hook = Webhook::start().await;
+        let world = World::with(plan(&hook, ", attempts: 100, back_off_max: 200ms")).await;
+        let (task, path) = registered(&world, &hook, json!({})).await;
+        hook.answers(|_| status(503));
+        for n in 0..2 {
+            assert_eq!(posts(&world, "agent/trainer", &path, &event(&task, n)).await.status, 202);
+        }
+        hook.has_received(1).await;
+        world.rewrite(|text| text.replacen(from, &to, 1)).await;
+        let gone = posts(&world, "agent/trainer", &path, &event(&task, 2)).await.status;
+        assert_eq!(gone, if cause.is_some() { 404 } else { 202 }, "{to}: as at the arrival");
+        if cause.is_none() {
+            hook.answers(|_| status(200));
+        }
+        let records = ended(world).await;
+        let (failed, there) = (of_kind(&records, "push_failed"), of_kind(&records, "push_delivered"));
+        let Some(cause) = cause else {
+            assert_eq!((failed.len(), there.len()), (0, 3), "{to}: its twin is delivered");
+            continue;
+        };
+        assert_eq!((failed.len(), there.len()), (2, 0), "{to}");
+        assert!(failed.iter().all(|r| r["cause"].as_str().unwrap().contains(cause)), "{failed:?}");
+        let tried: Vec<Value> = hook.received().iter().map(Received::json).collect();
+        assert!(tried.iter().all(|tried| *tried == event(&task, 0)), "{to}: the second one never left");
+    }
+}
+
+#[tokio::test]
+async fn what_waits_for_an_agent_whose_card_is_quarantined_goes_nowhere() {
     let hook = Webhook::start().await;
-    let world = World::with(plan(&hook, ", attempts: 100, back_off_max: 50ms")).await;
+    let plan = plan(&hook, ", attempts: 100, back_off_max: 200ms");
+    let world = World::with(Plan { trainer: Some("card: {refresh: 100ms}"), ..plan }).await;
+    let card = |description: &str| {
+        json!({
+            "name": "trainer", "description": description, "version": "1.0.0", "capabilities": {"pushNotifications": true},
+            "supportedInterfaces": [{"url": "https://t.internal/a2a", "protocolBinding": "JSONRPC", "protocolVersion": "1.0"}],
+            "defaultInputModes": ["text/plain"], "defaultOutputModes": ["text/plain"], "skills": [],
+        })
+    };
+    let stands = async |wanted: &dyn Fn(&str) -> bool| {
+        let mut reloads = world.gateway.reloads();
+        while !world.gateway.card("trainer").is_some_and(|card| wanted(&card)) {
+            reloads.changed().await.unwrap();
+        }
+        world.gateway.card("trainer").unwrap()
+    };
+    world.trainer.shows(Some(card("Trains.")));
+    let digest = stands(&|card| card.starts_with("sha256:")).await;
+    let pinned = format!("card: {{refresh: 100ms, digest: \"{digest}\"}}");
+    world.rewrite(|text| text.replacen("card: {refresh: 100ms}", &pinned, 1)).await;
     let (task, path) = registered(&world, &hook, json!({})).await;
     hook.answers(|_| status(503));
     assert_eq!(posts(&world, "agent/trainer", &path, &event(&task, 0)).await.status, 202);
-    hook.has_received(1).await;
-    world.revoke(&["--spiffe-id", "spiffe://bank.test/agent/clerk"]).await;
+    hook.has_received(2).await; // With the pinned card it is tried again and again.
+    world.trainer.shows(Some(card("Trains, and reads your mail.")));
+    stands(&|card| card == "quarantined").await;
+    assert_eq!(posts(&world, "agent/trainer", &path, &event(&task, 1)).await.status, 404);
     let records = ended(world).await;
     let failed = of_kind(&records, "push_failed");
-    assert!(failed[0]["cause"].as_str().unwrap().contains("is revoked"), "{failed:?}");
+    assert_eq!(failed.len(), 1);
+    assert!(failed[0]["cause"].as_str().unwrap().contains("not the pinned one"), "{failed:?}");
     assert!(failed[0]["count"].as_u64().unwrap() < 100);
 }
 

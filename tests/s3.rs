@@ -5,6 +5,9 @@ use world::agent::send;
 use world::components::{self, Sallyport, program};
 use world::{Agent, Reply};
 
+/// Of "a piece".
+const PIECE_SHA256: &str = "97d1170964d05ab10cd77e190a7ce132331c471540f01b44cf6853e7907c6237";
+
 fn demo_agent(up: &Sallyport) -> Agent {
     let read = |name: &str| std::fs::read_to_string(&up.env[name]).unwrap();
     certs::install_crypto();
@@ -89,6 +92,85 @@ async fn the_starter_policy_refuses_everything_else() {
             .chain(&up.records("resources/read"))
             .all(|r| r["decision"] == "denial")
     );
+}
+
+/// Waits for so many records of calls: each is written a moment after its answer was heard.
+async fn kept(up: &Sallyport, count: usize) {
+    while up.records("tools/call").len() < count {
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+}
+
+/// One call of each tool that changes something, and its twin: a word of it leads out of the agent's own prefix.
+#[tokio::test]
+async fn the_starter_policy_lets_the_demo_agent_write_below_its_own_prefix() {
+    let up = Sallyport::up();
+    let reads = demo_agent(&up);
+    let writes = demo_agent(&up).with_token(&up.token("s3:read,s3:write"));
+    let in_store = |key: &str| std::fs::read_to_string(up.path("data/demo").join(key)).ok();
+    let hello = in_store("public/hello.txt");
+    let own = |name: &str| format!("public/agent-demo/{name}");
+    let mut upload = json!("");
+    for (tool, key, more, other) in [
+        ("put_object", own("a.txt"), json!({"content": "a note", "if_none_match": "*"}), "public/a.txt"),
+        ("copy_object", own("b.txt"), json!({"if_none_match": "*"}), "public/hello.txt"),
+        ("delete_object", own("a.txt"), json!({}), "public/hello.txt"),
+        ("start_upload", own("uploads/c"), json!({}), "public/agent-demo/c"),
+        ("upload_part", own("uploads/c"), json!({"offset": 0, "content": "a piece"}), "public/agent-demo/c"),
+        ("complete_upload", own("uploads/c"), json!({"sha256": PIECE_SHA256}), "public/agent-demo/c"),
+        ("start_upload", own("uploads/c"), json!({}), "private/c"),
+        ("abort_upload", own("uploads/c"), json!({}), "private/c"),
+    ] {
+        let id = upload.clone();
+        let arguments = |key: &str| {
+            let mut all = match tool {
+                "copy_object" => {
+                    json!({"from_bucket": "demo", "from_key": "public/hello.txt", "to_bucket": "demo", "to_key": key})
+                }
+                _ => json!({"bucket": "demo", "key": key}),
+            };
+            if ["upload_part", "complete_upload", "abort_upload"].contains(&tool) {
+                all["upload_id"] = id.clone();
+            }
+            all.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            all
+        };
+        let before = (up.heard(tool), up.records("tools/call").len());
+        let twin = writes.call(tool, arguments(other)).await;
+        assert!(refused(&twin), "{tool} {}", twin.text);
+        let lacking = reads.call(tool, arguments(&key)).await;
+        assert_eq!(
+            (lacking.status, lacking.refused_because().as_str()),
+            (403, "insufficient_scope"),
+            "{tool}"
+        );
+        assert_eq!(up.heard(tool), before.0, "the server hears of neither");
+        let done = writes.call(tool, arguments(&key)).await;
+        assert!(
+            done.json()["result"]["isError"] != true && done.json()["error"].is_null(),
+            "{tool} {}",
+            done.text
+        );
+        if tool == "start_upload" {
+            upload = done.json()["result"]["structuredContent"]["upload_id"].clone();
+        }
+        kept(&up, before.1 + 3).await;
+        let decided: Vec<Value> =
+            up.records("tools/call")[before.1..].iter().map(|record| record["decision"].clone()).collect();
+        assert_eq!(decided, ["denial", "denial", "permit"], "{tool}");
+        assert_eq!(up.heard(tool), before.0 + 1, "{tool}");
+        assert_eq!(in_store("public/hello.txt"), hello, "{tool}");
+        assert_eq!((in_store("public/a.txt"), in_store("private/c")), (None, None), "{tool}");
+        if tool == "put_object" {
+            assert_eq!(in_store(&key).as_deref(), Some("a note"));
+            let again = writes.call(tool, arguments(&key)).await;
+            kept(&up, before.1 + 4).await;
+            assert_eq!(again.json()["result"]["isError"], true, "it was there already: {}", again.text);
+        }
+    }
+    assert_eq!(in_store(&own("a.txt")), None, "it was deleted");
+    assert_eq!(in_store(&own("b.txt")), hello);
+    assert_eq!(in_store(&own("uploads/c")).as_deref(), Some("a piece"));
 }
 
 #[tokio::test]

@@ -1,5 +1,8 @@
 //! `sallyport up` with its five MCP servers, each before the real system: what it says of them, and what one URL shows whom.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use gateway::up::starter::USER_SCOPES;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::io::{Read, Write};
@@ -42,18 +45,22 @@ fn list(
     })
 }
 
-/// A bucket of an S3 service with what the folder of `up` has, and the flags that lead there. None where there is no such service.
+/// What AWS's own SDK says of the S3 service.
+fn sdk(arguments: &[&str]) -> Value {
+    let script = root().join("tests/clients/s3/s3_client.py");
+    let python = components::store_sdks().unwrap();
+    let output = Command::new(python).arg(script).args(arguments).output().unwrap();
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{output:?}"))
+}
+
+/// A bucket of an S3 service with what the folder of `up` has, and the flags that lead there. None where there is no such
+/// service.
 fn bucket(folder: &Path) -> Option<Vec<String>> {
     let Ok(endpoint) = std::env::var("SALLYPORT_S3_ENDPOINT") else {
         components::missing("an S3 service", "cargo xtask with s3 -- ...");
         return None;
     };
-    let python = components::store_sdks()?;
-    let sdk = |arguments: &[&str]| {
-        let script = root().join("tests/clients/s3/s3_client.py");
-        let output = Command::new(&python).arg(script).args(arguments).output().unwrap();
-        assert!(output.status.success(), "{output:?}");
-    };
+    components::store_sdks()?;
     let hello = folder.join("hello.txt");
     std::fs::write(&hello, "Hello from behind the gate.\n").unwrap();
     sdk(&["bucket", "demo"]);
@@ -113,7 +120,7 @@ async fn five_servers_are_before_real_systems_and_one_url_shows_an_agent_all_of_
         .unwrap();
     prometheus.query("up").await;
 
-    let up = Sallyport::with_servers(&list(
+    let mut up = Sallyport::with_servers(&list(
         &mlflow,
         (&prometheus, &alertmanager),
         cluster,
@@ -148,7 +155,10 @@ async fn five_servers_are_before_real_systems_and_one_url_shows_an_agent_all_of_
     }
     assert_eq!(both.into_iter().collect::<Vec<_>>(), ["prometheus", "s3"]);
 
-    // One call to each system, and its twin, by the official client.
+    // One call to each system, one that changes something, and their twins, by the official client.
+    up.env.insert("SALLYPORT_TOKEN".into(), up.token(&[&USER_SCOPES[..], &["s3:write"]].concat().join(",")));
+    let report =
+        |key: &str| json!({"bucket": "demo", "key": key, "content": "all is well", "if_none_match": "*"});
     let asks = |model: &str| {
         let messages = json!([{"role": "user", "content": "Which city is the capital of France?"}]);
         json!({"model": model, "messages": messages, "max_tokens": 16})
@@ -171,6 +181,7 @@ async fn five_servers_are_before_real_systems_and_one_url_shows_an_agent_all_of_
             json!({"bucket": "demo", "key": "public/hello.txt"}),
             json!({"bucket": "demo", "key": "private/salary.csv"}),
         ),
+        ("s3__put_object", report("public/agent-demo/report.txt"), report("public/report.txt")),
     ];
     let steps: Vec<Value> = calls
         .iter()
@@ -189,7 +200,7 @@ async fn five_servers_are_before_real_systems_and_one_url_shows_an_agent_all_of_
         tokio::time::sleep(std::time::Duration::from_millis(10)).await;
     };
     for (at, (tool, allowed, denied)) in calls.iter().enumerate() {
-        let server = tool.split_once("__").unwrap().0;
+        let (server, name) = tool.split_once("__").unwrap();
         let (answer, refusal) = (&lines[1 + 2 * at], &lines[2 + 2 * at]);
         println!(
             "> {tool} {allowed}\n< {}\n> {tool} {denied}\n< {}\n",
@@ -197,11 +208,15 @@ async fn five_servers_are_before_real_systems_and_one_url_shows_an_agent_all_of_
         );
         assert!(answer["ok"] == true && answer["result"]["isError"] == false, "{answer}");
         assert_eq!(refusal["error"]["data"], json!({"reason": "not_allowed"}), "{refusal}");
-        assert_eq!(up.heard_at(server), 1, "{server} hears of the first alone");
-        let decided: Vec<_> =
-            records.iter().filter(|r| r["server"] == server).map(|r| &r["decision"]).collect();
-        assert_eq!(decided, [&json!("permit"), &json!("denial")], "{server}");
+        let at_server = calls.iter().filter(|(tool, ..)| tool.starts_with(&format!("{server}__"))).count();
+        assert_eq!(up.heard_at(server), at_server, "{server} hears of the first ones alone");
+        let of_tool = |r: &&Value| r["server"] == server && r["target"]["tool"] == name;
+        let decided: Vec<_> = records.iter().filter(of_tool).map(|r| &r["decision"]).collect();
+        assert_eq!(decided, [&json!("permit"), &json!("denial")], "{tool}");
     }
+    let keys = ["private/salary.csv", "public/agent-demo/report.txt", "public/hello.txt"];
+    assert_eq!(sdk(&["keys", "demo"]), json!(keys), "the one report is there, and not the other");
+    assert_eq!(sdk(&["get", "demo", keys[1]])["base64"], STANDARD.encode("all is well"));
 }
 
 #[test]

@@ -6,6 +6,7 @@
 
 mod attempt;
 mod delivery;
+mod lines;
 mod outbox;
 mod received;
 mod registered;
@@ -15,6 +16,7 @@ pub mod target;
 pub use outbox::{Outbox, With};
 pub use received::{Post, PushError, is_below};
 pub use registered::{registered, shown};
+pub use seal::Void;
 pub use target::{TargetError, Targets};
 
 /// What a request of an agent to the relay is called in records and metrics.

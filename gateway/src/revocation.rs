@@ -69,6 +69,15 @@ pub enum Revoked {
     Unknown,
 }
 
+/// What a token can be revoked by beside its subject, for what outlives the request and keeps no token.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Provenance {
+    /// Its `jti`.
+    pub jti: Option<String>,
+    /// The workloads that handed it on.
+    pub actors: Vec<String>,
+}
+
 /// The names that are revoked, each until a time or for good.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Revocations {
@@ -250,19 +259,25 @@ impl Revocations {
         self.none_of(server.into_iter().map(|server| of_server(server)), now)
     }
 
-    /// Whether the events of an agent may not go to who asked for them: who asked, whose the tasks are, or the agent is
-    /// revoked.
+    /// Whether the events of an agent may not go to who asked for them: who asked, the token that did, whose the tasks are,
+    /// or the agent is revoked.
     ///
     /// # Errors
     /// [`Revoked`].
-    pub fn relay(&self, owners: [&Owner; 2], agent: &str, now: SystemTime) -> Result<(), Revoked> {
+    pub fn relay(
+        &self,
+        owners: [&Owner; 2],
+        by: &Provenance,
+        agent: &str,
+        now: SystemTime,
+    ) -> Result<(), Revoked> {
         let subject = |owner: &Owner| {
             let (iss, sub) = owner.iss.clone().zip(owner.sub.clone())?;
             Some(Name::Subject { iss: iss.into(), sub: sub.into() })
         };
         let [one, other] = owners.map(|owner| owner.spiffe_id.as_str());
         let workloads = [one, other, agent].map(|id| Name::SpiffeId(id.into()));
-        self.none_of(owners.into_iter().filter_map(subject).chain(workloads), now)
+        self.none_of(owners.into_iter().filter_map(subject).chain(workloads).chain(by.names()), now)
     }
 
     /// One look where nothing is revoked, one for each name where something is.
@@ -281,12 +296,34 @@ impl Revocations {
     }
 }
 
+impl Provenance {
+    /// Of a token; without one there is nothing.
+    pub fn of(subject: Option<&SubjectToken>) -> Self {
+        subject.map(SubjectToken::claims).map_or_else(Self::default, |claims| Self {
+            jti: claims.jti.clone(),
+            actors: claims.actors.clone(),
+        })
+    }
+
+    /// Its length.
+    pub fn bytes(&self) -> usize {
+        self.jti.iter().chain(&self.actors).map(String::len).sum()
+    }
+
+    fn names(&self) -> impl Iterator<Item = Name<'_>> {
+        names(self.jti.as_deref(), &self.actors)
+    }
+}
+
 /// The names in a token.
 fn of_token(claims: &Claims) -> impl Iterator<Item = Name<'_>> {
     let subject = Name::Subject { iss: claims.iss.as_str().into(), sub: claims.sub.as_str().into() };
-    let jti = claims.jti.as_deref().map(|jti| Name::Jti(jti.into()));
-    let actors = claims.actors.iter().map(|actor| Name::SpiffeId(actor.as_str().into()));
-    [subject].into_iter().chain(jti).chain(actors)
+    [subject].into_iter().chain(names(claims.jti.as_deref(), &claims.actors))
+}
+
+fn names<'a>(jti: Option<&'a str>, actors: &'a [String]) -> impl Iterator<Item = Name<'a>> {
+    let actors = actors.iter().map(|actor| Name::SpiffeId(actor.as_str().into()));
+    jti.map(|jti| Name::Jti(jti.into())).into_iter().chain(actors)
 }
 
 fn of_server(server: &Server) -> Name<'static> {

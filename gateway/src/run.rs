@@ -211,15 +211,6 @@ fn assemble(
     let cards = Signer::new(config.card_key, &config.url)?;
     let card_clients = cards::clients(&config.agents, (&<_>::default(), &<_>::default()), source, &clock)?;
     let live = Arc::new(Live::new(Arc::clone(&revocations)));
-    let with = With {
-        signer: cards.clone(),
-        revocations: Arc::clone(&live),
-        audit: audit.clone(),
-        metrics: Arc::clone(&metrics),
-        source,
-        clock: &clock,
-    };
-    let push = Outbox::new(config.push, with)?;
     let state = State {
         identity: source.current(),
         issuers: Arc::new(Issuers::new(issuers?, config.limits.tokens_max)),
@@ -233,8 +224,18 @@ fn assemble(
         card_clients: Arc::new(card_clients),
         cards: Arc::default(),
     };
+    let state = Arc::new(ArcSwap::from_pointee(state));
+    let with = With {
+        state: Arc::clone(&state),
+        signer: cards.clone(),
+        audit: audit.clone(),
+        metrics: Arc::clone(&metrics),
+        source,
+        clock: &clock,
+    };
+    let push = Outbox::new(config.push, with)?;
     Ok(Gateway {
-        state: ArcSwap::from_pointee(state),
+        state,
         url: config.url,
         origins: config.origins,
         audit,

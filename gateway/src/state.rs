@@ -26,7 +26,7 @@ use tokio::sync::{Semaphore, watch};
 /// A gateway. Everything that a reload may change is in [`State`].
 #[derive(Debug)]
 pub struct Gateway {
-    pub(crate) state: ArcSwap<State>,
+    pub(crate) state: Arc<ArcSwap<State>>,
     pub(crate) clock: Clock,
     pub(crate) url: String,
     pub(crate) origins: BTreeSet<String>,

@@ -81,6 +81,9 @@ pub enum TaskError {
     /// It names a tenant, and the subject's token another one.
     #[error("the subject is of another tenant than the one that the call names")]
     Tenant,
+    /// A push configuration that is not there, or another's.
+    #[error("there is no such push configuration of the caller's")]
+    NoConfig,
     /// It would have its events sent where they may not go.
     #[error("the events may not be sent there")]
     Target(#[from] TargetError),

@@ -296,6 +296,9 @@ impl Kept {
         }
         match asked.operation {
             "CancelTask" => *state = "CANCELED",
+            "push" if asked.push == "one" && asked.config.as_deref().is_some_and(|config| config != "p") => {
+                return asked.not_found();
+            }
             "push" => return asked.says(self.push(&id, &asked)),
             _ => {}
         }
@@ -348,6 +351,8 @@ struct Asked {
     operation: &'static str,
     /// What of a push configuration is wanted.
     push: &'static str,
+    /// Which one, if one that is there is named.
+    config: Option<String>,
     params: Value,
     id: Value,
     rpc: bool,
@@ -373,9 +378,14 @@ impl Asked {
                 method if method.to_lowercase().contains("push") => "push",
                 method => panic!("the agent has no {method}"),
             };
+            let params = &body["params"];
+            let named = ["id", "pushNotificationConfigId"].map(|name| &params[name]);
+            let named = if older { named[1] } else { named[0] };
+            let config = named.as_str().filter(|_| params["url"].is_null()).map(str::to_owned);
             return Self {
                 operation,
                 push,
+                config,
                 params: body["params"].clone(),
                 id: body["id"].clone(),
                 rpc: true,
@@ -390,6 +400,7 @@ impl Asked {
             ("GET", true) => "list",
             _ => "one",
         };
+        let config = path.rsplit_once("/pushNotificationConfigs/").map(|(_, config)| config.to_owned());
         let operation = match path {
             "/message:send" => "SendMessage",
             "/message:stream" => "SendStreamingMessage",
@@ -410,7 +421,7 @@ impl Asked {
                 operation
             }
         };
-        Self { operation, push, params, id: Value::Null, rpc: false, older }
+        Self { operation, push, config, params, id: Value::Null, rpc: false, older }
     }
 
     /// Whether things stand there themselves and say their kind: 0.3 over JSON-RPC.
@@ -445,7 +456,7 @@ impl Asked {
 
     fn not_found(&self) -> Answer {
         if self.rpc {
-            let error = json!({"code": -32001, "message": "Task not found"});
+            let error = json!({"code": -32001, "message": format!("not found: {}", self.params)});
             return Answer::Json(json!({"jsonrpc": "2.0", "id": self.id, "error": error}));
         }
         let error = json!({"error": {"code": 404, "status": "NOT_FOUND", "message": "Task not found"}});

@@ -224,6 +224,11 @@ impl Sallyport {
         String::from_utf8(output.stdout).unwrap().trim().to_owned()
     }
 
+    /// Another token of the user's for the agent, with these scopes.
+    pub fn token(&self, scopes: &str) -> String {
+        self.sallyport(&["token", "--scope", scopes])
+    }
+
     /// An agent with an SVID that is a folder's.
     pub fn agent(&self, svid: &Path, token: &str) -> Agent {
         certs::install_crypto();

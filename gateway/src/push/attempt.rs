@@ -1,13 +1,12 @@
-//! One attempt to deliver an event: the target is judged as the configuration is now and as its name resolves now, and the
-//! connection goes to an address that was judged. No redirect is followed, no proxy asked, no cookie kept, and nothing of
-//! the answer is read but its head.
+//! One attempt to deliver an event: the URL that it came to and the target are judged as things are now, the target's name
+//! is looked up now, and the connection goes to an address that was judged. No redirect is followed, no proxy asked, no
+//! cookie kept, and nothing of the answer is read but its head.
 
 use super::delivery::Delivery;
-use super::outbox::Sending;
+use super::seal::Void;
 use super::target::TargetError;
 use crate::digest;
 use crate::https::{HttpsError, head_of};
-use crate::revocation::Revoked;
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, RETRY_AFTER};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri};
@@ -35,9 +34,9 @@ pub(super) enum AttemptError {
     /// It may not go there, as things are now.
     #[error(transparent)]
     Target(#[from] TargetError),
-    /// Whoever asked for it, or the agent, is revoked.
+    /// It would not be taken from the agent any more.
     #[error(transparent)]
-    Revoked(#[from] Revoked),
+    Void(#[from] Void),
     /// It could not be signed.
     #[error("the event could not be signed")]
     Sign(#[from] SigningError),
@@ -65,7 +64,7 @@ impl AttemptError {
     pub(super) fn may_pass(&self) -> bool {
         match self {
             Self::Target(TargetError::NoAddress) | Self::Connect(_) | Self::Https(_) | Self::Timeout => true,
-            Self::Target(_) | Self::Revoked(_) | Self::Sign(_) => false,
+            Self::Target(_) | Self::Void(_) | Self::Sign(_) => false,
             Self::Status { status, .. } => {
                 status.is_server_error()
                     || matches!(*status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS)
@@ -75,7 +74,7 @@ impl AttemptError {
 
     /// Whether it is the gateway that doesn't let it go.
     pub(super) fn is_ours(&self) -> bool {
-        matches!(self, Self::Target(_) | Self::Revoked(_))
+        matches!(self, Self::Target(_) | Self::Void(_))
     }
 
     /// What the target answered.
@@ -90,14 +89,14 @@ impl AttemptError {
 }
 
 /// Tries once. Returns the status of success.
-pub(super) async fn attempt(delivery: &Delivery, sending: &Sending) -> Result<u16, AttemptError> {
-    let seal = &delivery.seal;
-    sending.revocations.current().relay([&seal.owner, &seal.of], &delivery.from, sending.clock.now())?;
+pub(super) async fn attempt(delivery: &Delivery) -> Result<u16, AttemptError> {
+    let (seal, sending) = (&delivery.seal, &delivery.sending);
+    seal.holds(&sending.state.load(), &delivery.from, sending.clock.now())?;
     let targets = sending.targets.load_full();
     let url = targets.allowed(&seal.push.url)?;
     let addresses = targets.addresses(&url).await?;
     let stream = sending.https.over(connected(&addresses).await?, &url).await?;
-    let head = head_of(stream, request(delivery, sending, &url)?).await?;
+    let head = head_of(stream, request(delivery, &url)?).await?;
     if head.status.is_success() {
         return Ok(head.status.as_u16());
     }
@@ -116,7 +115,8 @@ async fn connected(addresses: &[SocketAddr]) -> Result<TcpStream, AttemptError> 
     Err(AttemptError::Connect(last))
 }
 
-fn request(delivery: &Delivery, sending: &Sending, url: &Url) -> Result<Request<Full<Bytes>>, AttemptError> {
+fn request(delivery: &Delivery, url: &Url) -> Result<Request<Full<Bytes>>, AttemptError> {
+    let sending = &delivery.sending;
     let mut headers = shown(&delivery.seal.push)?;
     let media_type = match delivery.version {
         Version::V1_0 => "application/a2a+json",

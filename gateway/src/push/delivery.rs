@@ -1,16 +1,20 @@
 //! One event on its way to its target: attempt after attempt, until it is there or can't be.
 
 use super::attempt::{AttemptError, attempt};
+use super::lines::Errand;
 use super::outbox::Sending;
 use super::seal::Seal;
+use crate::audit::Pushed;
 use crate::config::problems::chain;
 use bytes::Bytes;
 use protocol::a2a::Version;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// An event, and where it goes. The secrets are in the seal, which hides them.
 #[derive(Debug)]
 pub(super) struct Delivery {
+    pub(super) sending: Arc<Sending>,
     pub(super) seal: Seal,
     /// The SPIFFE ID of the agent that posted it.
     pub(super) from: String,
@@ -27,27 +31,53 @@ pub(super) struct Delivery {
 /// How it ended.
 #[derive(Debug)]
 pub(super) struct End {
-    pub(super) delivered: bool,
+    delivered: bool,
     /// What the target answered last.
-    pub(super) status: Option<u16>,
+    status: Option<u16>,
     /// Why it was not delivered: nothing of the target's, no path, no secret.
-    pub(super) cause: Option<String>,
+    cause: Option<String>,
     refused: bool,
 }
 
-impl End {
-    /// The gateway ended before it.
-    pub(super) fn stopped() -> Self {
-        Self {
-            delivered: false,
-            status: None,
-            cause: Some("the gateway was told to stop".into()),
-            refused: false,
+impl Errand for Delivery {
+    type End = End;
+
+    async fn done(&mut self) -> End {
+        let mut cut = self.sending.cut.subscribe();
+        tokio::select! {
+            biased;
+            _ = cut.wait_for(|cut| *cut) => End::failed("the gateway was told to stop"),
+            end = self.deliver() => end,
         }
     }
 
+    fn ended(&self, end: Option<End>) {
+        let end = end.unwrap_or_else(|| {
+            tracing::error!(host = self.host, "the delivery of a push panicked");
+            End::failed("the gateway made a mistake: its log has more")
+        });
+        let pushed = Pushed {
+            delivered: end.delivered,
+            agent: &self.seal.agent,
+            owner: &self.seal.owner,
+            task: &self.task,
+            host: &self.host,
+            attempts: self.attempts,
+            status: end.status,
+            cause: end.cause.as_deref(),
+        };
+        self.sending.audit.pushed(pushed, self.sending.clock.now());
+        self.sending.metrics.push_delivery(end.outcome());
+    }
+}
+
+impl End {
+    fn failed(cause: &str) -> Self {
+        Self { delivered: false, status: None, cause: Some(cause.to_owned()), refused: false }
+    }
+
     /// In one word, for metrics.
-    pub(super) fn outcome(&self) -> &'static str {
+    fn outcome(&self) -> &'static str {
         match (self.delivered, self.refused) {
             (true, _) => "delivered",
             (false, true) => "refused",
@@ -58,12 +88,13 @@ impl End {
 
 impl Delivery {
     /// Tries until it is there, or can't be.
-    pub(super) async fn deliver(&mut self, sending: &Sending) -> End {
+    async fn deliver(&mut self) -> End {
+        let sending = Arc::clone(&self.sending);
         let most = u64::try_from(sending.settings.attempts).unwrap_or(u64::MAX);
         loop {
             self.attempts += 1;
             let timeout = sending.settings.timeout;
-            let tried = match tokio::time::timeout(timeout, Box::pin(attempt(self, sending))).await {
+            let tried = match tokio::time::timeout(timeout, Box::pin(attempt(self))).await {
                 Ok(tried) => tried,
                 Err(_) => Err(AttemptError::Timeout),
             };

@@ -3,18 +3,15 @@
 
 use super::METHOD;
 use super::delivery::Delivery;
-use super::outbox::Full;
-use super::seal::Seal;
+use super::lines::Full;
+use super::seal::{Seal, Void};
 use crate::audit::Record;
-use crate::cards;
-use crate::config::agents::{Agent, Push};
 use crate::decode::{self, BodyError, DecodeError};
 use crate::digest;
 use crate::identity::Caller;
 use crate::observed::{Observed, Stage};
 use crate::reply::Refusal;
 use crate::request::Arrival;
-use crate::revocation::Revoked;
 use crate::state::{Gateway, State};
 use crate::tasks::store::Claim;
 use crate::tasks::{StoreError, watch};
@@ -24,6 +21,7 @@ use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use protocol::a2a::{self, Event, EventError};
 use protocol::json;
+use std::sync::Arc;
 use std::time::SystemTime;
 use url::Url;
 
@@ -55,21 +53,9 @@ pub enum PushError {
     /// No key of the ring opens it: made up, changed, or sealed with a key that is gone.
     #[error("the push URL does not open")]
     Unsealed,
-    /// The agent isn't there any more, or its events don't go by the relay.
-    #[error("the push URL is of an agent that does not use the relay")]
-    Agent,
-    /// It is not called either.
-    #[error("the card of the push URL's agent is not the pinned one, or requires what is not configured")]
-    Quarantined,
-    /// Somebody else than the agent.
-    #[error("the push URL is another workload's")]
-    Caller,
-    /// Its time is over.
-    #[error("the push URL has ended")]
-    Ended,
-    /// Whoever asked for the events is revoked.
+    /// It opens, and is good for nothing.
     #[error(transparent)]
-    Revoked(#[from] Revoked),
+    Void(#[from] Void),
     /// It is about a task that the URL is not for.
     #[error("the event is about a task that the push URL is not for")]
     Task,
@@ -115,7 +101,8 @@ impl Post<'_> {
         let url = Url::parse(&seal.push.url).ok();
         let host = url.as_ref().and_then(Url::host_str).unwrap_or_default().to_owned();
         let from = self.caller.spiffe_id().to_owned();
-        let delivery = Delivery { seal, from, task, version, body, host, attempts: 0 };
+        let sending = Arc::clone(self.gateway.push.sending());
+        let delivery = Delivery { sending, seal, from, task, version, body, host, attempts: 0 };
         let put = self.gateway.push.put(digest::of(sealed.as_bytes()), delivery);
         put.map_err(|Full| PushError::Full)?;
         let headers = HeaderMap::from_iter([(CONTENT_LENGTH, HeaderValue::from(0))]);
@@ -125,22 +112,7 @@ impl Post<'_> {
     /// What the URL holds, if it is the caller's to post to.
     fn opened(&self, sealed: &str) -> Result<Seal, PushError> {
         let seal = Seal::open(&self.state.sessions, sealed).ok_or(PushError::Unsealed)?;
-        let agent: &Agent = self.state.agents.get(&seal.agent).ok_or(PushError::Agent)?;
-        let is_agent =
-            |id: &str| agent.first_interface().is_some_and(|server| server.spiffe_id.to_string() == id);
-        if !is_agent(self.caller.spiffe_id()) {
-            return Err(PushError::Caller);
-        }
-        if agent.push != Push::Relay {
-            return Err(PushError::Agent);
-        }
-        if !cards::is_heard(&self.state.cards, agent) {
-            return Err(PushError::Quarantined);
-        }
-        if seal.ends <= self.now {
-            return Err(PushError::Ended);
-        }
-        self.state.revocations.relay([&seal.owner, &seal.of], self.caller.spiffe_id(), self.now)?;
+        seal.holds(self.state, self.caller.spiffe_id(), self.now)?;
         Ok(seal)
     }
 

@@ -1,6 +1,10 @@
 //! What a URL of the relay holds: whose events, of which agent and task, and where to. Nobody else can read or make one.
 
+use crate::cards;
+use crate::config::agents;
+use crate::revocation::{Provenance, Revoked};
 use crate::session::key_ring::{KeyRing, PUSH};
+use crate::state::State;
 use crate::tasks::Owner;
 use protocol::a2a::{Hidden, Push};
 use serde::{Deserialize, Serialize};
@@ -8,6 +12,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Bytes of a caller's configuration that are sealed. The URL that comes of it is a third longer.
 pub(super) const CONFIG_BYTES_MAX: usize = 4096;
+/// Bytes of the names by which the caller's token could be revoked, which are sealed with it.
+pub(super) const NAMES_BYTES_MAX: usize = 2048;
 
 /// What is sealed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,6 +24,8 @@ pub(super) struct Seal {
     pub(super) owner: Owner,
     /// Whose the tasks are: the same, or of another workload of the same person where policy shares them.
     pub(super) of: Owner,
+    /// What the token of who asked can be revoked by.
+    pub(super) by: Provenance,
     /// The one task. None: it wasn't there when it was asked for, so it is any of that owner's.
     pub(super) task: Option<String>,
     /// What the caller wrote.
@@ -34,6 +42,10 @@ struct Written {
     #[serde(skip_serializing_if = "Option::is_none")]
     w: Option<(Option<String>, Option<String>, String)>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    j: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    x: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     t: Option<String>,
     u: String,
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
@@ -45,7 +57,49 @@ struct Written {
     e: u64,
 }
 
+/// Why nothing that is posted to a URL goes on, as things are. It is asked when an event comes, and at each attempt to
+/// deliver one.
+#[derive(Debug, thiserror::Error)]
+pub enum Void {
+    /// The agent isn't there any more, or its events don't go by the relay.
+    #[error("the push URL is of an agent that does not use the relay")]
+    Agent,
+    /// It is not called either.
+    #[error("the card of the push URL's agent is not the pinned one, or requires what is not configured")]
+    Quarantined,
+    /// Somebody else than the agent.
+    #[error("the push URL is another workload's")]
+    Caller,
+    /// Its time is over.
+    #[error("the push URL has ended")]
+    Ended,
+    /// Whoever asked for the events is revoked, or the token that asked, a workload that handed it on, or the agent.
+    #[error(transparent)]
+    Revoked(#[from] Revoked),
+}
+
 impl Seal {
+    /// Whether it is good for what a workload posts.
+    ///
+    /// # Errors
+    /// [`Void`].
+    pub(super) fn holds(&self, state: &State, from: &str, now: SystemTime) -> Result<(), Void> {
+        let agent = state.agents.get(&self.agent).ok_or(Void::Agent)?;
+        if agent.first_interface().is_none_or(|server| server.spiffe_id.to_string() != from) {
+            return Err(Void::Caller);
+        }
+        if agent.push != agents::Push::Relay {
+            return Err(Void::Agent);
+        }
+        if !cards::is_heard(&state.cards, agent) {
+            return Err(Void::Quarantined);
+        }
+        if self.ends <= now {
+            return Err(Void::Ended);
+        }
+        Ok(state.revocations.relay([&self.owner, &self.of], &self.by, from, now)?)
+    }
+
     /// Seals it. None: it can't be written, or there is no key.
     pub(super) fn seal(&self, ring: &KeyRing) -> Option<String> {
         let whose = |owner: &Owner| (owner.iss.clone(), owner.sub.clone(), owner.spiffe_id.clone());
@@ -54,6 +108,8 @@ impl Seal {
             a: self.agent.clone(),
             o: whose(&self.owner),
             w: (self.of != self.owner).then(|| whose(&self.of)),
+            j: self.by.jti.clone(),
+            x: self.by.actors.clone(),
             t: self.task.clone(),
             u: self.push.url.clone(),
             s: self.push.schemes.clone(),
@@ -73,6 +129,7 @@ impl Seal {
             agent: written.a,
             of: written.w.map_or_else(|| owner.clone(), whose),
             owner,
+            by: Provenance { jti: written.j, actors: written.x },
             task: written.t,
             push: Push {
                 id: None,
@@ -103,6 +160,10 @@ mod tests {
             agent: "trainer".into(),
             owner: owner("agent/auditor"),
             of: owner("agent/clerk"),
+            by: Provenance {
+                jti: Some("token-1".into()),
+                actors: vec!["spiffe://bank.test/agent/orchestrator".into()],
+            },
             task: Some("t".into()),
             push: Push {
                 id: None,

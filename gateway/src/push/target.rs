@@ -45,6 +45,12 @@ pub enum TargetError {
     /// There is no URL to be made of it.
     #[error("the configuration can't be written for the agent")]
     Unwritable,
+    /// The token that asks names itself and its actors at greater length than fits into a URL.
+    #[error("the token's jti and actors are longer than {max} bytes")]
+    Names {
+        /// The limit.
+        max: usize,
+    },
     /// More than fits into a URL.
     #[error("the configuration is longer than {max} bytes")]
     TooLong {

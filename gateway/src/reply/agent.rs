@@ -21,7 +21,7 @@ const EXTENSION_REQUIRED: i32 = -32008;
 pub(super) fn task(error: &TaskError) -> Told {
     let params = |reason| Told::new(StatusCode::BAD_REQUEST, INVALID_PARAMS, reason);
     match error {
-        TaskError::Unknown | TaskError::Owner | TaskError::NotShared => {
+        TaskError::Unknown | TaskError::Owner | TaskError::NotShared | TaskError::NoConfig => {
             Told::new(StatusCode::NOT_FOUND, TASK_NOT_FOUND, "task_not_found")
         }
         TaskError::Context | TaskError::Apart => params("context_not_found"),

@@ -50,13 +50,9 @@ pub(super) fn one_url(error: &OneUrlError) -> Told {
 /// An agent's event that isn't taken. All that is wrong about its URL is that there is nothing.
 pub(super) fn push(error: &PushError) -> Told {
     match error {
-        PushError::Unsealed
-        | PushError::Agent
-        | PushError::Quarantined
-        | PushError::Caller
-        | PushError::Ended
-        | PushError::Revoked(_)
-        | PushError::Task => Told::new(StatusCode::NOT_FOUND, -32601, "not_found"),
+        PushError::Unsealed | PushError::Void(_) | PushError::Task => {
+            Told::new(StatusCode::NOT_FOUND, -32601, "not_found")
+        }
         PushError::Event(_) => Told::new(StatusCode::BAD_REQUEST, -32600, "invalid_event"),
         PushError::TooMany => Told::new(StatusCode::TOO_MANY_REQUESTS, LIMIT, "too_many_tasks"),
         PushError::Store(_) => Told::new(StatusCode::SERVICE_UNAVAILABLE, UNAVAILABLE, "tasks_unavailable"),

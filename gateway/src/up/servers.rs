@@ -129,7 +129,9 @@ impl Started {
 }
 
 async fn found(url: &Url) -> Found {
-    let (Some(host), Some(port)) = (url.host_str(), url.port_or_known_default()) else { return Found::Nothing };
+    let (Some(host), Some(port)) = (url.host_str(), url.port_or_known_default()) else {
+        return Found::Nothing;
+    };
     let connect = TcpStream::connect((host.trim_matches(['[', ']']), port));
     let Ok(Ok(tcp)) = tokio::time::timeout(ANSWERS, connect).await else { return Found::Nothing };
     if url.scheme() != "http" {

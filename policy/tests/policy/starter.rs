@@ -1,5 +1,6 @@
 //! The policy that `sallyport up` starts with: it loads, its own tests pass, and it says what the README shows.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use policy::{Budget, Decision, Entry, PolicySet, SourceFile, tester};
@@ -21,9 +22,14 @@ fn answer(entry: Entry<'_>, input: &Value) -> String {
 }
 
 fn call(tool: &str, arguments: Value) -> String {
+    with_scopes(tool, arguments, &[])
+}
+
+/// The same, where the person's token holds scopes.
+fn with_scopes(tool: &str, arguments: Value, scopes: &[&str]) -> String {
     let input = json!({
         "caller": {"spiffe_id": "spiffe://dev.sallyport/agent/demo", "trust_domain": "dev.sallyport", "path": ["agent", "demo"]},
-        "subject": {"iss": "https://127.0.0.1:1", "sub": "alice", "scopes": [], "claims": {}},
+        "subject": {"iss": "https://127.0.0.1:1", "sub": "alice", "scopes": scopes, "claims": {}},
         "actors": [],
         "call": {
             "protocol": "mcp", "version": "2026-07-28", "method": "tools/call", "server": "s3",
@@ -80,9 +86,56 @@ fn a_list_needs_a_prefix() {
 
 #[test]
 fn what_has_no_file_is_denied() {
-    for tool in ["put_object", "copy_object", "delete_object", "start_upload", "GET_OBJECT"] {
+    for tool in ["put", "put_object2", "GET_OBJECT"] {
         assert_eq!(call(tool, json!({"bucket": "demo", "key": "public/hello.txt"})), "not_allowed", "{tool}");
     }
+}
+
+#[test]
+fn every_tool_of_every_server_has_a_file_and_its_tests() {
+    for server in ["inference", "kubernetes", "mlflow", "prometheus", "s3"] {
+        let tools = std::fs::read_to_string(folder(&format!("../mcp-servers/{server}/tools.json"))).unwrap();
+        let tools: Value = serde_json::from_str(&tools).unwrap();
+        let known: BTreeSet<String> = files(&folder(&format!("rego/starter/tools/{server}")))
+            .iter()
+            .map(|file| file.path.trim_end_matches(".rego").to_owned())
+            .collect();
+        let names = tools.as_array().unwrap().iter().map(|tool| tool["name"].as_str().unwrap().to_owned());
+        let wanted = names.flat_map(|name| [format!("{name}_test"), name]).collect();
+        assert_eq!(known, wanted, "{server}");
+    }
+}
+
+#[test]
+fn an_agent_writes_below_a_prefix_of_its_own_and_nowhere_else() {
+    let writes = [
+        ("put_object", "note.txt", json!({"content": "x", "if_none_match": "*"})),
+        ("delete_object", "note.txt", json!({})),
+        ("start_upload", "uploads/big", json!({})),
+        ("upload_part", "uploads/big", json!({"upload_id": "u", "offset": 0, "content": "x"})),
+        ("complete_upload", "uploads/big", json!({"upload_id": "u", "sha256": "0".repeat(64)})),
+        ("abort_upload", "uploads/big", json!({"upload_id": "u"})),
+    ];
+    for (tool, name, more) in writes {
+        let on = |key: String, scopes: &[&str]| {
+            let mut arguments = more.clone();
+            arguments["bucket"] = "demo".into();
+            arguments["key"] = key.into();
+            with_scopes(tool, arguments, scopes)
+        };
+        let own = format!("public/agent-demo/{name}");
+        assert_eq!(on(own.clone(), &["s3:write"]), "permit", "{tool}");
+        assert_eq!(on(own, &["s3:read"]), "insufficient_scope", "{tool}");
+        assert_eq!(on(format!("public/agent-other/{name}"), &["s3:write"]), "not_allowed", "{tool}");
+        assert_eq!(on(format!("public/{name}"), &[]), "not_allowed", "{tool}");
+    }
+    let copy = |from: &str, to: &str| {
+        let arguments = json!({"from_bucket": "demo", "from_key": from, "to_bucket": "demo", "to_key": to, "if_none_match": "*"});
+        with_scopes("copy_object", arguments, &["s3:write"])
+    };
+    assert_eq!(copy("public/hello.txt", "public/agent-demo/hello.txt"), "permit");
+    assert_eq!(copy("private/salary.csv", "public/agent-demo/hello.txt"), "not_allowed");
+    assert_eq!(copy("public/agent-demo/hello.txt", "public/hello.txt"), "not_allowed");
 }
 
 #[test]
@@ -91,7 +144,7 @@ fn a_list_shows_what_can_be_called() {
     let input = json!({"caller": {"path": ["agent", "demo"]}, "subject": {"sub": "alice"}, "call": {}});
     let shown = |tool| set.visible(&question(Entry::Tool { server: "s3", tool }, &input));
     assert!(shown("get_object") && shown("list_objects"));
-    assert!(!shown("put_object"));
+    assert!(shown("put_object") && !shown("put"));
     let uri = |uri: &str| {
         let mut input = input.clone();
         input["call"] = json!({"method": "resources/list", "resource": {"uri": uri}});

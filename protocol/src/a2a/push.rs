@@ -127,7 +127,8 @@ fn with_url_in_config(config: &[u8], url: &str) -> Option<Bytes> {
 /// configuration nothing passes but what the protocol has. `bytes`: a body, or a gRPC message without its frame.
 ///
 /// # Errors
-/// [`EventError`]: not the operation's answer, or one configuration alone that is not the caller's.
+/// [`EventError::Config`]: one configuration was asked for, and it is not the caller's, or the agent refuses it. Another one:
+/// not the operation's answer.
 pub fn with_configs(
     call: &Call,
     bytes: &[u8],
@@ -139,7 +140,10 @@ pub fn with_configs(
         Binding::JsonRpc => {
             let mut answer: Map<String, Value> = serde_json::from_slice(bytes)?;
             if answer.contains_key("error") && !answer.contains_key("result") {
-                return Ok(bytes.to_vec()); // A refusal of the agent has no configuration.
+                return match call.method {
+                    Method::GetTaskPushNotificationConfig => Err(EventError::Config),
+                    _ => Ok(bytes.to_vec()), // It has no configuration.
+                };
             }
             let result = turned(answer.remove("result").unwrap_or_default())?;
             Ok(json!({"jsonrpc": "2.0", "id": answer.remove("id"), "result": result})

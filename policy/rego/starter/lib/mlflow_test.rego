@@ -1,29 +1,14 @@
 # Cases that the tests of all tools of mlflow begin with, and those of what they share.
 package lib.mlflow_test
 
+import data.lib.demo_test
 import data.lib.mlflow
 
-call(arguments) := {
-	"caller": {"path": ["agent", "demo"]},
-	"subject": {"sub": "alice"},
-	"call": {"arguments": arguments},
-}
+call(arguments) := demo_test.call(arguments)
 
-# A good call, the same by others, and its twins: each changes arguments, and null takes one away.
-cases(good, twins) := object.union(
-	{
-		"as it is": {"want": true, "input": call(good)},
-		"other agent": {"want": false, "input": by(["agent", "other"], good)},
-		"longer path": {"want": false, "input": by(["agent", "demo", "x"], good)},
-		"no person": {"want": false, "input": object.union(call(good), {"subject": null})},
-		"no arguments": {"want": false, "input": json.remove(call(good), ["call/arguments"])},
-	},
-	{name: {"want": false, "input": call(changed(good, twin))} | some name, twin in twins},
-)
+cases(good, twins) := demo_test.cases(good, twins)
 
-by(path, arguments) := object.union(call(arguments), {"caller": {"path": path}})
-
-changed(good, twin) := object.remove(object.union(good, twin), {key | some key, value in twin; value == null})
+by(path, arguments) := demo_test.by(path, arguments)
 
 names := {"demo-": true, "demo-churn": true, "demo": false, "demos-x": false, "Demo-churn": false, "x-demo-": false, "": false}
 

@@ -153,9 +153,11 @@ fn an_answer_shows_what_the_caller_wrote_and_nothing_else() {
     let foreign = with_configs(&get, answer(theirs).as_bytes(), &mut |url| push(url));
     assert!(matches!(foreign, Err(EventError::Config)));
     let refused = br#"{"jsonrpc":"2.0","id":1,"error":{"code":-32001,"message":"no"}}"#;
-    assert_eq!(with_configs(&get, refused, &mut |url| push(url)).unwrap(), refused);
+    let refusal = with_configs(&get, refused, &mut |url| push(url));
+    assert!(matches!(refusal, Err(EventError::Config)), "what is not there and what is another's are one");
 
     let list = rpc("1.0", "ListTaskPushNotificationConfigs", r#"{"taskId":"t"}"#);
+    assert_eq!(with_configs(&list, refused, &mut |url| push(url)).unwrap(), refused);
     let all = answer(&format!(r#"{{"configs":[{theirs},{ours}],"nextPageToken":"n","x":1}}"#));
     let turned = with_configs(&list, all.as_bytes(), &mut |url| push(url)).unwrap();
     let turned: Value = serde_json::from_slice(&turned).unwrap();

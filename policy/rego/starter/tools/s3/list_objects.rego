@@ -1,6 +1,5 @@
 # Who may list what in S3. One file per tool: this one answers for list_objects of
-# the server s3. A tool without a file (put_object, copy_object, delete_object and
-# those of uploads) is denied.
+# the server s3. A tool without a file is denied.
 package tools.s3.list_objects
 
 import data.lib.paths
