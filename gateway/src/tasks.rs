@@ -43,8 +43,9 @@ pub struct Named {
     pub task: Option<Task>,
     /// Whose what the answer shows will be: the owner of what the call goes on with, else the caller.
     pub owner_of_answer: Owner,
-    /// Whether another workload of the same person began what it names.
-    shared: bool,
+    /// Of what it names, the first that another workload of the same person began: why that is not there, unless policy
+    /// shares it.
+    unshared: Option<TaskError>,
     /// A context that nobody has, and that becomes the caller's with the permit.
     claims: Option<String>,
     /// Why what it names is not there, or can't be said to be. Only who may call at all is told.
@@ -63,6 +64,9 @@ pub enum TaskError {
     /// Another workload of the same person began it, and policy doesn't share it.
     #[error("the task is another workload's, and the policy does not share it")]
     NotShared,
+    /// The same of a context.
+    #[error("the context is another workload's, and the policy does not share it")]
+    ContextNotShared,
     /// A context that the agent never made, or that is another's.
     #[error("the context is not the caller's")]
     Context,
@@ -126,7 +130,7 @@ pub async fn named(question: &Question<'_>, store: &Store, pushes: &Outbox) -> O
         owner_of_answer: owner.clone(),
         owner,
         task: None,
-        shared: false,
+        unshared: None,
         claims: None,
         missing: None,
     });
@@ -184,12 +188,12 @@ impl Named {
         for reference in &names.references {
             let found =
                 known.references.iter().find(|task| task.id == *reference).ok_or(TaskError::Unknown)?;
-            self.may_name(&found.owner, TaskError::Owner)?;
+            self.may_name(&found.owner, TaskError::Owner, TaskError::NotShared)?;
         }
         if let Some(id) = names.context {
             match known.context {
                 Some(whose) => {
-                    self.may_name(&whose, TaskError::Context)?;
+                    self.may_name(&whose, TaskError::Context, TaskError::ContextNotShared)?;
                     self.owner_of_answer = whose;
                 }
                 None if agent.contexts == Contexts::Claim && names.task.is_none() => {
@@ -204,19 +208,22 @@ impl Named {
         }
         if names.task.is_some() {
             let task = known.task.ok_or(TaskError::Unknown)?;
-            self.may_name(&task.owner, TaskError::Owner)?;
+            self.may_name(&task.owner, TaskError::Owner, TaskError::NotShared)?;
             self.owner_of_answer = task.owner.clone();
             self.task = Some(task);
         }
         Ok(())
     }
 
-    fn may_name(&mut self, whose: &Owner, otherwise: TaskError) -> Result<(), TaskError> {
+    fn may_name(&mut self, whose: &Owner, foreign: TaskError, unshared: TaskError) -> Result<(), TaskError> {
         if *whose == self.owner {
             return Ok(());
         }
-        self.shared |= whose.same_subject(&self.owner);
-        if whose.same_subject(&self.owner) { Ok(()) } else { Err(otherwise) }
+        if !whose.same_subject(&self.owner) {
+            return Err(foreign);
+        }
+        self.unshared.get_or_insert(unshared);
+        Ok(())
     }
 
     async fn permitted(
@@ -226,11 +233,13 @@ impl Named {
         store: &Store,
         most: PerOwner,
     ) -> Result<(), TaskError> {
+        if let Some(unshared) = &self.unshared
+            && permit.tasks() != TaskOwners::Subject
+        {
+            return Err(unshared.clone()); // As if it were not there: that was asked before what is missing.
+        }
         if let Some(missing) = &self.missing {
             return Err(missing.clone());
-        }
-        if self.shared && permit.tasks() != TaskOwners::Subject {
-            return Err(TaskError::NotShared);
         }
         let Some(context) = &self.claims else { return Ok(()) };
         match store.claim_context(agent, &self.owner, context, most).await? {

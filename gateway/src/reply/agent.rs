@@ -24,7 +24,7 @@ pub(super) fn task(error: &TaskError) -> Told {
         TaskError::Unknown | TaskError::Owner | TaskError::NotShared | TaskError::NoConfig => {
             Told::new(StatusCode::NOT_FOUND, TASK_NOT_FOUND, "task_not_found")
         }
-        TaskError::Context | TaskError::Apart => params("context_not_found"),
+        TaskError::Context | TaskError::ContextNotShared | TaskError::Apart => params("context_not_found"),
         TaskError::Target(_) => params("push_target_not_allowed"),
         TaskError::TooManyContexts { .. } => too_many("too_many_contexts"),
         TaskError::PushOff => of(ErrorKind::PushNotificationNotSupported, "push_not_allowed"),
