@@ -34,6 +34,8 @@ usage: cargo xtask CHORE
   bench [--quick] [rows | ROW | agent | streams | idle | handshakes | stages]...
                      what the gateway costs, beside Pingora's stock proxying, Envoy and bare rustls: docs/performance.md
   bench inference    the embedded engine beside llama.cpp's own server, on the same file
+  bench servers      what each MCP server costs of its own, before a stand-in of its system, beside the kit alone. Builds
+                     target/release/mcp-inference without its embedded engine
   fuzz [TARGET] [--seconds N]
                      run every fuzz target, or one, for a minute or so many seconds each
   tidy               check what the compiler and clippy do not: file sizes, headers, TODOs, ADRs, lock files
@@ -52,6 +54,9 @@ examples:
   cargo xtask with s3 -- cargo test --package stories s3_endpoint
   scripts/setup bench && cargo xtask bench
 ";
+
+/// The MCP servers.
+const SERVERS: [&str; 5] = ["mcp-inference", "mcp-kubernetes", "mcp-mlflow", "mcp-prometheus", "mcp-s3"];
 
 /// Where the generated JSON Schemas live, and the commands that print them.
 const SCHEMAS: [(&str, &[&str]); 2] =
@@ -86,6 +91,7 @@ fn chore(words: &[&str]) -> anyhow::Result<()> {
             "--bench",
             "engine",
         ])),
+        ["bench", "servers"] => bench_servers(),
         ["bench", words @ ..] => bench(words),
         ["fuzz", words @ ..] => fuzz::fuzz(words),
         ["tidy"] => tidy::tidy(),
@@ -114,6 +120,21 @@ fn bench(words: &[&str]) -> anyhow::Result<()> {
             .arg(folder),
     )?;
     run::succeed(Command::new("cargo").args(["bench", "--workspace", "--bench", "path", "--"]).args(words))
+}
+
+/// Builds the MCP servers, and measures them. The embedded engine takes long to build and has a benchmark of its own. Both
+/// times the packages are the same, so that their dependencies are built once.
+fn bench_servers() -> anyhow::Result<()> {
+    let cargo = |verb: &[&str]| {
+        let mut cargo = Command::new("cargo");
+        cargo.args(verb).args(["--no-default-features", "--package", "kit"]);
+        for server in SERVERS {
+            cargo.args(["--package", server]);
+        }
+        cargo
+    };
+    run::succeed(cargo(&["build", "--release"]).args(["--bins", "--bench", "door"]))?;
+    run::succeed(cargo(&["bench"]).args(["--bench", "door", "--", "servers"]))
 }
 
 /// A JSON Schema, as the gateway's own types give it.

@@ -41,6 +41,7 @@ pub(crate) struct Timing {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[schemars(inline)]
+#[cfg_attr(not(feature = "embedded"), expect(dead_code, reason = "only the embedded engine has these"))]
 pub(crate) enum Enforced {
     /// The embedded engine could write nothing else.
     Constrained,

@@ -1,5 +1,8 @@
 //! The token that a request brings: made by the token service for this server, and presented by the certificate that
-//! it is bound to, where it is bound to one.
+//! it is bound to, where it is bound to one. Its signature is checked once and remembered; all the rest is judged with each
+//! request.
+
+mod verified;
 
 use crate::flags::Flags;
 use crate::keys::{KeyFile, KeyFileError};
@@ -8,13 +11,16 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use certs::Peer;
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
+use std::sync::Arc;
 use std::time::{Instant, SystemTime};
-use tokens::{Claims, Expect, Secret, TokenError};
+use tokens::{Authentic, Expect, Keys, Secret, TokenError};
+use verified::{Name, Verified};
 
 /// What judges tokens.
 pub(crate) struct Bearer {
     keys: KeyFile,
     expect: Expect,
+    verified: Verified,
 }
 
 /// Why a request's token is not accepted. Its texts hold nothing of the token.
@@ -38,7 +44,8 @@ impl Bearer {
             types: flags.token_types.clone(),
             leeway: flags.limits.leeway,
         };
-        Ok(Self { keys: KeyFile::open(flags.jwks.clone(), now)?, expect })
+        let verified = Verified::new(flags.limits.verified_tokens_max);
+        Ok(Self { keys: KeyFile::open(flags.jwks.clone(), now)?, expect, verified })
     }
 
     /// Whether the keys' file can be read; the last good keys are used where it can't.
@@ -51,28 +58,52 @@ impl Bearer {
         text(headers).ok().map(Secret::new)
     }
 
-    /// Reads and verifies the token (RFC 6750 §2.1, RFC 8705 §3).
-    pub(crate) fn claims(
+    /// Reads and verifies the token (RFC 6750 §2.1, RFC 8705 §3). Whether its scopes are enough is for who knows the call.
+    pub(crate) fn token(
         &self,
         headers: &HeaderMap,
         peer: &Peer,
         time: SystemTime,
         now: Instant,
-    ) -> Result<Claims, BearerError> {
-        let token = text(headers)?;
-        let claims = match tokens::verify(token, &self.keys.current(now), &self.expect, time) {
-            Err(error @ TokenError::UnknownKey { .. }) => {
-                let keys = self.keys.reread(now).ok_or(BearerError::Token(error))?;
-                tokens::verify(token, &keys, &self.expect, time)
+    ) -> Result<Arc<Authentic>, BearerError> {
+        let text = text(headers)?;
+        let name = Name::of(text);
+        let keys = self.keys.current(now);
+        let token = match self.verified.find(&name, &keys) {
+            Some(token) => {
+                token.judge(&self.expect, time).map_err(BearerError::Token)?;
+                token
             }
-            other => other,
-        }
-        .map_err(BearerError::Token)?;
-        match &claims.x5t_s256 {
+            None => {
+                let (token, keys) = self.authentic(text, keys, now).map_err(BearerError::Token)?;
+                token.judge(&self.expect, time).map_err(BearerError::Token)?;
+                let token = Arc::new(token);
+                self.verified.keep(name, &token, &keys, time); // What isn't for us takes nobody's place.
+                token
+            }
+        };
+        match &token.claims().x5t_s256 {
             Some(print) if *print != URL_SAFE_NO_PAD.encode(peer.thumbprint) => {
                 Err(BearerError::OtherCertificate)
             }
-            _ => Ok(claims),
+            _ => Ok(token),
+        }
+    }
+
+    /// The token, if its signature holds, and the keys under which it does. A key that isn't known may be a new one: the file
+    /// is read once more before the token is refused.
+    fn authentic(
+        &self,
+        text: &str,
+        keys: Arc<Keys>,
+        now: Instant,
+    ) -> Result<(Authentic, Arc<Keys>), TokenError> {
+        match tokens::authentic(text, &keys) {
+            Err(error @ TokenError::UnknownKey { .. }) => {
+                let keys = self.keys.reread(now).ok_or(error)?;
+                Ok((tokens::authentic(text, &keys)?, keys))
+            }
+            other => Ok((other?, keys)),
         }
     }
 }

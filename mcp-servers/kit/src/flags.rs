@@ -116,6 +116,9 @@ pub struct Limits {
     /// Time for a tool or another answer; what runs longer is ended
     #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = seconds, help_heading = "Limits")]
     pub request_timeout: Duration,
+    /// Tokens that are remembered once their signature has held, so that it isn't checked with each call; 0: none
+    #[arg(long, value_name = "COUNT", default_value_t = 1_000, help_heading = "Limits")]
+    pub verified_tokens_max: usize,
     /// Open connections; more wait to be accepted
     #[arg(long, value_name = "COUNT", default_value_t = 256, help_heading = "Limits")]
     pub connections_max: usize,
@@ -143,6 +146,7 @@ impl Default for Limits {
             result_bytes_max: 2 << 20,
             list_items_max: 100,
             request_timeout: Duration::from_secs(60),
+            verified_tokens_max: 1_000,
             connections_max: 256,
             handshake_timeout: Duration::from_secs(10),
             header_timeout: Duration::from_secs(120),

@@ -87,7 +87,12 @@ impl KeyFile {
         let read = read(&self.path);
         state.good = read.is_ok();
         match read {
-            Ok(keys) => (state.keys, state.modified) = (keys, modified),
+            Ok(keys) => {
+                if *keys != *state.keys {
+                    state.keys = keys; // The same keys, read again, leave what is remembered of tokens.
+                }
+                state.modified = modified;
+            }
             Err(error) => tracing::warn!(error = %error, "the last good keys stay"),
         }
     }

@@ -9,7 +9,7 @@ use certs::Clock;
 use http::{HeaderMap, StatusCode};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Instant, SystemTime};
-use tokens::Claims;
+use tokens::Authentic;
 
 /// Where records go.
 pub(crate) struct Desk {
@@ -28,7 +28,7 @@ pub(crate) struct Record {
     headers: Option<HeaderMap>,
     operation: Option<Operation>,
     scope: Option<String>,
-    claims: Option<Arc<Claims>>,
+    token: Option<Arc<Authentic>>,
     note: Arc<Note>,
     status: Option<StatusCode>,
     refused: Option<&'static str>,
@@ -77,7 +77,7 @@ impl Record {
             headers: desk.traces.is_some().then(|| headers.clone()),
             operation: None,
             scope: None,
-            claims: None,
+            token: None,
             note: Arc::default(),
             status: None,
             refused: None,
@@ -85,8 +85,8 @@ impl Record {
         }
     }
 
-    pub(crate) fn claims(&mut self, claims: Claims) -> Arc<Claims> {
-        Arc::clone(self.claims.insert(Arc::new(claims)))
+    pub(crate) fn token(&mut self, token: Arc<Authentic>) -> Arc<Authentic> {
+        Arc::clone(self.token.insert(token))
     }
 
     pub(crate) fn operation(&mut self, operation: Operation, scope: &str) -> &Operation {
@@ -134,7 +134,7 @@ impl Drop for Record {
         self.desk.audit.write(&Line {
             at: self.began,
             server: self.desk.name,
-            claims: self.claims.as_deref(),
+            claims: self.token.as_deref().map(Authentic::claims),
             method,
             tool,
             target: operation.and_then(|o| o.target.as_deref()),

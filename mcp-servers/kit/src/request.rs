@@ -23,7 +23,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
-use tokens::{Claims, Secret};
+use tokens::{Authentic, Claims, Secret};
 
 /// What rmcp answers with.
 pub(crate) type Body = BoxBody<Bytes, Infallible>;
@@ -56,7 +56,7 @@ const SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
 
 /// The verified claims of the request that a tool is called by.
 pub fn claims(extensions: &Extensions) -> Option<&Claims> {
-    extensions.get::<http::request::Parts>()?.extensions.get::<Arc<Claims>>().map(Arc::as_ref)
+    extensions.get::<http::request::Parts>()?.extensions.get::<Arc<Authentic>>().map(|token| token.claims())
 }
 
 impl Connection {
@@ -106,11 +106,12 @@ impl<H: ServerHandler> Frame<H> {
             return Err(Refusal::Path);
         }
         self.judge_again(connection)?;
-        let claims = self
+        let token = self
             .bearer
-            .claims(request.headers(), &connection.peer, self.clock.now(), Instant::now())
+            .token(request.headers(), &connection.peer, self.clock.now(), Instant::now())
             .map_err(Refusal::Token)?;
-        let claims = record.claims(claims);
+        let token = record.token(token);
+        let claims = token.claims();
         let presented = Bearer::presented(request.headers());
         let (mut parts, body) = request.into_parts();
         let body = self.whole(&parts.headers, body).await?;
@@ -124,15 +125,15 @@ impl<H: ServerHandler> Frame<H> {
         if !claims.scopes.contains(&scope) {
             return Err(Refusal::Scope { scope, id });
         }
-        self.open_session(&mut parts.headers, &claims, id.as_ref())?;
+        self.open_session(&mut parts.headers, claims, id.as_ref())?;
         parts.headers.remove(AUTHORIZATION); // Tools see the claims; the token itself opens nothing but an exchange.
-        parts.extensions.insert(Arc::clone(&claims));
+        parts.extensions.insert(Arc::clone(&token));
         parts.extensions.insert(record.note());
         if let Some(presented) = presented {
             parts.extensions.insert(Presented(presented));
         }
         let mut response = self.mcp.handle(Request::from_parts(parts, Full::new(body))).await;
-        self.seal_session(response.headers_mut(), &claims);
+        self.seal_session(response.headers_mut(), claims);
         Ok((response, endless))
     }
 

@@ -35,7 +35,10 @@ async fn a_server_of_less_than_150_lines_converts_and_refuses_to() {
     let table = gateway.modern(&token, "resources/read", json!({"uri": "units://table"})).await.body;
     assert!(table["result"]["contents"][0]["text"].as_str().unwrap().contains("celsius\t°C"), "{table}");
     let without = gateway.tool(&token, "list_units", json!({})).await;
-    assert_eq!(without.status, 403, "its scope is not in the token");
+    assert_eq!(without.status, 403, "its scope is not in the token, however well that is known by now");
+    let other = world.token("alice", &[("scope", json!("units:list_units"))]);
+    assert_eq!(gateway.tool(&other, "list_units", json!({})).await.status, 200);
+    assert_eq!(gateway.tool(&other, "convert", json!({})).await.status, 403);
 }
 
 #[test]

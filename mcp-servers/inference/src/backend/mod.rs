@@ -102,8 +102,12 @@ impl Backend {
             in_flight: AtomicUsize::new(0),
             state: Mutex::default(),
         });
-        if let Target::OpenAi(server) = &backend.target {
-            tokio::spawn(watched(Arc::downgrade(&backend), server.probe_interval()));
+        match &backend.target {
+            Target::OpenAi(server) => {
+                tokio::spawn(watched(Arc::downgrade(&backend), server.probe_interval()));
+            }
+            #[cfg(feature = "embedded")]
+            Target::Embedded(_) => {}
         }
         backend
     }

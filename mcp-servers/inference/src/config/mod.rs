@@ -35,6 +35,7 @@ pub(crate) struct Planned {
 
 /// What a backend is.
 #[derive(Clone, Debug)]
+#[cfg_attr(not(feature = "embedded"), expect(dead_code, reason = "only the embedded engine has these"))]
 pub(crate) enum Kind {
     /// A server with the API of OpenAI.
     OpenAi(Box<Remote>),
@@ -63,6 +64,7 @@ pub(crate) struct Remote {
 
 /// A model in this process.
 #[derive(Clone, Debug)]
+#[cfg_attr(not(feature = "embedded"), expect(dead_code, reason = "only the embedded engine has these"))]
 pub(crate) struct Local {
     /// The GGUF file.
     pub file: PathBuf,

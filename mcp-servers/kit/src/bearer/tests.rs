@@ -17,6 +17,10 @@ struct Desk {
 }
 
 fn desk() -> Desk {
+    desk_that_remembers(100)
+}
+
+fn desk_that_remembers(max: usize) -> Desk {
     let (dir, key, started) = (tempfile::tempdir().unwrap(), SigningKey::generate().unwrap(), Instant::now());
     let jwks = dir.path().join("jwks.json");
     std::fs::write(&jwks, SigningKey::jwks([&key]).to_string()).unwrap();
@@ -36,7 +40,7 @@ fn desk() -> Desk {
         audience: "s3".into(),
         jwks,
         token_types: vec!["at+jwt".into()],
-        limits: Limits::default(),
+        limits: Limits { verified_tokens_max: max, ..Limits::default() },
     };
     let peer = Peer {
         id: flags.gateway.clone(),
@@ -55,6 +59,10 @@ fn claims(change: &[(&str, Value)]) -> Map<String, Value> {
     claims.as_object().unwrap().clone()
 }
 
+fn at(seconds: u64) -> SystemTime {
+    UNIX_EPOCH + Duration::from_secs(seconds)
+}
+
 impl Desk {
     fn outcome(&self, header: &str) -> Result<String, &'static str> {
         let mut headers = HeaderMap::new();
@@ -63,13 +71,35 @@ impl Desk {
     }
 
     fn judge(&self, headers: &HeaderMap) -> Result<String, &'static str> {
-        let time = UNIX_EPOCH + Duration::from_secs(NOW);
-        self.bearer.claims(headers, &self.peer, time, self.started).map(|c| c.sub).map_err(|e| e.code())
+        let token = self.bearer.token(headers, &self.peer, at(NOW), self.started);
+        token.map(|token| token.claims().sub.clone()).map_err(|error| error.code())
     }
 
     fn with(&self, change: &[(&str, Value)]) -> Result<String, &'static str> {
-        let token = self.key.sign("at+jwt", &claims(change)).unwrap();
-        self.outcome(&format!("Bearer {}", token.expose()))
+        self.outcome(&self.header(change))
+    }
+
+    fn header(&self, change: &[(&str, Value)]) -> String {
+        format!("Bearer {}", self.key.sign("at+jwt", &claims(change)).unwrap().expose())
+    }
+
+    /// The token as it is judged so many seconds from now, by both clocks; 0 is the start.
+    fn later(&self, header: &str, seconds: u64) -> Result<Arc<Authentic>, &'static str> {
+        let mut headers = HeaderMap::new();
+        headers.insert(AUTHORIZATION, header.parse().unwrap());
+        let now = self.started + Duration::from_secs(seconds);
+        self.bearer.token(&headers, &self.peer, at(NOW + seconds), now).map_err(|error| error.code())
+    }
+
+    /// Publishes these keys and no others, at a time that no other set of them has.
+    fn publish(&self, keys: &[&SigningKey], version: u64) {
+        let path = self.dir.path().join("jwks.json");
+        std::fs::write(&path, SigningKey::jwks(keys.iter().copied()).to_string()).unwrap();
+        std::fs::File::options().write(true).open(&path).unwrap().set_modified(at(version)).unwrap();
+    }
+
+    fn remembered(&self) -> usize {
+        self.bearer.verified.count()
     }
 }
 
@@ -140,8 +170,97 @@ fn a_refusal_prints_nothing_of_the_token() {
     let token = stranger.sign("at+jwt", &claims(&[])).unwrap();
     let mut headers = HeaderMap::new();
     headers.insert(AUTHORIZATION, format!("Bearer {}", token.expose()).parse().unwrap());
-    let time = UNIX_EPOCH + Duration::from_secs(NOW);
-    let error = desk.bearer.claims(&headers, &desk.peer, time, desk.started).unwrap_err();
+    let error = desk.bearer.token(&headers, &desk.peer, at(NOW), desk.started).unwrap_err();
     assert_eq!(error.to_string(), "the token is not accepted");
     assert!(!error.code().contains(stranger.kid()));
+}
+
+#[test]
+fn a_remembered_token_ends_when_it_would_have_ended() {
+    let desk = desk();
+    let (token, late) = (desk.header(&[]), desk.header(&[("nbf", json!(NOW + 2))]));
+    let first = desk.later(&token, 0).unwrap();
+    assert!(Arc::ptr_eq(&first, &desk.later(&token, 64).unwrap()), "remembered, and within the leeway");
+    assert_eq!(desk.later(&token, 65).unwrap_err(), "token_expired");
+    assert!(desk.later(&late, 10).is_ok());
+    assert_eq!(desk.remembered(), 2);
+    let mut headers = HeaderMap::new();
+    headers.insert(AUTHORIZATION, late.parse().unwrap());
+    let early = desk.bearer.token(&headers, &desk.peer, at(NOW - 4), desk.started);
+    assert_eq!(early.unwrap_err().code(), "token_not_yet_valid", "our clock was set back");
+}
+
+#[test]
+fn a_remembered_token_goes_with_its_key() {
+    let desk = desk();
+    let (token, next) = (desk.header(&[]), SigningKey::generate().unwrap());
+    let first = desk.later(&token, 0).unwrap();
+    desk.publish(&[&desk.key, &next], 1);
+    let again = desk.later(&token, 2).unwrap();
+    assert!(!Arc::ptr_eq(&first, &again), "checked under the new set, where its key still is");
+    desk.publish(&[&next], 2);
+    assert_eq!(desk.later(&token, 4).unwrap_err(), "token_key_unknown");
+    assert_eq!(desk.remembered(), 0);
+}
+
+#[test]
+fn whoever_has_the_keys_read_again_takes_nothing_from_memory() {
+    let desk = desk();
+    let token = desk.header(&[]);
+    let first = desk.later(&token, 0).unwrap();
+    let stranger = SigningKey::generate().unwrap().sign("at+jwt", &claims(&[])).unwrap();
+    assert_eq!(desk.later(&format!("Bearer {}", stranger.expose()), 2).unwrap_err(), "token_key_unknown");
+    assert!(Arc::ptr_eq(&first, &desk.later(&token, 4).unwrap()));
+}
+
+#[test]
+fn a_remembered_token_is_refused_over_another_connection() {
+    let mut desk = desk();
+    let bound = desk.header(&[("cnf", json!({"x5t#S256": URL_SAFE_NO_PAD.encode([7; 32])}))]);
+    assert!(desk.later(&bound, 0).is_ok());
+    desk.peer.thumbprint = [8; 32];
+    assert_eq!(desk.later(&bound, 0).unwrap_err(), "token_of_another_certificate");
+    desk.peer.thumbprint = [7; 32];
+    assert!(desk.later(&bound, 0).is_ok());
+    assert_eq!(desk.remembered(), 1);
+}
+
+#[test]
+fn one_changed_character_is_another_token() {
+    let desk = desk();
+    let token = desk.header(&[]);
+    assert!(desk.later(&token, 0).is_ok());
+    for position in "Bearer ".len()..token.len() {
+        let other = if token.as_bytes()[position] == b'A' { "Q" } else { "A" };
+        let mut changed = token.clone();
+        changed.replace_range(position..=position, other);
+        assert!(desk.later(&changed, 0).is_err(), "character {position}");
+    }
+    assert!(desk.later(&token, 0).is_ok());
+    assert_eq!(desk.remembered(), 1, "what is refused is not remembered");
+    assert_eq!(desk.with(&[("aud", json!("s4"))]), Err("token_audience"));
+    assert_eq!(desk.remembered(), 1, "though its signature held");
+}
+
+#[test]
+fn no_more_are_remembered_than_may_be() {
+    for max in [0, 1, 20] {
+        let desk = desk_that_remembers(max);
+        for number in 0..30 {
+            assert!(desk.with(&[("sub", json!(number.to_string()))]).is_ok());
+            assert!(desk.remembered() <= max);
+        }
+        assert!(desk.remembered() > max / 2 || max == 0, "some, and not all, make room");
+    }
+}
+
+#[test]
+fn what_has_ended_makes_room_first() {
+    let desk = desk_that_remembers(2);
+    let (short, long) = (desk.header(&[]), desk.header(&[("exp", json!(NOW + 600))]));
+    desk.later(&short, 0).unwrap();
+    let kept = desk.later(&long, 0).unwrap();
+    desk.later(&desk.header(&[("exp", json!(NOW + 601))]), 100).unwrap();
+    assert!(Arc::ptr_eq(&kept, &desk.later(&long, 100).unwrap()));
+    assert_eq!(desk.remembered(), 2);
 }

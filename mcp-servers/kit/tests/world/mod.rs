@@ -97,15 +97,23 @@ impl World {
     /// Connects as a workload of the domain. In TLS 1.3 a client has finished before the server judges it, so a refusal may
     /// come here or with the first request.
     pub async fn connect(&self, path: &str) -> std::io::Result<Client> {
+        self.connect_by(&self.connector(path)).await
+    }
+
+    /// What a workload of the domain connects by: an SVID of its own, and the server's name.
+    pub fn connector(&self, path: &str) -> TlsConnector {
         let clock = Clock::system();
         let id = self.domain.id(path).unwrap();
         let paths = self.domain.write_svid(&self.dir.path().join(path), &id, &[], clock.now()).unwrap();
         let source = FileSource::open(paths).unwrap();
         let server = self.domain.id(&format!("mcp/{}", self.name)).unwrap();
-        let config = certs::tls::client_config(source, server, clock).unwrap();
+        TlsConnector::from(Arc::new(certs::tls::client_config(source, server, clock).unwrap()))
+    }
+
+    pub async fn connect_by(&self, connector: &TlsConnector) -> std::io::Result<Client> {
         let tcp = tokio::net::TcpStream::connect(self.address).await?;
         let name = rustls::pki_types::ServerName::try_from("server.test").unwrap();
-        let tls = TlsConnector::from(Arc::new(config)).connect(name, tcp).await?;
+        let tls = connector.connect(name, tcp).await?;
         let (send, connection) =
             hyper::client::conn::http1::handshake(TokioIo::new(tls)).await.map_err(std::io::Error::other)?;
         tokio::spawn(connection);
