@@ -27,7 +27,7 @@ usage: cargo xtask CHORE
   interop sight      run the stories of health, metrics and traces, with a real Prometheus and a real collector
   interop redis      run the stories of gateways that share revocations, and whose tasks are, in a real Redis
   interop conformance
-                     run the conformance kit of MCP against a server on our kit, directly and through the gateway
+                     run the conformance kit of MCP against an example on our kit and mcp-s3, directly and through the gateway
   interop oidc-provider, interop keycloak
                      run the stories of a real token service: credentials exchanged, narrowed, refused
   with s3 -- CMD...  start versitygw, run a command that finds it by SALLYPORT_S3_*, stop it

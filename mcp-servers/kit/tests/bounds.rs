@@ -3,7 +3,7 @@
 
 use http::{Method, StatusCode};
 use http_body_util::BodyExt;
-use kit::{Code, Json, Progress, Service, ToolError};
+use kit::{Code, Json, Limits, Progress, Service, ToolError};
 use rmcp::handler::server::wrapper::Parameters;
 use rmcp::model::{ListResourceTemplatesResult, PaginatedRequestParams, ResourceTemplate};
 use rmcp::model::{ServerCapabilities, ServerConfig};
@@ -20,12 +20,14 @@ use world::{World, modern};
 
 mod world;
 
-const ALL: [&str; 7] = ["protocol", "resources", "long", "fail", "words", "hang", "count"];
+const ALL: [&str; 8] = ["protocol", "resources", "long", "fail", "words", "hang", "wait", "count"];
 
 #[derive(Clone)]
 struct Fixture {
-    /// How many calls of `hang` are running, and how many were ever dropped.
+    /// How many calls of `hang` and `wait` are running, and how many have ended.
     hanging: watch::Sender<(usize, usize)>,
+    /// Whether those of `wait` may end.
+    go: watch::Sender<bool>,
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -78,6 +80,15 @@ impl Fixture {
         std::future::pending().await
     }
 
+    /// Ends when it may, and says so as it begins.
+    #[tool]
+    async fn wait(&self, progress: Progress) -> String {
+        self.hanging.send_modify(|(running, _)| *running += 1);
+        let _running = Hanging(self.hanging.clone());
+        progress.tell(0.0, None, "waiting").await;
+        self.go.subscribe().wait_for(|may| *may).await.map(|_| "done".to_owned()).unwrap()
+    }
+
     /// Counts to three, and says so as it goes.
     #[tool]
     async fn count(&self, progress: Progress) -> String {
@@ -107,15 +118,21 @@ impl ServerHandler for Fixture {
 struct Bench {
     world: World,
     hanging: watch::Receiver<(usize, usize)>,
+    go: watch::Sender<bool>,
     reachable: Arc<AtomicBool>,
     token: String,
 }
 
 async fn bench() -> Bench {
+    bench_with(|limits| limits.request_timeout = Duration::from_secs(1)).await
+}
+
+async fn bench_with(change: impl FnOnce(&mut Limits)) -> Bench {
     let (hanging, seen) = watch::channel((0, 0));
+    let go = watch::Sender::new(false);
     let reachable = Arc::new(AtomicBool::new(true));
     let there = Arc::clone(&reachable);
-    let service = Service::new("fixture", Fixture { hanging }).reachable_if(move || {
+    let service = Service::new("fixture", Fixture { hanging, go: go.clone() }).reachable_if(move || {
         let answer = if there.load(Ordering::Relaxed) { Ok(()) } else { Err("gone".to_owned()) };
         async move { answer }
     });
@@ -126,14 +143,14 @@ async fn bench() -> Bench {
         |flags, dir| {
             flags.limits.result_bytes_max = 4_000;
             flags.limits.list_items_max = 2;
-            flags.limits.request_timeout = Duration::from_secs(1);
+            change(&mut flags.limits);
             flags.observe.audit_file = Some(dir.join("audit.jsonl"));
             flags.observe.admin_listen = Some(([127, 0, 0, 1], 0).into());
         },
     )
     .await;
     let token = world.token("alice", &[("jti", json!("t-1"))]);
-    Bench { world, hanging: seen, reachable, token }
+    Bench { world, hanging: seen, go, reachable, token }
 }
 
 fn error_of(body: &Value) -> (&Value, &Value) {
@@ -185,7 +202,7 @@ async fn lists_come_in_pages_and_a_foreign_cursor_is_refused() {
     let Bench { world, token, .. } = bench().await;
     let mut gateway = world.connect("gateway").await.unwrap();
     for (method, list, key, wanted) in [
-        ("tools/list", "tools", "name", json!(["count", "fail", "hang", "long", "words"])),
+        ("tools/list", "tools", "name", json!(["count", "fail", "hang", "long", "wait", "words"])),
         (
             "resources/templates/list",
             "resourceTemplates",
@@ -399,12 +416,56 @@ async fn refused_handshakes_are_counted() {
 
 #[tokio::test]
 async fn a_stream_that_is_read_to_its_end_is_ok_and_one_that_is_left_is_not() {
-    let Bench { world, token, .. } = bench().await;
+    let Bench { world, token, mut hanging, .. } = bench_with(|_| {}).await;
     let mut gateway = world.connect("gateway").await.unwrap();
     let asked = json!({"name": "count", "arguments": {}, "_meta": {"progressToken": 1}});
     let whole = gateway.begin(&token, "tools/call", asked).await;
     whole.into_body().collect().await.unwrap();
     assert_eq!(world.audit(1).await[0]["outcome"], json!("ok"));
+    let asked = json!({"name": "wait", "arguments": {}, "_meta": {"progressToken": 2}});
+    let left = gateway.begin(&token, "tools/call", asked).await;
+    assert_eq!(left.headers()["content-type"], "text/event-stream");
+    drop((left, gateway));
+    assert_eq!(world.audit(2).await[1]["outcome"], json!("caller_gone"));
+    hanging.wait_for(|seen| *seen == (0, 1)).await.unwrap();
+}
+
+/// Tells a world's server to stop.
+fn stop(world: &mut World) {
+    let (other, _) = tokio::sync::oneshot::channel();
+    std::mem::replace(&mut world.stop, other).send(()).unwrap();
+}
+
+#[tokio::test]
+async fn a_server_told_to_stop_answers_the_calls_that_it_has_and_takes_no_others() {
+    let Bench { mut world, token, mut hanging, go, .. } = bench_with(|_| {}).await;
+    let mut gateway = world.connect("gateway").await.unwrap();
+    let call = tokio::spawn(async move { gateway.tool(&token, "wait", json!({})).await });
+    hanging.wait_for(|(running, _)| *running == 1).await.unwrap();
+    assert_eq!(world.admin("/readyz").await.0, StatusCode::OK);
+    stop(&mut world);
+    // Longer than what it ends at once takes: it waits for the call.
+    assert!(tokio::time::timeout(Duration::from_secs(2), &mut world.server).await.is_err());
+    let draining = r#"{"not_ready":["draining"],"ready":false}"#.to_owned();
+    assert_eq!(world.admin("/readyz").await, (StatusCode::SERVICE_UNAVAILABLE, draining));
+    assert!(world.connect("gateway").await.is_err());
+    go.send_replace(true);
+    let answer = call.await.unwrap();
+    assert_eq!(answer.body["result"]["content"][0]["text"], json!("done"), "{}", answer.text);
+    world.server.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_call_that_outlasts_the_drain_is_cut_off() {
+    let Bench { mut world, token, mut hanging, .. } =
+        bench_with(|limits| limits.drain_timeout = Duration::from_millis(100)).await;
+    let mut gateway = world.connect("gateway").await.unwrap();
+    let call = tokio::spawn(async move { gateway.tool(&token, "wait", json!({})).await });
+    hanging.wait_for(|(running, _)| *running == 1).await.unwrap();
+    stop(&mut world);
+    world.server.await.unwrap();
+    hanging.wait_for(|seen| *seen == (0, 1)).await.unwrap();
+    call.abort();
 }
 
 #[tokio::test]
@@ -414,7 +475,7 @@ async fn a_host_that_is_not_ours_is_refused_where_ours_are_named_and_an_origin_a
         World::of(
             "fixture",
             &ALL,
-            |_| Service::new("fixture", Fixture { hanging }),
+            |_| Service::new("fixture", Fixture { hanging, go: watch::Sender::new(false) }),
             |flags, _| flags.allowed_hosts = names.iter().map(|name| (*name).to_owned()).collect(),
         )
     };

@@ -128,6 +128,9 @@ impl Kubernetes {
                 .object_opt(get, &resource)
                 .await
                 .map_err(|error| error.of(&what, kind.is_secret()))?;
+            if let Some(live) = live.as_ref().filter(|_| kind.is_secret()) {
+                untelling(live, asked.force, &what)?;
+            }
             wanted.push(Wanted { resource, name, manifest, live });
         }
         let mut objects = Vec::new();
@@ -153,6 +156,19 @@ impl Kubernetes {
         let text = format!("of {} objects {created}{would} created, {changed}{would} changed", objects.len());
         Ok(Json::new(Applied { dry_run: asked.dry_run, objects }, text))
     }
+}
+
+/// Whether a Secret that is there can be applied without a word of what is in it. A conflict, or the refusal to change what
+/// is immutable, comes only where a value differs: by those a guess could be tried without being written.
+fn untelling(live: &Value, force: bool, what: &str) -> Result<(), KubernetesError> {
+    if live["immutable"] == true {
+        return Err(KubernetesError::Rejected(format!("{what} is immutable")));
+    }
+    if !force {
+        let text = format!("{what} is there already: it can be overwritten with force, and not compared");
+        return Err(KubernetesError::Arguments(text));
+    }
+    Ok(())
 }
 
 impl Kubernetes {
@@ -206,7 +222,7 @@ impl Kubernetes {
         })?;
         let text = |field: &str| now["metadata"][field].as_str().unwrap_or_default().to_owned();
         let (changes, changes_total) =
-            live.as_ref().map(|live| changes(live, &now, &resource.kind)).unwrap_or_default();
+            live.as_ref().map(|live| changes(live, &now, manifest, &resource.kind)).unwrap_or_default();
         let action = match live {
             None => Action::Created,
             Some(_) if changes_total > 0 => Action::Changed,

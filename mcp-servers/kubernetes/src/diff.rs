@@ -5,7 +5,8 @@ use crate::fence::GroupKind;
 use crate::shown::{WITHHELD, shown};
 use schemars::JsonSchema;
 use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::Value;
+use std::collections::BTreeSet;
 
 /// A field that has another value than before.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
@@ -26,15 +27,12 @@ const CHANGES_MAX: usize = 100;
 const VALUE_CHARS_MAX: usize = 300;
 
 /// The changes from one state of an object to the next, and how many there are. What the API server keeps for itself is
-/// left out; where a Secret differs is told, and not by what.
-pub(crate) fn changes(before: &Value, after: &Value, kind: &GroupKind) -> (Vec<Change>, usize) {
-    let secret = kind.is_secret();
+/// left out. Of a Secret all that was `sent` is told as a change: whether it is one would tell whether a guess is right.
+pub(crate) fn changes(before: &Value, after: &Value, sent: &Value, kind: &GroupKind) -> (Vec<Change>, usize) {
     let mut found = Vec::new();
     walk(&comparable(before, kind), &comparable(after, kind), &mut String::new(), &mut found);
-    if secret {
-        for part in ["data", "stringData"] {
-            secret_keys(before, after, part, &mut found);
-        }
+    if kind.is_secret() {
+        secret_keys(before, after, sent, &mut found);
     }
     let count = found.len();
     found.truncate(CHANGES_MAX);
@@ -59,17 +57,19 @@ fn comparable(object: &Value, kind: &GroupKind) -> Value {
     object
 }
 
-/// Keys of a Secret whose values differ: compared here, and withheld in the same breath.
-fn secret_keys(before: &Value, after: &Value, part: &str, found: &mut Vec<Change>) {
-    let none = Map::new();
-    let of = |object: &'_ Value| object.get(part).and_then(Value::as_object).cloned();
-    let (before, after) = (of(before), of(after));
-    let (before, after) = (before.as_ref().unwrap_or(&none), after.as_ref().unwrap_or(&none));
-    let withheld = |value: Option<&Value>| value.map(|_| WITHHELD.to_owned());
-    let keys = before.keys().chain(after.keys().filter(|key| !before.contains_key(*key)));
-    for key in keys.filter(|key| before.get(*key) != after.get(*key)) {
-        let (before, after) = (withheld(before.get(key)), withheld(after.get(key)));
-        found.push(Change { path: format!("{part}.{key}"), before, after });
+/// Keys of a Secret that come, go or were sent. Their values are not looked at. The API server turns `stringData` into `data`.
+fn secret_keys(before: &Value, after: &Value, sent: &Value, found: &mut Vec<Change>) {
+    let keys = |object: &Value, part: &str| {
+        object[part].as_object().into_iter().flatten().map(|(key, _)| key.clone()).collect::<BTreeSet<_>>()
+    };
+    let (before, after) = (keys(before, "data"), keys(after, "data"));
+    let sent = &keys(sent, "data") | &keys(sent, "stringData");
+    let withheld = |is_there: bool| is_there.then(|| WITHHELD.to_owned());
+    for key in &before | &after {
+        let (was, is) = (before.contains(&key), after.contains(&key));
+        if was != is || sent.contains(&key) {
+            found.push(Change { path: format!("data.{key}"), before: withheld(was), after: withheld(is) });
+        }
     }
 }
 
@@ -111,7 +111,7 @@ fn walk(before: &Value, after: &Value, path: &mut String, found: &mut Vec<Change
 /// The items of a list by their names, where each has one of its own, else by their places.
 fn items(list: &[Value]) -> Vec<(String, &Value)> {
     let names: Vec<_> = list.iter().filter_map(|item| item.get("name").and_then(Value::as_str)).collect();
-    let distinct: std::collections::BTreeSet<_> = names.iter().collect();
+    let distinct: BTreeSet<_> = names.iter().collect();
     let by_name = names.len() == list.len() && distinct.len() == names.len();
     let named = |(place, _): (usize, &Value)| match names.get(place) {
         Some(name) if by_name => (*name).to_owned(),
@@ -131,7 +131,7 @@ mod tests {
     use serde_json::json;
 
     fn of(kind: &str, before: &Value, after: &Value) -> Vec<(String, Option<String>, Option<String>)> {
-        let changes = changes(before, after, &GroupKind::new(kind, "")).0;
+        let changes = changes(before, after, &Value::Null, &GroupKind::new(kind, "")).0;
         changes.into_iter().map(|c| (c.path, c.before, c.after)).collect()
     }
 
@@ -155,29 +155,39 @@ mod tests {
     }
 
     #[test]
-    fn of_a_secret_is_told_that_it_changes_and_not_how() {
-        let before =
-            json!({"data": {"a": "aHVudGVyMQ==", "same": "c2FtZQ==", "gone": "Z29uZQ=="}, "type": "Opaque"});
-        let after =
-            json!({"data": {"a": "aHVudGVyMg==", "same": "c2FtZQ==", "new": "bmV3"}, "type": "Opaque"});
+    fn of_a_secret_is_told_what_was_sent_and_never_whether_it_is_another_value() {
+        let secret = |data: Value| json!({"type": "Opaque", "data": data});
+        let before = secret(json!({"a": "aHVudGVyMQ==", "other": "c2FtZQ==", "gone": "Z29uZQ=="}));
+        let after = |a: &str| secret(json!({"a": a, "other": "c2FtZQ==", "new": "bmV3"}));
         let withheld = || Some(WITHHELD.to_owned());
-        assert_eq!(
-            of("Secret", &before, &after),
-            [
-                ("data.a".into(), withheld(), withheld()),
-                ("data.gone".into(), withheld(), None),
-                ("data.new".into(), None, withheld()),
-            ]
-        );
+        for sent in [
+            json!({"data": {"a": "x", "new": "bmV3"}}),
+            json!({"stringData": {"a": "x"}, "data": {"new": "bmV3"}}),
+        ] {
+            for guess in ["aHVudGVyMQ==", "aHVudGVyMg=="] {
+                let (changes, count) = changes(&before, &after(guess), &sent, &GroupKind::new("Secret", ""));
+                let told: Vec<_> = changes.into_iter().map(|c| (c.path, c.before, c.after)).collect();
+                assert_eq!(
+                    told,
+                    [
+                        ("data.a".into(), withheld(), withheld()),
+                        ("data.gone".into(), withheld(), None),
+                        ("data.new".into(), None, withheld()),
+                    ]
+                );
+                assert_eq!(count, 3);
+            }
+        }
     }
 
     #[test]
     fn changes_are_bounded_and_counted() {
-        let many = |n: usize| json!({"data": (0..200).map(|i| (format!("k{i}"), (i + n).into())).collect::<Map<_, _>>()});
-        let (told, count) = changes(&many(0), &many(1), &GroupKind::new("ConfigMap", ""));
+        let many = |n: usize| json!({"data": (0..200).map(|i| (format!("k{i}"), (i + n).into())).collect::<serde_json::Map<_, _>>()});
+        let (told, count) = changes(&many(0), &many(1), &Value::Null, &GroupKind::new("ConfigMap", ""));
         assert_eq!((told.len(), count), (CHANGES_MAX, 200));
         let long = json!({"data": {"a": "x".repeat(1000)}});
-        let (told, _) = changes(&json!({"data": {"a": ""}}), &long, &GroupKind::new("ConfigMap", ""));
+        let short = json!({"data": {"a": ""}});
+        let (told, _) = changes(&short, &long, &Value::Null, &GroupKind::new("ConfigMap", ""));
         assert_eq!(told[0].after.as_ref().map(|text| text.chars().count()), Some(VALUE_CHARS_MAX + 1));
     }
 }

@@ -67,7 +67,8 @@ struct Told {
 
 #[tool_router(router = noticing, vis = "pub(crate)")]
 impl Kubernetes {
-    /// Lists the events of a namespace, of a kind or of one object: what the cluster did and what it could not do.
+    /// Lists the events of a namespace, of a kind or of one object: what the cluster did and what it could not do. Of kinds
+    /// that can't be read here nothing is told, so that a page may be short.
     #[tool(
         title = "List events",
         annotations(
@@ -115,12 +116,20 @@ impl Kubernetes {
         let found: ObjectList<Event> =
             session.json(resource.requests(Some(&asked.namespace)).list(&parameters)).await?;
         let next = found.metadata.continue_.filter(|next| !next.is_empty());
-        let mut events: Vec<_> = found.items.into_iter().map(told).collect();
+        let readable = |event: &Event| self.fence.reads(&kind_of(event)).is_ok();
+        let mut events: Vec<_> = found.items.into_iter().filter(readable).map(told).collect();
         events.sort_by(|a, b| b.time.cmp(&a.time));
         let warnings = events.iter().filter(|event| event.kind == "Warning").count();
         let text = format!("{} events in {}, {warnings} warnings", events.len(), asked.namespace);
         Ok(Json::new(Events { events, next_cursor: next.map(|next| cursor::after(&next)) }, text))
     }
+}
+
+/// Of which kind the object is that something is noted of; one of no group is of the core.
+fn kind_of(event: &Event) -> GroupKind {
+    let object = &event.involved_object;
+    let group = object.api_version.as_deref().and_then(|version| version.rsplit_once('/'));
+    GroupKind::new(object.kind.as_deref().unwrap_or_default(), group.map_or("", |(group, _)| group))
 }
 
 fn told(event: Event) -> Told {

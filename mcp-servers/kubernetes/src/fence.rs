@@ -123,6 +123,11 @@ impl Fence {
         named(&self.write, name)
     }
 
+    /// Whether a kind may be read.
+    pub(crate) fn reads(&self, kind: &GroupKind) -> Result<(), KubernetesError> {
+        if self.read.contains(kind) { Ok(()) } else { Err(KubernetesError::KindNotAllowed(kind.to_string())) }
+    }
+
     /// Whether a kind may be changed.
     pub(crate) fn writes(&self, kind: &GroupKind) -> Result<(), KubernetesError> {
         if self.write.contains(kind) {

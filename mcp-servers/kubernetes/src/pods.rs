@@ -128,6 +128,7 @@ impl Kubernetes {
         extensions: Extensions,
     ) -> Result<Json<PodStatus>, KubernetesError> {
         self.fence.namespace(&asked.namespace)?;
+        self.fence.reads(&pods().kind)?;
         let session = self.cluster.session(&extensions).await?;
         let request = pods().requests(Some(&asked.namespace)).get(&asked.name, &GetParams::default());
         let what = format!("pod {}/{}", asked.namespace, asked.name);
@@ -155,6 +156,7 @@ impl Kubernetes {
         extensions: Extensions,
     ) -> Result<Json<Log>, KubernetesError> {
         self.fence.namespace(&asked.namespace)?;
+        self.fence.reads(&pods().kind)?;
         let numbers = [asked.tail_lines, asked.since_seconds, asked.follow_seconds];
         if numbers.contains(&Some(0)) {
             return Err(KubernetesError::Arguments(

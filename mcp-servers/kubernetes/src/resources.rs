@@ -1,6 +1,7 @@
 //! Deployments as resources, `cluster://deployments/{namespace}/{name}`.
 
 use crate::error::KubernetesError;
+use crate::fence::Fence;
 use crate::name::{Namespace, ObjectName};
 use crate::rollout::deployments;
 use crate::server::Kubernetes;
@@ -14,8 +15,12 @@ use serde::Deserialize;
 
 const PREFIX: &str = "cluster://deployments/";
 
-/// The one template.
-pub(crate) fn template() -> ResourceTemplate {
+/// The one template, where Deployments may be read.
+pub(crate) fn templates(fence: &Fence) -> Vec<ResourceTemplate> {
+    fence.reads(&deployments().kind).map(|()| template()).into_iter().collect()
+}
+
+fn template() -> ResourceTemplate {
     ResourceTemplate::new("cluster://deployments/{namespace}/{name}", "deployment")
         .with_title("A Deployment")
         .with_description("A Deployment as it is, with its status")
@@ -56,6 +61,9 @@ impl Kubernetes {
         let cursor = cursor.map(cursor::parse).transpose()?.unwrap_or_else(|| "0 ".into());
         let (number, token) = cursor.split_once(' ').ok_or(KubernetesError::Cursor)?;
         let number: usize = number.parse().map_err(|_| KubernetesError::Cursor)?;
+        if self.fence.reads(&deployments().kind).is_err() {
+            return Ok(ListResourcesResult::with_all_items(Vec::new()));
+        }
         let namespaces: Vec<Option<&Namespace>> = match self.fence.namespaces() {
             None => vec![None],
             Some(all) => all.iter().map(Some).collect(),
@@ -95,9 +103,10 @@ impl Kubernetes {
             uri.strip_prefix(PREFIX).and_then(|rest| rest.split_once('/')).ok_or_else(wrong)?;
         let namespace = Namespace::try_from(namespace.to_owned()).map_err(|_| wrong())?;
         let name = ObjectName::try_from(name.to_owned()).map_err(|_| wrong())?;
-        self.fence.namespace(&namespace)?;
-        let session = self.cluster.session(extensions).await?;
         let resource = deployments();
+        self.fence.namespace(&namespace)?;
+        self.fence.reads(&resource.kind)?;
+        let session = self.cluster.session(extensions).await?;
         let what = resource.told(Some(&namespace), &name);
         let request = resource.requests(Some(&namespace)).get(&name, &GetParams::default());
         let object = session.object(request, &resource).await.map_err(|error| error.of(&what, false))?;

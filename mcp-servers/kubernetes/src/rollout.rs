@@ -194,6 +194,7 @@ impl Kubernetes {
         extensions: Extensions,
     ) -> Result<Json<Rollout>, KubernetesError> {
         self.fence.namespace(&asked.namespace)?;
+        self.fence.reads(&deployments().kind)?;
         let session = self.cluster.session(&extensions).await?;
         let wait = asked.wait_seconds.map_or(WAIT, |seconds| Duration::from_secs(seconds.into()));
         let end = Instant::now() + wait.min(self.limits.wait_max);

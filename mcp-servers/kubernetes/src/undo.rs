@@ -1,5 +1,6 @@
 //! Back to an earlier template of a Deployment, as its ReplicaSets keep them.
 
+use crate::cluster::Session;
 use crate::error::KubernetesError;
 use crate::fence::GroupKind;
 use crate::kinds::Resource;
@@ -71,13 +72,7 @@ impl Kubernetes {
         if deployment["spec"]["paused"] == true {
             return Err(KubernetesError::Rejected(format!("{what} is paused")));
         }
-        let list = replica_sets().requests(Some(&asked.namespace)).list(&ListParams {
-            label_selector: labels(&deployment["spec"]["selector"]["matchLabels"])?,
-            limit: Some(self.limits.page_items_max),
-            ..ListParams::default()
-        });
-        let found: Value = session.json(list).await?;
-        let templates = templates(&found, &deployment["metadata"]["uid"]);
+        let templates = self.templates_of(&session, &asked.namespace, &deployment).await?;
         let current = revision(&deployment).unwrap_or(0);
         let (to, mut template) = earlier(templates, current, asked.to_revision, &what)?;
         if let Some(labels) = template["metadata"]["labels"].as_object_mut() {
@@ -102,6 +97,31 @@ impl Kubernetes {
             images,
         };
         Ok(Json::new(undone, format!("{what}: revision {current} -> the template of revision {to}")))
+    }
+}
+
+impl Kubernetes {
+    /// All templates that a Deployment has had, page by page: its selector may meet more ReplicaSets than its own.
+    async fn templates_of(
+        &self,
+        session: &Session,
+        namespace: &Namespace,
+        deployment: &Value,
+    ) -> Result<Vec<(u64, Value)>, KubernetesError> {
+        let mut asked = ListParams {
+            label_selector: labels(&deployment["spec"]["selector"]["matchLabels"])?,
+            limit: Some(self.limits.page_items_max),
+            ..ListParams::default()
+        };
+        let mut found = Vec::new();
+        loop {
+            let page: Value = session.json(replica_sets().requests(Some(namespace)).list(&asked)).await?;
+            found.extend(templates(&page, &deployment["metadata"]["uid"]));
+            match page["metadata"]["continue"].as_str() {
+                None | Some("") => return Ok(found),
+                Some(next) => asked.continue_token = Some(next.to_owned()),
+            }
+        }
     }
 }
 

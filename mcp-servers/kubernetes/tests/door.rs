@@ -42,12 +42,16 @@ const UID: &str = "0f8fad5b-d9cb-469f-a165-70867728950e";
 
 /// A server that reaches the namespace `staging`, and Secrets beside the usual kinds.
 async fn world(url: &str) -> World {
+    let write = ["Secret", "ConfigMap", "Deployment.apps", "HTTPRoute.gateway.networking.k8s.io"];
+    of_kinds(url, &["Pod", "Node"], &write).await
+}
+
+async fn of_kinds(url: &str, read: &[&str], write: &[&str]) -> World {
     let make = |_: &std::path::Path| {
         let bounds = Bounds { timeout: Duration::from_millis(300), bytes_max: 20_000 };
         let cluster = Cluster::new(&url.parse().unwrap(), None, bounds).unwrap();
         let owned = |all: &[&str]| all.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
-        let write = owned(&["Secret", "ConfigMap", "Deployment.apps", "HTTPRoute.gateway.networking.k8s.io"]);
-        let fence = Fence::new(&owned(&["staging"]), &owned(&["Pod", "Node"]), &write).unwrap();
+        let fence = Fence::new(&owned(&["staging"]), &owned(read), &owned(write)).unwrap();
         let manager = "mcp-kubernetes".to_owned();
         Service::new(mcp_kubernetes::NAME, Kubernetes::new(cluster, fence, manager, LIMITS, Clock::system()))
     };
@@ -204,6 +208,7 @@ async fn bad_arguments_are_told_and_nothing_is_sent() {
         ("split_traffic", split(json!([{"service": "a", "weight": 1_000_001}])), invalid),
         ("split_traffic", split(json!([{"service": "a/b", "weight": 1}])), invalid),
     ];
+    println!("{} bad inputs", cases.len());
     assert!(cases.len() >= 50);
     for (tool, arguments, wanted) in &cases {
         let answer = gateway.tool(&token, tool, arguments.clone()).await;
@@ -231,6 +236,83 @@ async fn bad_arguments_are_told_and_nothing_is_sent() {
     let cluster_wide = gateway.tool(&token, "get", json!({"kind": "Node", "name": "a"})).await;
     assert_eq!(code(&cluster_wide), "namespace_not_allowed", "{}", cluster_wide.body);
     assert!(!upstream.heard().iter().any(|request| request.contains("/nodes")));
+}
+
+#[tokio::test]
+async fn what_is_of_a_kind_that_cannot_be_read_comes_through_no_tool_and_no_resource() {
+    let upstream = Upstream::start(Behaviour::Kubernetes).await;
+    let open = world(&upstream.url).await;
+    let fenced = of_kinds(&upstream.url, &["Service"], &["ConfigMap"]).await;
+    let mut inside = open.connect("gateway").await.unwrap();
+    let mut outside = fenced.connect("gateway").await.unwrap();
+    let (token, fenced_token) = (open.token("alice", &[]), fenced.token("alice", &[]));
+    let pod = json!({"namespace": "staging", "name": "web-1"});
+    let web = json!({"namespace": "staging", "name": "web"});
+    let mut status = web.clone();
+    status["wait_seconds"] = json!(0);
+    let calls = [
+        ("get_pod_status", pod.clone()),
+        ("pod_logs", pod),
+        ("rollout_status", status),
+        ("rollout_undo", web),
+        ("get", json!({"kind": "Deployment", "namespace": "staging", "name": "web"})),
+        ("events", json!({"kind": "Pod", "namespace": "staging"})),
+    ];
+    for (tool, arguments) in &calls {
+        let refused = outside.tool(&fenced_token, tool, arguments.clone()).await;
+        assert_eq!(code(&refused), "kind_not_allowed", "{tool}: {}", refused.body);
+    }
+    let read = json!({"uri": "cluster://deployments/staging/web"});
+    let refused = outside.modern(&fenced_token, "resources/read", read.clone()).await;
+    assert_eq!(refused.body["error"]["data"]["code"], "kind_not_allowed", "{}", refused.body);
+    for (method, list) in [("resources/list", "resources"), ("resources/templates/list", "resourceTemplates")]
+    {
+        let count = |answer: world::Answer| answer.body["result"][list].as_array().map(Vec::len);
+        assert_eq!(count(outside.modern(&fenced_token, method, json!({})).await), Some(0), "{method}");
+        assert_eq!(upstream.heard(), Vec::<String>::new(), "{method}");
+    }
+    for (tool, arguments) in &calls {
+        let told = inside.tool(&token, tool, arguments.clone()).await;
+        assert_eq!(told.body["result"]["isError"], json!(false), "{tool}: {}", told.body);
+    }
+    let told = inside.modern(&token, "resources/read", read).await;
+    assert!(told.body["result"]["contents"][0]["text"].is_string(), "{}", told.body);
+    for (method, list) in [("resources/list", "resources"), ("resources/templates/list", "resourceTemplates")]
+    {
+        let told = inside.modern(&token, method, json!({})).await;
+        assert_eq!(told.body["result"][list].as_array().map(Vec::len), Some(1), "{}", told.body);
+    }
+    for (gateway, token, wanted) in [
+        (&mut inside, &token, json!(["ConfigMap/web", "Deployment/web", "Node/a", "Pod/web-1"])),
+        (&mut outside, &fenced_token, json!(["ConfigMap/web"])),
+    ] {
+        let told = gateway.tool(token, "events", json!({"namespace": "staging"})).await;
+        let events = told.body["result"]["structuredContent"]["events"].as_array().unwrap().clone();
+        let mut objects: Vec<_> = events.into_iter().map(|event| event["object"].clone()).collect();
+        objects.sort_by_key(ToString::to_string);
+        assert_eq!(Value::from(objects), wanted, "{}", told.body);
+    }
+}
+
+#[tokio::test]
+async fn the_revision_before_is_found_on_whichever_page_it_is() {
+    let upstream = Upstream::start(Behaviour::Kubernetes).await;
+    let world = world(&upstream.url).await;
+    let mut gateway = world.connect("gateway").await.unwrap();
+    let token = world.token("alice", &[]);
+    for (asked, wanted) in
+        [(json!({}), json!([3, ["web:3"]])), (json!({"to_revision": 2}), json!([2, ["web:2"]]))]
+    {
+        let mut arguments = json!({"namespace": "staging", "name": "web"});
+        arguments.as_object_mut().unwrap().extend(asked.as_object().unwrap().clone());
+        let undone = gateway.tool(&token, "rollout_undo", arguments).await;
+        let told = &undone.body["result"]["structuredContent"];
+        assert_eq!(json!([told["to_revision"], told["images"]]), wanted, "{}", undone.body);
+        let put = upstream.heard().pop().unwrap();
+        assert!(put.starts_with("PUT ") && put.contains(wanted[1][0].as_str().unwrap()), "{put}");
+    }
+    let none = json!({"namespace": "staging", "name": "web", "to_revision": 9});
+    assert_eq!(code(&gateway.tool(&token, "rollout_undo", none).await), "no_revision");
 }
 
 #[tokio::test]
@@ -308,7 +390,7 @@ async fn the_value_of_a_secret_comes_through_no_tool() {
     let db = json!({"kind": "Secret", "namespace": "staging", "name": "db"});
     let apply = |value: &str, dry_run: bool| {
         let manifest = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "db"}, "data": {"password": value}});
-        json!({"namespace": "staging", "manifests": [manifest], "dry_run": dry_run})
+        json!({"namespace": "staging", "manifests": [manifest], "dry_run": dry_run, "force": true})
     };
     for (tool, arguments) in [
         ("get", db.clone()),
@@ -339,6 +421,25 @@ async fn the_value_of_a_secret_comes_through_no_tool() {
     );
     let refused = gateway.tool(&token, "apply_manifest", apply("wrong", true)).await;
     assert_eq!(code(&refused), "rejected", "{}", refused.body);
+    // Where a value would have to be the same, a guess could be tried: that is refused before the cluster hears of it.
+    let mut compared = apply("bmV3", true);
+    compared["force"] = json!(false);
+    let mut sealed = apply("bmV3", true);
+    sealed["manifests"][0]["metadata"]["name"] = json!("sealed");
+    for (arguments, wanted) in [(compared, "invalid_arguments"), (sealed, "rejected")] {
+        let refused = gateway.tool(&token, "apply_manifest", arguments).await;
+        assert_eq!(code(&refused), wanted, "{}", refused.body);
+        assert!(upstream.heard().pop().unwrap().starts_with("GET "));
+    }
+}
+
+/// The parameters of the last request, in order.
+fn asked(upstream: &Upstream) -> Vec<String> {
+    let last = upstream.heard().pop().unwrap();
+    let query = last.lines().next().unwrap().split_once('?').unwrap().1.to_owned();
+    let mut found: Vec<_> = query.split('&').filter(|one| !one.is_empty()).map(str::to_owned).collect();
+    found.sort();
+    found
 }
 
 #[tokio::test]
@@ -373,6 +474,22 @@ async fn answers_have_bounds_and_say_so() {
     assert_eq!(short, json!({"lines": ["a", "b"], "truncated": false}));
     let followed = log(&mut gateway, json!({"tail_lines": 2, "follow_seconds": 1})).await;
     assert_eq!(followed, json!({"lines": ["a", "b"], "truncated": false}), "the log has ended");
+    assert_eq!(asked(&upstream), ["follow=true", "limitBytes=1024", "tailLines=2"]);
+    log(&mut gateway, json!({})).await;
+    assert_eq!(asked(&upstream), ["limitBytes=1024", "tailLines=10"], "the bound, and not the usual 100");
+    let of = json!({"container": "app", "since_seconds": 60, "previous": true, "timestamps": true, "tail_lines": 3});
+    log(&mut gateway, of).await;
+    assert_eq!(
+        asked(&upstream),
+        [
+            "container=app",
+            "limitBytes=1024",
+            "previous=true",
+            "sinceSeconds=60",
+            "tailLines=3",
+            "timestamps=true"
+        ]
+    );
 }
 
 #[tokio::test]

@@ -51,6 +51,62 @@ fn its_own_tests_pass() {
 }
 
 #[test]
+fn every_call_that_its_tests_want_allowed_is_one_that_the_tool_takes() {
+    let sources = files(&folder("rego/starter"));
+    let mut engine = regorus::Engine::new();
+    for source in &sources {
+        engine.add_policy(source.path.clone(), source.text.clone()).unwrap();
+    }
+    let (mut tried, mut refused) = (0, Vec::new());
+    for source in &sources {
+        let Some((server, tool)) = source
+            .path
+            .strip_prefix("tools/")
+            .and_then(|path| path.strip_suffix("_test.rego")?.split_once('/'))
+        else {
+            continue;
+        };
+        let schema = jsonschema::validator_for(&input_schema(server, tool)).unwrap();
+        for arguments in wanted(&mut engine, server, tool) {
+            tried += 1;
+            refused.extend(
+                schema.iter_errors(&arguments).map(|error| format!("{server} {tool} {arguments}: {error}")),
+            );
+        }
+    }
+    assert!(refused.is_empty(), "{refused:#?}");
+    assert!(tried > 80, "{tried}");
+    let schema = jsonschema::validator_for(&input_schema("prometheus", "series")).unwrap();
+    assert!(schema.is_valid(&json!({"match": ["up"]})) && !schema.is_valid(&json!({"match": "up"})));
+}
+
+/// What a tool takes, as its server prints it.
+fn input_schema(server: &str, tool: &str) -> Value {
+    let path = folder(&format!("../mcp-servers/{server}/tools.json"));
+    let tools: Vec<Value> = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+    let found = tools.into_iter().find(|found| found["name"] == tool);
+    found.unwrap_or_else(|| panic!("{server} has no tool {tool}"))["inputSchema"].take()
+}
+
+/// The arguments of each call that the test of a tool wants allowed.
+fn wanted(engine: &mut regorus::Engine, server: &str, tool: &str) -> Vec<Value> {
+    let test = format!("data.tools.{server}.{tool}_test");
+    let query = match server {
+        "mlflow" => format!("[{test}.good]"), // The twins of these all are denied.
+        _ => {
+            format!(
+                "[json.patch({test}.good, case.patch).call.arguments | some case in {test}.cases; case.want]"
+            )
+        }
+    };
+    let answer = engine.eval_query(query, false).unwrap();
+    let found: Vec<Value> =
+        serde_json::from_str(&answer.result[0].expressions[0].value.to_json_str().unwrap()).unwrap();
+    assert!(!found.is_empty(), "{test} has no call that is allowed");
+    found
+}
+
+#[test]
 fn an_object_below_public_is_read_and_one_beside_it_is_not() {
     assert_eq!(call("get_object", json!({"bucket": "demo", "key": "public/hello.txt"})), "permit");
     for key in [

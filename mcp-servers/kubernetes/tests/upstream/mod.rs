@@ -117,8 +117,26 @@ fn answer(request: &str) -> (u16, &'static str, String) {
         }
         "/apis/apps/v1/namespaces/staging/deployments/web" => json!({
             "apiVersion": "apps/v1", "kind": "Deployment",
-            "metadata": {"name": "web", "namespace": "staging", "uid": "u", "resourceVersion": "5", "managedFields": [1]},
+            "metadata": {"name": "web", "namespace": "staging", "uid": "u", "resourceVersion": "5", "managedFields": [{"manager": "kubectl"}],
+                "annotations": {"deployment.kubernetes.io/revision": "4"}},
         }),
+        "/apis/apps/v1/namespaces/staging/replicasets" if query.contains("continue=older") => {
+            json!({"metadata": {}, "items": [replica_set("u", "3", "web:3"), replica_set("u", "2", "web:2")]})
+        }
+        "/apis/apps/v1/namespaces/staging/replicasets" => json!({
+            "metadata": {"continue": "older"},
+            "items": [replica_set("u", "4", "web:4"), replica_set("other", "3", "other:3")],
+        }),
+        "/apis/apps/v1/namespaces/staging/deployments" => {
+            json!({"metadata": {}, "items": [{"metadata": {"name": "web", "namespace": "staging"}}]})
+        }
+        "/api/v1/namespaces/staging/pods/web-1" => {
+            json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "web-1", "namespace": "staging"}})
+        }
+        "/api/v1/namespaces/staging/events" => json!({"metadata": {}, "items": [
+            event("v1", "Pod", "web-1"), event("apps/v1", "Deployment", "web"), event("v1", "ConfigMap", "web"),
+            event("v1", "Deployment", "of-the-core"), {"metadata": {}, "involvedObject": {"kind": "Node", "name": "a"}},
+        ]}),
         "/apis/apps/v1/namespaces/staging/deployments/web/scale" => json!({"spec": {"replicas": 3}}),
         "/api/v1/namespaces/staging/secrets/db" if method == "GET" => secret(SECRET_ENCODED),
         "/api/v1/namespaces/staging/secrets/db" if body.contains("wrong") => {
@@ -126,6 +144,12 @@ fn answer(request: &str) -> (u16, &'static str, String) {
             return status(422, "Invalid", &message);
         }
         "/api/v1/namespaces/staging/secrets/db" => secret("bmV3"),
+        "/api/v1/namespaces/staging/secrets/sealed" => {
+            let mut sealed = secret(SECRET_ENCODED);
+            sealed["metadata"]["name"] = json!("sealed");
+            sealed["immutable"] = json!(true);
+            sealed
+        }
         "/api/v1/namespaces/staging/secrets" => table,
         "/api/v1/namespaces/staging/pods/web-1/log" => {
             let lines: String = (0..20).map(|i| format!("line {i}\n")).collect();
@@ -139,6 +163,20 @@ fn answer(request: &str) -> (u16, &'static str, String) {
 fn status(code: u16, reason: &str, message: &str) -> (u16, &'static str, String) {
     let status = json!({"apiVersion": "v1", "kind": "Status", "status": "Failure", "code": code, "reason": reason, "message": message});
     (code, "application/json", status.to_string())
+}
+
+fn replica_set(owner: &str, revision: &str, image: &str) -> Value {
+    json!({
+        "metadata": {
+            "annotations": {"deployment.kubernetes.io/revision": revision},
+            "ownerReferences": [{"uid": owner, "controller": true}],
+        },
+        "spec": {"template": {"spec": {"containers": [{"name": "app", "image": image}]}}},
+    })
+}
+
+fn event(version: &str, kind: &str, name: &str) -> Value {
+    json!({"metadata": {}, "involvedObject": {"apiVersion": version, "kind": kind, "name": name}, "reason": "Seen"})
 }
 
 fn secret(value: &str) -> Value {

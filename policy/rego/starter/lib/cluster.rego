@@ -27,26 +27,53 @@ few(replicas) if {
 }
 
 # A manifest of a kind, in the namespace of its call, with few replicas. A pod of it takes nothing from its node and
-# reads no Secret: it could write that into its log.
+# reads no Secret: it could write that into its log. A Service of it is for the cluster alone.
 harmless(manifest) if {
 	writable(manifest.kind)
 	object.get(manifest, ["metadata", "namespace"], "staging") == "staging"
 	few(object.get(manifest, ["spec", "replicas"], 1))
+	object.get(manifest, ["spec", "type"], "ClusterIP") == "ClusterIP"
 	not reaches_out(manifest)
 }
 
 reaches_out(manifest) if {
-	walk(manifest, [path, _])
-	path[count(path) - 1] in {
-		"hostIPC",
-		"hostNetwork",
-		"hostPID",
-		"hostPath",
-		"privileged",
-		"secret",
-		"secretKeyRef",
-		"secretRef",
-		"serviceAccount",
-		"serviceAccountName",
-	}
+	walk(manifest, [path, value])
+	outward(path, value)
 }
+
+outward(path, _) if path[count(path) - 1] in {
+	"externalIPs",
+	"hostIPC",
+	"hostNetwork",
+	"hostPID",
+	"hostPath",
+	"hostPort",
+	"privileged",
+	"procMount",
+	"seLinuxOptions",
+	"secret",
+	"secretKeyRef",
+	"secretRef",
+	"serviceAccount",
+	"serviceAccountName",
+	"sysctls",
+	"windowsOptions",
+}
+
+# Capabilities beyond the usual ones, and probes that the node sends elsewhere.
+outward(path, _) if [path[count(path) - 2], path[count(path) - 1]] in {
+	["capabilities", "add"],
+	["httpGet", "host"],
+	["tcpSocket", "host"],
+}
+
+# Volumes that are more than the pod's own, its configuration and its claims: a driver may bring a Secret.
+outward(path, volumes) if {
+	path[count(path) - 1] == "volumes"
+	some volume in volumes
+	some kind, _ in volume
+	not kind in {"configMap", "downwardAPI", "emptyDir", "name", "persistentVolumeClaim", "projected"}
+}
+
+# Of seccomp and AppArmor.
+outward(_, value) if value in {"Unconfined", "unconfined"}

@@ -1,4 +1,4 @@
-# Which values of a label may be listed: those of one open metric. The names of all metrics are none of them.
+# Which values of a label may be listed: those of open metrics. The names of all metrics are none of them.
 package tools.prometheus.label_values
 
 import data.lib.demo
@@ -8,6 +8,6 @@ visible if demo.known
 
 allow if {
 	visible
-	metrics.open(input.call.arguments.match)
+	metrics.all_open(input.call.arguments.match)
 	input.call.arguments.label != "__name__"
 }

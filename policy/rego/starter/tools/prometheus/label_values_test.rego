@@ -6,15 +6,19 @@ import data.tools.prometheus.label_values
 good := {
 	"caller": {"path": ["agent", "demo"]},
 	"subject": {"sub": "alice"},
-	"call": {"arguments": {"label": "job", "match": "up"}},
+	"call": {"arguments": {"label": "job", "match": ["up"]}},
 }
 
 cases := {
 	"as it is": {"want": true, "patch": []},
-	"another metric": {"want": false, "patch": [{"op": "add", "path": "/call/arguments/match", "value": "payroll_total"}]},
+	"two metrics": {"want": true, "patch": [{"op": "add", "path": "/call/arguments/match/-", "value": "go_goroutines"}]},
+	"another metric": {"want": false, "patch": [{"op": "replace", "path": "/call/arguments/match/0", "value": "payroll_total"}]},
 	"of everything": {"want": false, "patch": [{"op": "remove", "path": "/call/arguments/match"}]},
 	"names of metrics": {"want": false, "patch": [{"op": "add", "path": "/call/arguments/label", "value": "__name__"}]},
 	"no label": {"want": false, "patch": [{"op": "remove", "path": "/call/arguments/label"}]},
+	"one metric more": {"want": false, "patch": [{"op": "add", "path": "/call/arguments/match/-", "value": "payroll_total"}]},
+	"none": {"want": false, "patch": [{"op": "add", "path": "/call/arguments/match", "value": []}]},
+	"no list": {"want": false, "patch": [{"op": "add", "path": "/call/arguments/match", "value": "up"}]},
 	"other agent": {"want": false, "patch": [{"op": "replace", "path": "/caller/path", "value": ["agent", "other"]}]},
 	"no person": {"want": false, "patch": [{"op": "replace", "path": "/subject", "value": null}]},
 }

@@ -1,4 +1,4 @@
-# Which names of labels may be listed: those of one open metric.
+# Which names of labels may be listed: those of open metrics.
 package tools.prometheus.labels
 
 import data.lib.demo
@@ -8,5 +8,5 @@ visible if demo.known
 
 allow if {
 	visible
-	metrics.open(input.call.arguments.match)
+	metrics.all_open(input.call.arguments.match)
 }

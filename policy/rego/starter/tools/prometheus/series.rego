@@ -1,4 +1,4 @@
-# Which series may be listed: those of one open metric, named without a selector.
+# Which series may be listed: those of open metrics, named without a selector.
 package tools.prometheus.series
 
 import data.lib.demo
@@ -8,5 +8,5 @@ visible if demo.known
 
 allow if {
 	visible
-	metrics.open(input.call.arguments.match)
+	metrics.all_open(input.call.arguments.match)
 }

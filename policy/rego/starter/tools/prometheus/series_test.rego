@@ -6,15 +6,18 @@ import data.tools.prometheus.series
 good := {
 	"caller": {"path": ["agent", "demo"]},
 	"subject": {"sub": "alice"},
-	"call": {"arguments": {"match": "up"}},
+	"call": {"arguments": {"match": ["up"]}},
 }
 
 cases := {
 	"as it is": {"want": true, "patch": []},
-	"another metric": {"want": false, "patch": [{"op": "add", "path": "/call/arguments/match", "value": "payroll_total"}]},
-	"by labels": {"want": false, "patch": [{"op": "add", "path": "/call/arguments/match", "value": "{job=\"x\"}"}]},
+	"two metrics": {"want": true, "patch": [{"op": "add", "path": "/call/arguments/match/-", "value": "go_goroutines"}]},
+	"another metric": {"want": false, "patch": [{"op": "replace", "path": "/call/arguments/match/0", "value": "payroll_total"}]},
+	"by labels": {"want": false, "patch": [{"op": "add", "path": "/call/arguments/match", "value": ["{job=\"x\"}"]}]},
 	"not said": {"want": false, "patch": [{"op": "remove", "path": "/call/arguments/match"}]},
-	"no text": {"want": false, "patch": [{"op": "add", "path": "/call/arguments/match", "value": ["up"]}]},
+	"one metric more": {"want": false, "patch": [{"op": "add", "path": "/call/arguments/match/-", "value": "payroll_total"}]},
+	"none": {"want": false, "patch": [{"op": "add", "path": "/call/arguments/match", "value": []}]},
+	"no list": {"want": false, "patch": [{"op": "add", "path": "/call/arguments/match", "value": "up"}]},
 	"other agent": {"want": false, "patch": [{"op": "replace", "path": "/caller/path", "value": ["agent", "other"]}]},
 	"no person": {"want": false, "patch": [{"op": "replace", "path": "/subject", "value": null}]},
 }
