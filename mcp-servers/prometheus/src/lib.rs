@@ -4,6 +4,7 @@ mod flags;
 mod error;
 mod fence;
 mod place;
+mod apart;
 mod client;
 mod range;
 mod page;
