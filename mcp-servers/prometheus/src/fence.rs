@@ -2,6 +2,7 @@
 //! gets the matchers beside those it has, so that it can only become narrower, and the tree is written anew. What is
 //! written is parsed once more and has to be the same tree: whatever the parser and its printer don't agree on is refused.
 
+use crate::apart::apart;
 use crate::error::{PrometheusError, one_line};
 use crate::matchers::LabelMatcher;
 use crate::place;
@@ -11,15 +12,12 @@ use promql_parser::parser::value::ValueType;
 use promql_parser::parser::{Expr, LabelModifier, VectorSelector, parse};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use tokio::sync::oneshot;
 
 /// Labels and their values.
 pub(crate) type Labels = BTreeMap<String, String>;
 
 /// The longest PromQL that is read.
 const BYTES_MAX: usize = 4096;
-/// The parser, its printer and the walk recurse once a byte at most: `((((…` and `- - - …` fit in here.
-const STACK_BYTES: usize = 64 << 20;
 
 /// Matchers that hold for all that is read; none let everything be read.
 #[derive(Clone, Debug, Default)]
@@ -101,7 +99,7 @@ impl Fence {
     /// # Errors
     /// [`PrometheusError::Query`] where it is no PromQL, [`PrometheusError::Unsupported`] where it can't be fenced.
     pub async fn query(&self, text: &str) -> Result<Query, PrometheusError> {
-        self.apart(text, fenced).await
+        self.judged(text, fenced).await
     }
 
     /// A single selector, as `series` and the like take it, with the fence in it.
@@ -116,11 +114,10 @@ impl Fence {
             Ok(_) => Err(unsupported("only a selector is allowed here, as in up{job=\"node\"}")),
             Err(_) => fenced(text, fence),
         };
-        Ok(self.apart(text, only).await?.text)
+        Ok(self.judged(text, only).await?.text)
     }
 
-    /// On a stack of its own: a deep expression needs much of it, and a panic of the parser ends nothing else.
-    async fn apart(
+    async fn judged(
         &self,
         text: &str,
         work: impl FnOnce(&str, &[Matcher]) -> Result<Query, PrometheusError> + Send + 'static,
@@ -128,12 +125,16 @@ impl Fence {
         if text.len() > BYTES_MAX {
             return Err(unsupported(format!("the query has more than {BYTES_MAX} bytes")));
         }
-        let (tell, told) = oneshot::channel();
         let (text, fence) = (text.to_owned(), Arc::clone(&self.0));
+<<<<<<< HEAD
         let thread = std::thread::Builder::new().name("promql".into()).stack_size(STACK_BYTES);
         let spawned = thread.spawn(move || drop(tell.send(work(&text, &fence))));
         spawned.map_err(|_| PrometheusError::Unavailable(System::Prometheus, "no thread for the parser"))?;
         told.await.unwrap_or_else(|_| Err(unsupported("the query can't be parsed")))
+=======
+        let judged = apart(move || work(&text, &fence)).await;
+        judged.unwrap_or_else(|| Err(unsupported("the query can't be parsed")))
+>>>>>>> kit
     }
 }
 

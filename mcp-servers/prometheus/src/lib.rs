@@ -6,6 +6,7 @@ mod fence;
 mod place;
 mod matchers;
 mod upstream;
+mod apart;
 mod client;
 mod alertmanager;
 mod range;

@@ -1,0 +1,69 @@
+//! Work on a large stack: a deep expression needs much of it, and a panic of the parser ends nothing else.
+//!
+//! The threads live as long as the process. One for each query was seen to crash it: glibc's `pthread_detach` still reads of
+//! a thread that ends at that moment, and a stack as large as this one is unmapped by then. Starting it cost more than a
+//! query's parsing, too.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use tokio::sync::oneshot;
+
+/// The parser, its printer and the walk recurse once a byte at most: `((((…` and `- - - …` fit in here.
+const STACK_BYTES: usize = 64 << 20;
+/// What a deep expression has used of a stack stays in memory, so they are few.
+const THREADS: usize = 2;
+
+type Work = Box<dyn FnOnce() + Send>;
+
+static WORKERS: OnceLock<Sender<Work>> = OnceLock::new();
+
+/// The outcome of the work; `None` if it panicked, or there is no thread for it.
+pub(crate) async fn apart<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+    let (tell, told) = oneshot::channel();
+    let work: Work = Box::new(move || drop(tell.send(work())));
+    WORKERS.get_or_init(workers).send(work).ok()?;
+    told.await.ok()
+}
+
+fn workers() -> Sender<Work> {
+    let (sender, receiver) = channel();
+    let receiver = Arc::new(Mutex::new(receiver));
+    for _ in 0..THREADS {
+        let receiver = Arc::clone(&receiver);
+        let thread = std::thread::Builder::new().name("promql".into()).stack_size(STACK_BYTES);
+        if let Err(error) = thread.spawn(move || serve(&receiver)) {
+            tracing::error!(%error, "no thread for the parser");
+        }
+    }
+    sender
+}
+
+fn serve(receiver: &Mutex<Receiver<Work>>) {
+    loop {
+        let next = receiver.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let Ok(work) = next else { return };
+        drop(catch_unwind(AssertUnwindSafe(work))); // It owns all that it touches, and who waits for it hears of it.
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_ends_its_own_work_alone() {
+        for _ in 0..2 * THREADS {
+            assert_eq!(apart(|| panic!("as a parser may")).await, None::<()>);
+        }
+        assert_eq!(apart(|| 7).await, Some(7));
+    }
+
+    #[tokio::test]
+    async fn there_is_room_for_deep_recursion() {
+        fn deep(levels: usize, room: [u8; 4096]) -> usize {
+            if levels == 0 { room.len() } else { deep(levels - 1, std::hint::black_box(room)) + 1 }
+        }
+        assert_eq!(apart(|| deep(4096, [0; 4096])).await, Some(4096 + 4096));
+    }
+}
