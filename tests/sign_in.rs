@@ -371,7 +371,16 @@ async fn without_a_certificate_one_learns_where_to_sign_in_and_no_more() {
         let keys = program.get(&jwks).await.json();
         assert!(keys["keys"][0]["kid"].is_string() && keys["keys"][0].get("d").is_none());
     }
-    for path in ["/mcp/ledger", "/oauth/jwks", "/healthz", "/metrics", "/", "/oauth/users"] {
+    let of_credentials = program.get("/.well-known/openid-configuration/oauth").await.json();
+    assert_eq!(
+        of_credentials["issuer"],
+        json!(format!("{}/oauth", world.origin)),
+        "for systems behind a server"
+    );
+    let jwks = of_credentials["jwks_uri"].as_str().unwrap().strip_prefix(&sign_in).unwrap().to_owned();
+    let keys = program.get(&jwks).await.json();
+    assert!(keys["keys"][0]["kid"].is_string() && keys["keys"][0].get("d").is_none());
+    for path in ["/mcp/ledger", "/oauth/jwks/", "/oauth", "/healthz", "/metrics", "/", "/oauth/users"] {
         assert_eq!(program.get(path).await.status, 404, "{path}");
     }
     let exchange = [

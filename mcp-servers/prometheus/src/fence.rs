@@ -6,7 +6,6 @@ use crate::apart::apart;
 use crate::error::{PrometheusError, one_line};
 use crate::matchers::LabelMatcher;
 use crate::place;
-use crate::upstream::System;
 use promql_parser::label::{METRIC_NAME, MatchOp, Matcher};
 use promql_parser::parser::value::ValueType;
 use promql_parser::parser::{Expr, LabelModifier, VectorSelector, parse};
@@ -126,15 +125,8 @@ impl Fence {
             return Err(unsupported(format!("the query has more than {BYTES_MAX} bytes")));
         }
         let (text, fence) = (text.to_owned(), Arc::clone(&self.0));
-<<<<<<< HEAD
-        let thread = std::thread::Builder::new().name("promql".into()).stack_size(STACK_BYTES);
-        let spawned = thread.spawn(move || drop(tell.send(work(&text, &fence))));
-        spawned.map_err(|_| PrometheusError::Unavailable(System::Prometheus, "no thread for the parser"))?;
-        told.await.unwrap_or_else(|_| Err(unsupported("the query can't be parsed")))
-=======
         let judged = apart(move || work(&text, &fence)).await;
         judged.unwrap_or_else(|| Err(unsupported("the query can't be parsed")))
->>>>>>> kit
     }
 }
 
