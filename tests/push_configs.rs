@@ -4,7 +4,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use world::a2a::{Wire, message, older_push, task_in};
 use world::agent::send;
-use world::pushes::{CREDENTIALS, TOKEN, alice, event, given, plan, posts, registered, world};
+use world::pushes::{CREDENTIALS, TOKEN, alice, alice_with, event, given, plan, posts, registered, world};
 use world::webhook::Webhook;
 use world::{Plan, Reply, World, policies};
 
@@ -61,6 +61,29 @@ async fn a_configuration_is_relayed_however_it_is_written_and_shown_to_its_owner
         assert!(!foreign.text.contains("agent.example"), "{wire:?} {foreign:?}");
         assert_eq!(foreign.refused_because(), "task_not_found", "{wire:?}");
     }
+}
+
+/// The URL keeps what its token can be revoked by; one for which there is no room is asked for in vain.
+#[tokio::test]
+async fn a_token_that_names_itself_at_too_great_length_asks_for_no_events() {
+    let hook = Webhook::start().await;
+    let world = world(&hook).await;
+    let with = json!({"message": message("train"), "configuration": {"taskPushNotificationConfig": {"url": hook.url("/hooks/a")}}});
+    for (bytes, fits) in [(2048, true), (2049, false)] {
+        let clerk = alice_with(&world, |claims| drop(claims.insert("jti".into(), "j".repeat(bytes).into())));
+        let reached = world.trainer.received().len();
+        let reply = clerk.call("SendMessage", &with).await;
+        assert_eq!(world.trainer.received().len(), reached + usize::from(fits), "{bytes}");
+        if fits {
+            let (task, path) = (task_in(&reply), given(&world));
+            assert_eq!(posts(&world, "agent/trainer", &path, &event(&task, 1)).await.status, 202);
+            continue;
+        }
+        assert_eq!(reply.refused_because(), "push_target_not_allowed");
+        let record = world.records("request").pop().unwrap();
+        assert!(record["cause"].as_str().unwrap().contains("are longer than 2048 bytes"), "{record}");
+    }
+    assert_eq!(hook.has_received(1).await.len(), 1);
 }
 
 /// Two agents of one person share a task, and not where its events go.

@@ -1,11 +1,11 @@
 //! An event on its way to its receiver: again and again, in its order, and no further than it may go.
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use gateway::token_service::users_issuer;
-use serde_json::{Map, Value, json};
-use world::a2a::{Caller, Wire, task_in};
-use world::pushes::{alice, ended, event, given, of_kind, plan, posts, registered, registered_by};
+use serde_json::{Value, json};
+use world::a2a::{Wire, task_in};
+use world::pushes::{
+    alice, alice_with, ended, event, given, of_kind, plan, posts, registered, registered_by,
+};
 use world::webhook::{Webhook, status};
 use world::{Plan, Received, World};
 
@@ -110,16 +110,6 @@ async fn where_too_much_waits_the_agent_is_asked_to_come_again() {
     assert_eq!(full.refused_because(), "push_queue_full", "there is one place for all");
 }
 
-/// Alice's token for the clerk, as another agent has handed it on, and its name.
-fn handed_on(world: &World) -> (String, String) {
-    let token = world.token("agent/clerk");
-    let payload = URL_SAFE_NO_PAD.decode(token.split('.').nth(1).unwrap()).unwrap();
-    let mut claims: Map<String, Value> = serde_json::from_slice(&payload).unwrap();
-    claims.insert("act".into(), json!({"sub": "spiffe://bank.test/agent/front"}));
-    let name = claims["jti"].as_str().unwrap().to_owned();
-    (world.keys.users.sign("at+jwt", &claims).unwrap().expose().to_owned(), name)
-}
-
 #[tokio::test]
 async fn what_an_event_rests_on_is_revoked_and_it_goes_nowhere_any_more() {
     for (kind, revoked, twin) in [
@@ -130,8 +120,11 @@ async fn what_an_event_rests_on_is_revoked_and_it_goes_nowhere_any_more() {
     ] {
         let hook = Webhook::start().await;
         let world = World::with(plan(&hook, ", attempts: 100, back_off_max: 200ms")).await;
-        let (token, jti) = handed_on(&world);
-        let clerk = Caller { agent: world.agent("agent/clerk").with_token(&token), wire: Wire::Rpc };
+        let mut jti = String::new();
+        let clerk = alice_with(&world, |claims| {
+            jti = claims["jti"].as_str().unwrap().to_owned();
+            claims.insert("act".into(), json!({"sub": "spiffe://bank.test/agent/front"}));
+        });
         let (task, path) = registered_by(&clerk, &world, &hook, json!({})).await;
         hook.answers(|_| status(503));
         assert_eq!(posts(&world, "agent/trainer", &path, &event(&task, 0)).await.status, 202);
@@ -217,7 +210,7 @@ async fn what_waits_for_an_agent_whose_card_is_quarantined_goes_nowhere() {
     };
     let stands = async |wanted: &dyn Fn(&str) -> bool| {
         let mut reloads = world.gateway.reloads();
-        while !world.gateway.card("trainer").is_some_and(|card| wanted(&card)) {
+        while world.gateway.card("trainer").is_none_or(|card| !wanted(&card)) {
             reloads.changed().await.unwrap();
         }
         world.gateway.card("trainer").unwrap()

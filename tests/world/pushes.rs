@@ -4,8 +4,10 @@ use crate::a2a::{Caller, Wire, task_in};
 use crate::agent::send;
 use crate::webhook::Webhook;
 use crate::{Plan, Reply, World, policies};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use reqwest::Method;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 pub const TOKEN: &str = "token-that-the-caller-gave";
 pub const CREDENTIALS: &str = "credentials-that-the-caller-gave";
@@ -30,6 +32,16 @@ pub async fn world(hook: &Webhook) -> World {
 
 pub fn alice(world: &World, wire: Wire) -> Caller {
     world.caller("agent/clerk", "alice", wire)
+}
+
+/// The same by a token of hers that says something else, too.
+pub fn alice_with(world: &World, change: impl FnOnce(&mut Map<String, Value>)) -> Caller {
+    let token = world.token("agent/clerk");
+    let payload = URL_SAFE_NO_PAD.decode(token.split('.').nth(1).unwrap()).unwrap();
+    let mut claims = serde_json::from_slice(&payload).unwrap();
+    change(&mut claims);
+    let token = world.keys.users.sign("at+jwt", &claims).unwrap();
+    Caller { agent: world.agent("agent/clerk").with_token(token.expose()), wire: Wire::Rpc }
 }
 
 /// What the agent was given in the place of the caller's URL, in the last call that it got.

@@ -96,7 +96,7 @@ impl<T: Errand> Lines<T> {
     /// Does what came to one URL, until nothing waits there.
     async fn work(self: Arc<Self>, url: Digest) {
         while let Some((mut errand, place)) = self.next(url) {
-            let end = AssertUnwindSafe(async { errand.done().await }).catch_unwind().await;
+            let end = AssertUnwindSafe(errand.done()).catch_unwind().await;
             errand.ended(end.ok());
             drop(place); // Last: who waits for none may go on to stop.
         }
