@@ -1,6 +1,6 @@
 //! Work on a large stack: a deep expression needs much of it, and a panic of the parser ends nothing else.
 //!
-//! The threads live as long as the process. One for each query was seen to crash it: glibc's `pthread_detach` still reads of
+//! The threads live as long as the process. One for each query can crash it: glibc's `pthread_detach` may still read of
 //! a thread that ends at that moment, and a stack as large as this one is unmapped by then. Starting it cost more than a
 //! query's parsing, too.
 
