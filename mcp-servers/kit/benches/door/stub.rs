@@ -35,13 +35,17 @@ struct Answers {
 pub(crate) async fn serve() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     println!("{}", listener.local_addr().unwrap());
-    std::thread::spawn(|| {
+    let (open, mut ended) = tokio::sync::oneshot::channel::<()>();
+    std::thread::spawn(move || {
         let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink()); // An error ends it, too.
-        std::process::exit(0);
+        drop(open);
     });
     let answers = Arc::new(Answers { json: said(), whole: events(1, 1024), tokens: events(TOKENS, 4) });
     loop {
-        let (tcp, _) = listener.accept().await.unwrap();
+        let (tcp, _) = tokio::select! {
+            _ = &mut ended => return,
+            accepted = listener.accept() => accepted.unwrap(),
+        };
         tcp.set_nodelay(true).unwrap();
         let answers = Arc::clone(&answers);
         let service = service_fn(move |request| {
