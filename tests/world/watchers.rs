@@ -178,26 +178,34 @@ impl Prometheus {
     /// One that scrapes a world's gateway. None where it isn't installed, which is said.
     pub fn start(world: &World) -> Option<Self> {
         let target = world.probe().0;
-        Self::with(|_| {
-            format!("  - job_name: sallyport\n    static_configs: [{{targets: [\"{target}\"]}}]\n")
-        })
+        let job = |_| format!("  - job_name: sallyport\n    static_configs: [{{targets: [\"{target}\"]}}]\n");
+        Self::with("groups: []", job)
     }
 
     /// One that scrapes itself, once for each of some namespaces. None where it isn't installed, which is said.
     pub fn of_namespaces(names: &[&str]) -> Option<Self> {
+        Self::of_rules(names, "groups: []")
+    }
+
+    /// The same with rules, as its file of them has it.
+    pub fn of_rules(names: &[&str], rules: &str) -> Option<Self> {
         let job = |target: SocketAddr, name: &str| {
             format!(
                 "  - job_name: {name}\n    static_configs: [{{targets: [\"{target}\"], labels: {{namespace: {name}}}}}]\n"
             )
         };
-        Self::with(|itself| names.iter().map(|name| job(itself, name)).collect())
+        Self::with(rules, |itself| names.iter().map(|name| job(itself, name)).collect())
     }
 
-    fn with(jobs: impl FnOnce(SocketAddr) -> String) -> Option<Self> {
+    fn with(rules: &str, jobs: impl FnOnce(SocketAddr) -> String) -> Option<Self> {
         let prometheus = installed("prometheus", "sight")?;
         let (dir, address) = (tempfile::tempdir().unwrap(), free_address());
-        let config = format!("global: {{scrape_interval: 1s}}\nscrape_configs:\n{}", jobs(address));
+        let config = format!(
+            "global: {{scrape_interval: 1s, evaluation_interval: 1s}}\nrule_files: [rules.yml]\nscrape_configs:\n{}",
+            jobs(address)
+        );
         std::fs::write(dir.path().join("prometheus.yml"), config).unwrap();
+        std::fs::write(dir.path().join("rules.yml"), rules).unwrap();
         let listen = format!("--web.listen-address={address}");
         let arguments = ["--config.file=prometheus.yml", "--storage.tsdb.path=data", &listen];
         Some(Self { _program: Program::start(&prometheus, dir, &arguments, &[address]), address })
