@@ -5,7 +5,7 @@ use crate::mcp_conformance::{SCENARIOS, twice};
 use serde_json::{Value, json};
 use std::path::Path;
 use std::time::Duration;
-use world::components::{self, program};
+use world::components::{self, program, root};
 use world::llama::{self, Llama};
 use world::served::Served;
 use world::{Agent, Plan, Reply, World, policies};
@@ -281,6 +281,46 @@ async fn a_llama_server_answers_as_its_own_api_does_and_hears_nothing_of_what_is
         counted,
         "its own counter stands still"
     );
+}
+
+/// The starter policy's part for what tells of models, as it is shipped.
+fn starter() -> Vec<(&'static str, String)> {
+    let starter = root().join("policy/rego/starter");
+    let names = [
+        "protocol.rego",
+        "lib/demo.rego",
+        "lib/models.rego",
+        "tools/inference/list_models.rego",
+        "tools/inference/model_status.rego",
+        "tools/inference/gpu_status.rego",
+    ];
+    names.map(|name| (name, std::fs::read_to_string(starter.join(name)).unwrap())).to_vec()
+}
+
+#[tokio::test]
+async fn the_demo_agent_hears_which_models_there_are_and_how_the_one_is_that_it_may_ask() {
+    let Some(llama) = Llama::start("smollm2-at-llama", &[]) else { return };
+    let served = served(format!("backends:\n{}", remote("llama", &llama, "")));
+    let world = World::with(Plan { policy: starter(), served: Some(served), ..Plan::default() }).await;
+    let agent = world.agent("agent/demo").with_token(&world.token("agent/demo")).at("/mcp/inference");
+    let found = content(&agent.call("list_models", json!({})).await);
+    let names: Vec<_> = found["models"].as_array().unwrap().iter().map(|model| &model["name"]).collect();
+    assert_eq!((json!(names), &found["total"]), (json!(["smollm1", "smollm2"]), &json!(2)), "{found}");
+    let status = content(&agent.call("model_status", json!({"model": "smollm2"})).await);
+    assert_eq!((&status["model"], &status["backends"][0]["name"]), (&json!("smollm2"), &json!("llama")));
+    let gpus = content(&agent.call("gpu_status", json!({})).await);
+    let count = gpus["gpus"].as_array().unwrap().len();
+    assert_eq!((gpus["available"].as_bool(), gpus["reason"].is_string()), (Some(count > 0), count == 0));
+
+    let twin = agent.call("model_status", json!({"model": "smollm1"})).await;
+    assert_eq!(twin.refused_because(), "not_allowed", "it is there, and policy has it for nobody");
+    // Whoever is another agent hears of none.
+    let twins = vec![
+        ("list_models", json!({})),
+        ("model_status", json!({"model": "smollm2"})),
+        ("gpu_status", json!({})),
+    ];
+    refused(&world, 3, twins).await;
 }
 
 #[tokio::test]

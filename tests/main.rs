@@ -65,6 +65,7 @@ mod s3_store; //     all its tools before a real S3 service, looked at by AWS's 
 mod s3_azure; //     the same server before an emulator of Azure
 mod mlflow; //       the MLflow server behind it, before a real MLflow
 mod prometheus; //   the Prometheus server behind it, before a real Prometheus
+mod prometheus_starter; // all its tools under the starter policy, each with a twin
 mod kubernetes; //   the Kubernetes server behind it, before a real cluster
 mod inference; //    the server of language models behind it, before a model and real servers
 mod adding_a_server; // a server of one's own, as its guide writes it

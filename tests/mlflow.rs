@@ -360,19 +360,29 @@ async fn what_is_in_mlflow_is_found_read_and_reported_on() {
     let read = async |uri: &str| rpc(&agent, "resources/read", json!({ "uri": uri })).await;
     let version = read("model://registry/demo-fraud/versions/1").await;
     assert!(version.text.contains("staging") && version.text.contains(&runs[0]), "{}", version.text);
+    let model = read("model://registry/demo-fraud").await;
+    assert!(model.text.contains("finds it") && model.text.contains("staging"), "{}", model.text);
     assert_eq!(read("model://registry/payroll").await.refused_because(), "not_allowed");
     assert_eq!(read(&format!("experiment://runs/{}", runs[0])).await.refused_because(), "not_allowed");
-    let prompt = async |model: &str| {
-        let asked = json!({"name": "validation_report", "arguments": {"model": model, "version": "1"}});
+    let prompt = async |name: &str, model: &str| {
+        let mut asked = json!({"name": name, "arguments": {"model": model, "version": "1"}});
+        if name == "deployment_checklist" {
+            asked["arguments"]["alias"] = json!("production");
+        }
         rpc(&agent, "prompts/get", asked).await
     };
-    let report = prompt(demo).await;
+    let report = prompt("validation_report", demo).await;
     assert!(
         report.text.contains("val/loss") && report.text.contains("\\\"staging\\\": 1"),
         "{}",
         report.text
     );
-    assert_eq!(prompt("payroll").await.refused_because(), "not_allowed");
+    let list = prompt("deployment_checklist", demo).await;
+    assert!(list.text.contains("The target alias is production."), "{}", list.text);
+    assert!(list.text.contains("val/loss") && list.text.contains("\\\"staging\\\": 1"), "{}", list.text);
+    for name in ["validation_report", "deployment_checklist"] {
+        assert_eq!(prompt(name, "payroll").await.refused_because(), "not_allowed");
+    }
     let listed = rpc(&agent, "resources/list", json!({})).await;
     assert!(listed.text.contains("model://registry/demo-fraud"), "{}", listed.text);
 }
@@ -396,6 +406,36 @@ async fn a_run_of_others_stays_out_of_reach_whatever_its_caller_says() {
     assert_eq!(failed(&agent, "search_runs", search).await, "not_found");
     let seen = mlflow.client(&["see", "payroll", "payroll"]);
     assert_eq!((&seen["runs"][0]["run_id"], &seen["runs"][0]["params"]), (&theirs, &json!({})));
+}
+
+#[tokio::test]
+async fn a_run_is_read_as_a_resource_where_policy_lets_and_within_the_fence_alone() {
+    let Some(mlflow) = Mlflow::start() else { return };
+    // The starter policy reads no run so, since its URI doesn't say whose it is; behind a fence another policy may.
+    let all = "package resources.mlflow\n\nallow if {\n\tinput.caller.path == [\"agent\", \"demo\"]\n\tstartswith(input.call.resource.uri, \"experiment://runs/\")\n}\n";
+    let mut policy = starter();
+    policy.retain(|(path, _)| *path != "resources/mlflow.rego");
+    policy.push(("resources/mlflow.rego", all.to_owned()));
+    let world = world_with(&mlflow, &["--experiments", "demo-*"], policy).await;
+    let agent = self::agent(&world, "agent/demo");
+    done(&agent, "create_experiment", json!({"experiment": "demo-a"})).await;
+    let run = done(&agent, "create_run", json!({"experiment": "demo-a", "name": "first"})).await;
+    let run_id = run["run_id"].as_str().unwrap();
+    let read = async |agent: &Agent, id: &str| {
+        rpc(agent, "resources/read", json!({"uri": format!("experiment://runs/{id}")})).await
+    };
+    let found = read(&agent, run_id).await.json();
+    let text = found["result"]["contents"][0]["text"].as_str().unwrap_or_else(|| panic!("{found}"));
+    let told: Value = serde_json::from_str(text).unwrap();
+    assert_eq!((&told["run_id"], &told["name"]), (&json!(run_id), &json!("first")));
+    assert_eq!(mlflow.client(&["see", "demo-a", "none"])["runs"][0]["run_id"], json!(run_id));
+    let theirs = mlflow.client(&["run", "payroll"]);
+    let outside = read(&agent, theirs.as_str().unwrap()).await.json();
+    assert_eq!(outside["error"]["data"]["code"], "not_found", "{outside}");
+    let before = heard(&world, 4).await;
+    let other = self::agent(&world, "agent/other");
+    assert_eq!(read(&other, run_id).await.refused_because(), "not_allowed");
+    assert_eq!(heard(&world, before).await, before, "of the refused call the server hears nothing");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -240,33 +240,42 @@ impl Prometheus {
     /// One that scrapes a world's gateway. None where it isn't installed, which is said.
     pub fn start(world: &World) -> Option<Self> {
         let target = world.probe().0;
-        let job = format!("  - job_name: sallyport\n    static_configs: [{{targets: [\"{target}\"]}}]\n");
-        Self::with(|_| job, None)
+        let job = |_| format!("  - job_name: sallyport\n    static_configs: [{{targets: [\"{target}\"]}}]\n");
+        Self::with("groups: []", None, job)
     }
 
     /// One that scrapes itself, once for each of some namespaces. None where it isn't installed, which is said.
     pub fn of_namespaces(names: &[&str]) -> Option<Self> {
-        Self::with(|itself| names.iter().map(|name| job(itself, name)).collect(), None)
+        Self::of_rules(names, "groups: []")
+    }
+
+    /// The same with rules, as its file of them has it.
+    pub fn of_rules(names: &[&str], rules: &str) -> Option<Self> {
+        Self::with(rules, None, |itself| names.iter().map(|name| job(itself, name)).collect())
     }
 
     /// The same, and of each namespace it tells an Alertmanager two alerts, `Up` and `Quiet`.
     pub fn alerting(names: &[&str], alertmanager: &Alertmanager) -> Option<Self> {
-        Self::with(|itself| names.iter().map(|name| job(itself, name)).collect(), Some(alertmanager))
+        Self::with(RULES, Some(alertmanager), |itself| names.iter().map(|name| job(itself, name)).collect())
     }
 
-    fn with(jobs: impl FnOnce(SocketAddr) -> String, alertmanager: Option<&Alertmanager>) -> Option<Self> {
+    fn with(
+        rules: &str,
+        alertmanager: Option<&Alertmanager>,
+        jobs: impl FnOnce(SocketAddr) -> String,
+    ) -> Option<Self> {
         let prometheus = installed("prometheus", "sight")?;
         let (dir, address) = (tempfile::tempdir().unwrap(), free_address());
-        let mut config = "global: {scrape_interval: 1s, evaluation_interval: 1s}\n".to_owned();
+        let mut config =
+            "global: {scrape_interval: 1s, evaluation_interval: 1s}\nrule_files: [rules.yml]\n".to_owned();
         if let Some(Alertmanager { address, .. }) = alertmanager {
-            let to = format!(
+            config += &format!(
                 "alerting: {{alertmanagers: [{{static_configs: [{{targets: [\"{address}\"]}}]}}]}}\n"
             );
-            config = config + "rule_files: [rules.yml]\n" + &to;
-            std::fs::write(dir.path().join("rules.yml"), RULES).unwrap();
         }
         let config = config + "scrape_configs:\n" + &jobs(address);
         std::fs::write(dir.path().join("prometheus.yml"), config).unwrap();
+        std::fs::write(dir.path().join("rules.yml"), rules).unwrap();
         let listen = format!("--web.listen-address={address}");
         let arguments = ["--config.file=prometheus.yml", "--storage.tsdb.path=data", &listen];
         Some(Self { _program: Program::start(&prometheus, dir, &arguments, &[address]), address })

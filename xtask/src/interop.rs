@@ -21,11 +21,11 @@ struct Tally {
 /// Runs the stories of one component. None at all counts as a failure: a filter that matches nothing must show.
 pub(crate) fn interop(name: &str) -> anyhow::Result<()> {
     let (component, filter) = match name {
-        "s3" => (Some(component::start("s3")?), "s3_endpoint s3_store:: s3_azure:: mcp_s3_speaks"),
+        "s3" => (Some(component::start("s3")?), "s3:: s3_store:: s3_azure:: mcp_s3_speaks"),
         "clients" => (None, "real_client"),
         "sight" => (None, "sight::"),
         "mlflow" => (None, "mlflow::"),
-        "prometheus" => (None, "prometheus::"),
+        "prometheus" => (None, "prometheus:: prometheus_starter::"),
         "kubernetes" => (None, "kubernetes::"),
         "inference" => (None, "inference::"),
         "spire" => (None, "spire"),

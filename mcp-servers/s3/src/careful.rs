@@ -1,9 +1,12 @@
 //! An HTTP client for stores that holds lists against what a list is. The library takes any page for an empty one: a proxy's
-//! page of HTML would say that a bucket is empty. And it takes a refusal of a list for any other failure.
+//! page of HTML would say that a bucket is empty. And it takes a refusal of a list for any other failure, any page for the word
+//! that an object is deleted (no store has more to say to that than its status), and any head for an object's, be it that of a
+//! page that was never written (every store says when).
 
 use async_trait::async_trait;
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
+use http::header::LAST_MODIFIED;
 use http::{Method, Response, StatusCode};
 use object_store::ClientOptions;
 use object_store::client::{
@@ -21,6 +24,14 @@ struct Service(HttpClient);
 #[derive(Debug, thiserror::Error)]
 #[error("a list that is none, or too long")]
 struct NoList;
+
+#[derive(Debug, thiserror::Error)]
+#[error("a deletion was answered with a page")]
+struct NoDeletion;
+
+#[derive(Debug, thiserror::Error)]
+#[error("an object that was never written")]
+struct NoObject;
 
 /// The store refuses this server's credential.
 #[derive(Debug, thiserror::Error)]
@@ -44,9 +55,24 @@ impl HttpConnector for Careful {
 impl HttpService for Service {
     async fn call(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
         let is_list = request.method() == Method::GET && asks_for_list(request.uri().query().unwrap_or(""));
+        let is_deletion = request.method() == Method::DELETE;
+        let is_head = request.method() == Method::HEAD;
         let response = self.0.execute(request).await?;
         if is_list && matches!(response.status(), StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
             return Err(HttpError::new(HttpErrorKind::Unknown, Refused));
+        }
+        if is_head && response.status().is_success() && !response.headers().contains_key(LAST_MODIFIED) {
+            return Err(HttpError::new(HttpErrorKind::Decode, NoObject));
+        }
+        if is_deletion && response.status().is_success() {
+            let (head, body) = response.into_parts();
+            let mut chunks = body.bytes_stream();
+            while let Some(chunk) = chunks.next().await {
+                if !chunk?.is_empty() {
+                    return Err(HttpError::new(HttpErrorKind::Decode, NoDeletion));
+                }
+            }
+            return Ok(Response::from_parts(head, Bytes::new().into()));
         }
         if !is_list || !response.status().is_success() {
             return Ok(response);

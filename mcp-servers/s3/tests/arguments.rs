@@ -228,21 +228,35 @@ async fn bad_arguments_are_told_and_nothing_is_done() {
 async fn each_tool_needs_its_own_scope_and_a_token_for_this_server() {
     let world = world().await;
     let mut gateway = world.connect("gateway").await.unwrap();
+    let only = |scope: &str| world.token("alice", &[("scope", json!(scope))]);
+    let start = gateway.tool(&only("s3:start_upload"), "start_upload", on("public/up", json!({}))).await;
+    let id = start.body["result"]["structuredContent"]["upload_id"].clone();
+    let upload = |more: Value| {
+        let mut arguments = on("public/up", more);
+        arguments["upload_id"] = id.clone();
+        arguments
+    };
+    // Each with what its own scope gets: the tool's answer, be it that a folder has no versions.
     let calls = [
-        ("list_objects", json!({"bucket": "demo"})),
-        ("get_object", on(HELLO, json!({}))),
-        ("head_object", on(HELLO, json!({}))),
-        ("preview_text", on(HELLO, json!({}))),
-        ("preview_table", on("public/table.csv", json!({}))),
-        ("put_object", on("public/new", json!({"content": "x"}))),
-        ("copy_object", copy(json!({}))),
-        ("start_upload", on("public/new", json!({}))),
-        ("delete_object", on("public/new", json!({}))),
+        ("list_objects", json!({"bucket": "demo"}), Value::Null),
+        ("get_object", on(HELLO, json!({})), Value::Null),
+        ("head_object", on(HELLO, json!({})), Value::Null),
+        ("list_versions", on(HELLO, json!({})), json!("not_supported")),
+        ("preview_text", on(HELLO, json!({})), Value::Null),
+        ("preview_table", on("public/table.csv", json!({})), Value::Null),
+        ("put_object", on("public/new", json!({"content": "x"})), Value::Null),
+        ("copy_object", copy(json!({})), Value::Null),
+        ("start_upload", on("public/new", json!({})), Value::Null),
+        ("upload_part", upload(json!({"offset": 0, "content": "x"})), Value::Null),
+        ("complete_upload", upload(json!({})), Value::Null),
+        ("abort_upload", upload(json!({})), json!("no_upload")),
+        ("delete_object", on("public/new", json!({})), Value::Null),
     ];
-    for (tool, arguments) in &calls {
-        let only = |scope: &str| world.token("alice", &[("scope", json!(scope))]);
+    let named: std::collections::BTreeSet<_> = calls.iter().map(|(tool, ..)| *tool).collect();
+    assert_eq!(named.len(), Objects::tools().len(), "every tool");
+    for (tool, arguments, wanted) in &calls {
         let right = gateway.tool(&only(&format!("s3:{tool}")), tool, arguments.clone()).await;
-        assert_eq!(right.body["result"]["isError"], json!(false), "{tool}: {}", right.body);
+        assert!(right.status == StatusCode::OK && code(&right) == *wanted, "{tool}: {}", right.body);
         for wrong in ["s3:protocol", "s3:get", &format!("mlflow:{tool}"), &format!("s3:{tool}s")] {
             let refused = gateway.tool(&only(wrong), tool, arguments.clone()).await;
             assert_eq!(refused.status, StatusCode::FORBIDDEN, "{tool} with {wrong}");

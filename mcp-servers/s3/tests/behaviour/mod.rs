@@ -101,7 +101,11 @@ async fn serve(
     heard.lock().unwrap().push(head.clone());
     let object = "etag: \"e\"\r\nlast-modified: Thu, 01 Jan 2026 00:00:00 GMT\r\n";
     let (status, extra, body, length) = match behaviour {
-        Behaviour::Says(status, body) => (status, format!("location: /elsewhere\r\n{object}"), body, None),
+        // A page of something in between tells nothing of an object.
+        Behaviour::Says(status, body) if body.starts_with("<html") => {
+            (status, "location: /elsewhere\r\n".to_owned(), body, None)
+        }
+        Behaviour::Says(status, body) => (status, object.to_owned(), body, None),
         Behaviour::Half => (200, object.to_owned(), "he".to_owned(), Some(1000)),
         Behaviour::Long => {
             let extra = format!("{object}content-range: bytes 0-9/1000\r\n");
