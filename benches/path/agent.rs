@@ -27,8 +27,9 @@ pub(crate) fn rows(bench: &Bench, effort: Effort, figures: &mut Map<String, Valu
     let (gateway, at) = middle::gateway(&bench.world, "agent.yaml");
     let (reader, reader_at) = middle::gateway(&bench.world, "reader.yaml");
     let (stock, stock_at) = middle::stock(&bench.world, &bench.doors);
+    let (mutual, mutual_at) = middle::stock_mutual(&bench.world, bench.agent());
     let load = |address, workload, message| bench.messages(address, workload, message, effort);
-    let all: [Plan<'_>; 6] = [
+    let all: [Plan<'_>; 7] = [
         (
             "a2a_direct",
             "no gateway: mutual TLS to the agent",
@@ -40,6 +41,12 @@ pub(crate) fn rows(bench: &Bench, effort: Effort, figures: &mut Map<String, Valu
             "Pingora's own proxying, no decision",
             load(stock_at, "gateway", Message::Task),
             Some(&stock),
+        ),
+        (
+            "a2a_stock_mutual",
+            "the same with mutual TLS to the agent, too",
+            load(mutual_at, "gateway", Message::Task),
+            Some(&mutual),
         ),
         (
             "a2a_send",
@@ -72,8 +79,9 @@ pub(crate) fn rows(bench: &Bench, effort: Effort, figures: &mut Map<String, Valu
     };
     let at_a_pace = [
         paced(PACED_STOCK, "a call every 20 ms on each connection", 1),
-        paced("a2a_paced", "a2a_send at that pace", 2),
-        paced("a2a_paced_read", "a2a_send_read at that pace", 5),
+        paced("a2a_paced_stock_mutual", "a2a_stock_mutual at that pace", 2),
+        paced("a2a_paced", "a2a_send at that pace", 3),
+        paced("a2a_paced_read", "a2a_send_read at that pace", 6),
     ];
     println!("\n{CONNECTIONS} connections, each for another person, SendMessage of {BODY_BYTES} bytes");
     table(bench, &all, STOCK, effort, figures);

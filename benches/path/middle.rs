@@ -92,10 +92,19 @@ pub(crate) fn gateway(world: &World, config: &str) -> (Process, SocketAddr) {
 
 /// Pingora's stock TLS proxying, on as many threads as there are cores, as the gateway has.
 pub(crate) fn stock(world: &World, doors: &Doors) -> (Process, SocketAddr) {
+    stock_to(world, doors.plain, &[])
+}
+
+/// The same with mutual TLS toward the upstream, too.
+pub(crate) fn stock_mutual(world: &World, upstream: SocketAddr) -> (Process, SocketAddr) {
+    stock_to(world, upstream, &["mutual"])
+}
+
+fn stock_to(world: &World, upstream: SocketAddr, how: &[&str]) -> (Process, SocketAddr) {
     let (listen, svid) = (free_address(), paths_in(&world.path("gateway")));
     let mut command = Command::new(program("stock-pingora"));
-    command.args([listen.to_string(), doors.plain.to_string()]);
-    command.args([svid.certificate, svid.private_key]).arg(cores().to_string());
+    command.args([listen.to_string(), upstream.to_string()]);
+    command.args([svid.certificate, svid.private_key]).arg(cores().to_string()).args(how);
     (listening(command, listen), listen)
 }
 
