@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 use world::components::{self, program, root};
 use world::llama::{self, Llama};
-use world::served::Served;
+use world::served::{Served, heard};
 use world::{Agent, Plan, Reply, World, policies};
 
 /// One model, and no more than 64 tokens of it, which the call has to say.
@@ -105,18 +105,6 @@ fn asks(text: &str, more: Value) -> Value {
         json!({"model": "smollm2", "messages": said(text), "max_tokens": 16, "temperature": 0});
     arguments.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     arguments
-}
-
-/// How many requests the server has written down, once there are so many: it writes behind its answer.
-async fn heard(world: &World, least: usize) -> usize {
-    for _ in 0..500 {
-        let count = std::fs::read_to_string(world.path("audit-file")).unwrap().lines().count();
-        if count >= least {
-            return count;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    panic!("there are no {least} lines");
 }
 
 /// Every call of `twins` is refused, the server hears nothing of it, and the record says so.

@@ -5,10 +5,9 @@ mod manifests; // what `deploy/` holds, taken by a real API server
 mod whom; // on whose behalf the cluster is asked, and what else has to hold of the server
 
 use serde_json::{Value, json};
-use std::time::Duration;
 use world::components::{program, root};
 use world::kubernetes::{Cluster, NODE};
-use world::served::Served;
+use world::served::{Served, heard};
 use world::{Agent, Plan, Reply, World, policies};
 
 /// What a person's token may open there.
@@ -103,18 +102,6 @@ fn code(reply: &Reply) -> String {
     let reply = reply.json();
     let code = &reply["result"]["structuredContent"]["error"]["code"];
     code.as_str().unwrap_or_else(|| panic!("{reply}")).to_owned()
-}
-
-/// How many requests the server has written down, once there are so many: it writes behind its answer.
-async fn heard(world: &World, least: usize) -> usize {
-    for _ in 0..500 {
-        let count = std::fs::read_to_string(world.path("audit-file")).unwrap().lines().count();
-        if count >= least {
-            return count;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    panic!("there are no {least} lines");
 }
 
 /// A Deployment whose pods kwok plays.

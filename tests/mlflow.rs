@@ -9,7 +9,7 @@ use std::time::Duration;
 use world::agent::send;
 use world::components::{installed, program, root};
 use world::mlflow::Mlflow;
-use world::served::Served;
+use world::served::{Served, heard};
 use world::{Agent, Plan, Reply, World};
 
 /// The tools, each with a scope of its own.
@@ -118,18 +118,6 @@ async fn failed(agent: &Agent, tool: &str, arguments: Value) -> String {
     let reply = agent.call(tool, arguments.clone()).await.json();
     let code = reply["result"]["structuredContent"]["error"]["code"].as_str();
     code.unwrap_or_else(|| panic!("{tool} {arguments}: {reply}")).to_owned()
-}
-
-/// How many requests the server has written down, once there are so many: it writes behind its answer.
-async fn heard(world: &World, least: usize) -> usize {
-    for _ in 0..500 {
-        let count = std::fs::read_to_string(world.path("audit-file")).unwrap().lines().count();
-        if count >= least {
-            return count;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    panic!("there are no {least} lines");
 }
 
 async fn rpc(agent: &Agent, method: &str, params: Value) -> Reply {

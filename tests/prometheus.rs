@@ -6,7 +6,7 @@ use gateway::token_service::{SubjectClaims, subject_token, users_issuer};
 use serde_json::{Value, json};
 use std::time::Duration;
 use world::components::{self, program};
-use world::served::Served;
+use world::served::{Served, heard};
 use world::watchers::{Alertmanager, Prometheus};
 use world::{Agent, Plan, Reply, World, policies};
 
@@ -124,18 +124,6 @@ fn content(reply: &Reply) -> Value {
     let mut reply = reply.json();
     assert_eq!(reply["result"]["isError"], json!(false), "{reply}");
     reply["result"]["structuredContent"].take()
-}
-
-/// How many requests the server has written down, once there are so many: it writes behind its answer.
-async fn heard(world: &World, least: usize) -> usize {
-    for _ in 0..500 {
-        let count = std::fs::read_to_string(world.path("audit-file")).unwrap().lines().count();
-        if count >= least {
-            return count;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    panic!("there are no {least} lines");
 }
 
 #[tokio::test]

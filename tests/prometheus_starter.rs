@@ -2,9 +2,8 @@
 //! agent, beside a twin that it refuses, and says of one namespace what Prometheus' own API says of two.
 
 use serde_json::{Value, json};
-use std::time::Duration;
 use world::components::{program, root};
-use world::served::Served;
+use world::served::{Served, heard};
 use world::watchers::{Prometheus, plain};
 use world::{Agent, Plan, World};
 
@@ -63,18 +62,6 @@ async fn world(prometheus: &Prometheus) -> World {
         files: vec![("audit-file", String::new())],
     };
     World::with(Plan { policy, served: Some(served), ..Plan::default() }).await
-}
-
-/// How many requests the server has written down, once there are so many: it writes behind its answer.
-async fn heard(world: &World, least: usize) -> usize {
-    for _ in 0..500 {
-        let count = std::fs::read_to_string(world.path("audit-file")).unwrap().lines().count();
-        if count >= least {
-            return count;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    panic!("there are no {least} lines");
 }
 
 /// A call that is allowed, its twin, and what stands where in the answer.

@@ -6,9 +6,8 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
 use world::components::{self, program, root};
-use world::served::{self, BELOW_PUBLIC};
+use world::served::{self, BELOW_PUBLIC, heard};
 use world::{Agent, Reply, World, policies};
 
 /// A bucket of its own for each story, and the SDK beside the gate.
@@ -83,18 +82,6 @@ fn code(reply: &Reply) -> Value {
 
 fn sha256(bytes: &[u8]) -> String {
     digest(&SHA256, bytes).as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// How many calls of a tool the server has written down, once there are so many: it writes behind its answer.
-async fn heard(world: &World, least: usize) -> usize {
-    for _ in 0..500 {
-        let count = std::fs::read_to_string(world.path("audit-file")).unwrap().lines().count();
-        if count >= least {
-            return count;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    panic!("there are no {least} lines");
 }
 
 /// A refusal's three witnesses: what the caller heard, what the server didn't, what the gateway kept.

@@ -180,8 +180,7 @@ async fn where_actors_are_recorded_all_else_is_checked_as_ever() {
 
 #[tokio::test]
 async fn each_way_to_fail_is_told_as_what_it_is() {
-    let there =
-        Elsewhere::with("  refusals_kept: 0s\n  timeout: 2s\n  breaker: {failures_max: 100}").await;
+    let there = Elsewhere::with("  refusals_kept: 0s\n  timeout: 2s\n  breaker: {failures_max: 100}").await;
     let cases = [
         (400, r#"{"error":"interaction_required"}"#, "interaction_required"),
         (400, r#"{"error":"consent_required"}"#, "interaction_required"),

@@ -6,6 +6,7 @@ use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 /// A server's program, and the flags that are its own.
 #[derive(Clone)]
@@ -144,4 +145,16 @@ impl Drop for Server {
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
+}
+
+/// How many requests a world's server has written down, once there are so many: it writes behind its answer.
+pub async fn heard(world: &World, least: usize) -> usize {
+    for _ in 0..500 {
+        let count = std::fs::read_to_string(world.path("audit-file")).unwrap().lines().count();
+        if count >= least {
+            return count;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("there are no {least} lines");
 }
