@@ -69,9 +69,11 @@ pub enum Revoked {
     Unknown,
 }
 
-/// What a token can be revoked by beside its subject, for what outlives the request and keeps no token.
+/// What a token can be revoked by, for what outlives the request and keeps no token.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Provenance {
+    /// Its `iss` and `sub`.
+    pub subject: Option<(String, String)>,
     /// Its `jti`.
     pub jti: Option<String>,
     /// The workloads that handed it on.
@@ -300,6 +302,7 @@ impl Provenance {
     /// Of a token; without one there is nothing.
     pub fn of(subject: Option<&SubjectToken>) -> Self {
         subject.map(SubjectToken::claims).map_or_else(Self::default, |claims| Self {
+            subject: Some((claims.iss.clone(), claims.sub.clone())),
             jti: claims.jti.clone(),
             actors: claims.actors.clone(),
         })
@@ -307,11 +310,14 @@ impl Provenance {
 
     /// Its length.
     pub fn bytes(&self) -> usize {
-        self.jti.iter().chain(&self.actors).map(String::len).sum()
+        let subject = self.subject.iter().flat_map(|(iss, sub)| [iss, sub]);
+        subject.chain(&self.jti).chain(&self.actors).map(String::len).sum()
     }
 
     fn names(&self) -> impl Iterator<Item = Name<'_>> {
-        names(self.jti.as_deref(), &self.actors)
+        let subject = self.subject.as_ref();
+        let subject = subject.map(|(iss, sub)| Name::Subject { iss: iss.into(), sub: sub.into() });
+        subject.into_iter().chain(names(self.jti.as_deref(), &self.actors))
     }
 }
 

@@ -178,14 +178,17 @@ impl Follower<'_> {
     /// stays required, unless there is another card that somebody vouches for.
     fn refused(&mut self, error: &CardError, vouched_for: Option<&Card>) {
         let said = chain(error);
-        if self.said == said {
+        let state = self.gateway.state();
+        let standing = state.cards.get(&self.agent.name);
+        let last = || standing.and_then(Standing::required).cloned();
+        let known = vouched_for.map(|card| Arc::new(required(card))).or_else(last);
+        if self.said != said {
+            tracing::error!(agent = self.agent.name, cause = said, "the card is refused");
+            self.last = None;
+            self.record("card_refused", said.clone());
+        } else if matches!(standing, Some(Standing::Refused(stands)) if *stands == known) {
             return;
         }
-        tracing::error!(agent = self.agent.name, cause = said, "the card is refused");
-        self.last = None;
-        self.record("card_refused", said.clone());
-        let last = || self.gateway.state().cards.get(&self.agent.name).and_then(Standing::required).cloned();
-        let known = vouched_for.map(|card| Arc::new(required(card))).or_else(last);
         self.stands(Standing::Refused(known), "refused");
         self.said = said;
     }

@@ -7,7 +7,7 @@ use crate::tasks::Owner;
 use futures_util::FutureExt;
 use prometheus::IntGauge;
 use std::collections::{HashMap, VecDeque};
-use std::panic::AssertUnwindSafe;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
 
@@ -97,7 +97,7 @@ impl<T: Errand> Lines<T> {
     async fn work(self: Arc<Self>, url: Digest) {
         while let Some((mut errand, place)) = self.next(url) {
             let end = AssertUnwindSafe(errand.done()).catch_unwind().await;
-            errand.ended(end.ok());
+            let _ = catch_unwind(AssertUnwindSafe(|| errand.ended(end.ok()))); // The panic's hook has told of it.
             drop(place); // Last: who waits for none may go on to stop.
         }
     }

@@ -42,6 +42,8 @@ struct Written {
     #[serde(skip_serializing_if = "Option::is_none")]
     w: Option<(Option<String>, Option<String>, String)>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    i: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     j: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     x: Vec<String>,
@@ -104,8 +106,10 @@ impl Seal {
     pub(super) fn seal(&self, ring: &KeyRing) -> Option<String> {
         let whose = |owner: &Owner| (owner.iss.clone(), owner.sub.clone(), owner.spiffe_id.clone());
         let exposed = |hidden: &Option<Hidden>| hidden.as_ref().map(|hidden| hidden.expose().to_owned());
+        let issuer = self.by.subject.as_ref().map(|(iss, _)| iss);
         let written = Written {
             a: self.agent.clone(),
+            i: issuer.filter(|iss| Some(*iss) != self.owner.iss.as_ref()).cloned(),
             o: whose(&self.owner),
             w: (self.of != self.owner).then(|| whose(&self.of)),
             j: self.by.jti.clone(),
@@ -125,11 +129,12 @@ impl Seal {
         let written: Written = serde_json::from_slice(&ring.open_as(PUSH, text)?).ok()?;
         let whose = |(iss, sub, spiffe_id)| Owner { iss, sub, spiffe_id };
         let owner = whose(written.o);
+        let subject = written.i.or_else(|| owner.iss.clone()).zip(owner.sub.clone()); // By another issuer it has the same name.
         Some(Self {
             agent: written.a,
             of: written.w.map_or_else(|| owner.clone(), whose),
             owner,
-            by: Provenance { jti: written.j, actors: written.x },
+            by: Provenance { subject, jti: written.j, actors: written.x },
             task: written.t,
             push: Push {
                 id: None,
@@ -161,6 +166,7 @@ mod tests {
             owner: owner("agent/auditor"),
             of: owner("agent/clerk"),
             by: Provenance {
+                subject: Some(("https://credentials.example".into(), "alice".into())),
                 jti: Some("token-1".into()),
                 actors: vec!["spiffe://bank.test/agent/orchestrator".into()],
             },

@@ -107,3 +107,31 @@ fn a_new_list_is_another_epoch() {
     let second = list("").after(&first);
     assert_eq!((first.epoch(), second.epoch(), second.clone().after(&second).epoch()), (0, 1, 2));
 }
+
+#[test]
+fn events_end_with_each_name_of_the_token_that_asked_for_them() {
+    let owner = Owner {
+        iss: Some("https://people.test".into()),
+        sub: Some("alice".into()),
+        spiffe_id: "spiffe://bank.test/agent/auditor".into(),
+    };
+    let by = Provenance {
+        subject: Some(("https://tokens.test".into(), "alice".into())), // Of credentials, for people of the other.
+        jti: Some("t-1".into()),
+        actors: vec!["spiffe://bank.test/agent/orchestrator".into()],
+    };
+    let trainer = "spiffe://bank.test/agent/trainer";
+    let asked = |line: &str| list(line).relay([&owner, &owner], &by, trainer, UNIX_EPOCH).is_ok();
+    for (revoked, other) in [
+        ("{\"subject\": {\"iss\": \"https://tokens.test\", \"sub\": \"alice\"}}", "bob"),
+        ("{\"subject\": {\"iss\": \"https://people.test\", \"sub\": \"alice\"}}", "bob"),
+        ("{\"jti\": \"t-1\", \"until\": \"2026-11-21T10:00:00Z\"}", "t-2"),
+        ("{\"spiffe_id\": \"spiffe://bank.test/agent/orchestrator\"}", "oracle"),
+        ("{\"spiffe_id\": \"spiffe://bank.test/agent/trainer\"}", "coach"),
+    ] {
+        assert!(!asked(revoked), "{revoked}");
+        let name =
+            ["alice", "t-1", "orchestrator", "trainer"].into_iter().find(|name| revoked.contains(name));
+        assert!(asked(&revoked.replace(name.unwrap(), other)), "{revoked} of {other}");
+    }
+}

@@ -99,7 +99,7 @@ impl Lister<'_> {
         let (mut asked, mut behind) = (0, None);
         loop {
             let query = Query { context: self.call.context.clone(), behind, limit, ..Query::default() };
-            let page = self.page(query).await?; // One that changes now comes before this place, and isn't met again.
+            let page = self.page(query).await?; // One that changes now comes before this place, unless the agent's clock is behind.
             let open = |task: &&Task| !task.state.as_deref().is_some_and(a2a::is_final);
             for task in page.tasks.iter().filter(open).take(self.asks_max - asked) {
                 asked += 1;

@@ -18,12 +18,23 @@ type Work = Box<dyn FnOnce() + Send>;
 
 static WORKERS: OnceLock<Sender<Work>> = OnceLock::new();
 
-/// The outcome of the work; `None` if it panicked, or there is no thread for it.
-pub(crate) async fn apart<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+/// Why there is no outcome.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NoOutcome {
+    /// The system gave no thread, which the log says.
+    NoThread,
+    /// The work panicked.
+    Panic,
+}
+
+/// The outcome of the work.
+pub(crate) async fn apart<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, NoOutcome> {
     let (tell, told) = oneshot::channel();
     let work: Work = Box::new(move || drop(tell.send(work())));
-    WORKERS.get_or_init(workers).send(work).ok()?;
-    told.await.ok()
+    WORKERS.get_or_init(workers).send(work).map_err(|_| NoOutcome::NoThread)?;
+    told.await.map_err(|_| NoOutcome::Panic)
 }
 
 fn workers() -> Sender<Work> {
@@ -54,9 +65,9 @@ mod tests {
     #[tokio::test]
     async fn a_panic_ends_its_own_work_alone() {
         for _ in 0..2 * THREADS {
-            assert_eq!(apart(|| panic!("as a parser may")).await, None::<()>);
+            assert_eq!(apart(|| panic!("as a parser may")).await, Err::<(), _>(NoOutcome::Panic));
         }
-        assert_eq!(apart(|| 7).await, Some(7));
+        assert_eq!(apart(|| 7).await, Ok(7));
     }
 
     #[tokio::test]
@@ -64,6 +75,6 @@ mod tests {
         fn deep(levels: usize, room: [u8; 4096]) -> usize {
             if levels == 0 { room.len() } else { deep(levels - 1, std::hint::black_box(room)) + 1 }
         }
-        assert_eq!(apart(|| deep(4096, [0; 4096])).await, Some(4096 + 4096));
+        assert_eq!(apart(|| deep(4096, [0; 4096])).await, Ok(4096 + 4096));
     }
 }

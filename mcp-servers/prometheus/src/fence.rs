@@ -2,10 +2,11 @@
 //! gets the matchers beside those it has, so that it can only become narrower, and the tree is written anew. What is
 //! written is parsed once more and has to be the same tree: whatever the parser and its printer don't agree on is refused.
 
-use crate::apart::apart;
+use crate::apart::{NoOutcome, apart};
 use crate::error::{PrometheusError, one_line};
 use crate::matchers::LabelMatcher;
 use crate::place;
+use crate::upstream::System;
 use promql_parser::label::{METRIC_NAME, MatchOp, Matcher};
 use promql_parser::parser::value::ValueType;
 use promql_parser::parser::{Expr, LabelModifier, VectorSelector, parse};
@@ -125,8 +126,13 @@ impl Fence {
             return Err(unsupported(format!("the query has more than {BYTES_MAX} bytes")));
         }
         let (text, fence) = (text.to_owned(), Arc::clone(&self.0));
-        let judged = apart(move || work(&text, &fence)).await;
-        judged.unwrap_or_else(|| Err(unsupported("the query can't be parsed")))
+        match apart(move || work(&text, &fence)).await {
+            Ok(judged) => judged,
+            Err(NoOutcome::Panic) => Err(unsupported("the query can't be parsed")),
+            Err(NoOutcome::NoThread) => {
+                Err(PrometheusError::Unavailable(System::Prometheus, "no thread for the parser"))
+            }
+        }
     }
 }
 

@@ -48,6 +48,7 @@ outward(path, _) if path[count(path) - 1] in {
 	"hostPID",
 	"hostPath",
 	"hostPort",
+	"podCertificate",
 	"privileged",
 	"procMount",
 	"seLinuxOptions",
@@ -56,6 +57,7 @@ outward(path, _) if path[count(path) - 1] in {
 	"secretRef",
 	"serviceAccount",
 	"serviceAccountName",
+	"serviceAccountToken",
 	"sysctls",
 	"windowsOptions",
 }

@@ -45,6 +45,8 @@ cases := {
 	"a connection to others": {"want": false, "patch": [{"op": "add", "path": sprintf("%s/livenessProbe", [container]), "value": {"tcpSocket": {"host": "10.0.0.1", "port": 80}}}]},
 	"a disk of its own": {"want": true, "patch": [{"op": "add", "path": "/spec/template/spec/volumes", "value": [{"name": "v", "emptyDir": {}}, {"name": "c", "configMap": {"name": "web"}}]}]},
 	"a driver's disk": {"want": false, "patch": [{"op": "add", "path": "/spec/template/spec/volumes", "value": [{"name": "v", "csi": {"driver": "secrets-store.csi.k8s.io"}}]}]},
+	"a token for somebody else": {"want": false, "patch": [{"op": "add", "path": "/spec/template/spec/volumes", "value": [{"name": "v", "projected": {"sources": [{"serviceAccountToken": {"audience": "vault", "path": "t"}}]}}]}]},
+	"a certificate of its own": {"want": false, "patch": [{"op": "add", "path": "/spec/template/spec/volumes", "value": [{"name": "v", "projected": {"sources": [{"podCertificate": {"signerName": "a/b", "keyType": "ED25519"}}]}}]}]},
 	"a secret among others": {"want": false, "patch": [{"op": "add", "path": "/spec/template/spec/volumes", "value": [{"name": "v", "projected": {"sources": [{"secret": {"name": "db"}}]}}]}]},
 	"another account by its old name": {"want": false, "patch": [{"op": "add", "path": "/spec/template/spec/serviceAccount", "value": "admin"}]},
 	"another account": {"want": false, "patch": [{"op": "add", "path": "/spec/template/spec/serviceAccountName", "value": "admin"}]},

@@ -3,7 +3,7 @@
 use super::failed;
 use crate::config::PerOwner;
 use crate::tasks::store::{Claim, Owner, Page, Query, Seen, StoreError, Task};
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, Transaction, TransactionBehavior, params};
 
 /// Of the tables below. A file of another one is left alone.
 const VERSION: i64 = 2;
@@ -11,13 +11,16 @@ const VERSION: i64 = 2;
 /// Says the version, and writes to the file in any case.
 pub(super) const STAMP: &str = "PRAGMA user_version = 2";
 
-/// An owner at an agent is one row, which counts what is theirs there, so that a new task costs the same however many there
-/// are. What is theirs has the row's number: rows are short, and a commit writes whole pages.
-const SCHEMA: &str = "
+const PRAGMAS: &str = "
     PRAGMA journal_mode = WAL;
     PRAGMA synchronous = NORMAL;
     PRAGMA wal_autocheckpoint = 0;
     PRAGMA cache_size = -32768;
+";
+
+/// An owner at an agent is one row, which counts what is theirs there, so that a new task costs the same however many there
+/// are. What is theirs has the row's number: rows are short, and a commit writes whole pages.
+const SCHEMA: &str = "
     CREATE TABLE IF NOT EXISTS owners (
         number INTEGER PRIMARY KEY, agent TEXT NOT NULL, spiffe_id TEXT NOT NULL, sub TEXT, iss TEXT,
         tasks INTEGER NOT NULL DEFAULT 0, others INTEGER NOT NULL DEFAULT 0
@@ -37,17 +40,20 @@ const SCHEMA: &str = "
     END;
 ";
 
-/// Makes the tables in a new file.
+/// Makes the tables in a new file, in one transaction: another gateway may begin with the same file.
 ///
 /// # Errors
 /// [`StoreError`], as for a file of another version.
 pub(super) fn prepare(database: &Connection) -> Result<(), StoreError> {
-    let number = |sql| database.query_row(sql, [], |row| row.get::<_, i64>(0)).map_err(failed);
+    database.execute_batch(PRAGMAS).map_err(failed)?;
+    let made = Transaction::new_unchecked(database, TransactionBehavior::Immediate).map_err(failed)?;
+    let number = |sql| made.query_row(sql, [], |row| row.get::<_, i64>(0)).map_err(failed);
     let is_new = number("SELECT count(*) FROM sqlite_schema")? == 0;
     if !is_new && number("PRAGMA user_version")? != VERSION {
         return Err(StoreError::Version);
     }
-    database.execute_batch(SCHEMA).and_then(|()| database.execute_batch(STAMP)).map_err(failed)
+    made.execute_batch(SCHEMA).and_then(|()| made.execute_batch(STAMP)).map_err(failed)?;
+    made.commit().map_err(failed)
 }
 
 /// An owner at an agent.
@@ -113,66 +119,55 @@ pub(super) fn claim(
         return Ok(Claim::Foreign);
     }
     let holder = holder(database, agent, owner)?;
+    let (tasks, others) = holder.as_ref().map_or((0, 0), |holder| (holder.tasks, holder.others));
     let is_new = seen.task.is_some() && known.is_none();
-    if is_new && reaches(holder.tasks, most.tasks_max) {
-        return Ok(Claim::TooManyTasks); // Before its context is anybody's.
+    if is_new && reaches(tasks, most.tasks_max) {
+        return Ok(Claim::TooManyTasks);
     }
-    if is_new && reaches(holder.others, most.contexts_max) {
+    if is_new && reaches(others, most.contexts_max) {
         return Ok(Claim::TooManyContexts); // It may be forgotten, too.
     }
-    let context = match &seen.context {
-        Some(id) if reaches(holder.others, most.contexts_max) => match owner_of_context(database, agent, id)?
-        {
+    let is_new_context = match &seen.context {
+        Some(id) => match owner_of_context(database, agent, id)? {
             Some(whose) if whose == *owner => false,
             Some(_) => return Ok(Claim::Foreign),
-            None => return Ok(Claim::TooManyContexts),
+            None if reaches(others, most.contexts_max) => return Ok(Claim::TooManyContexts),
+            None => true,
         },
-        Some(id) => {
-            let sql = "INSERT INTO contexts (agent, id, owner) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING";
-            let made = database.prepare_cached(sql)?.execute(params![agent, id, holder.number])? == 1;
-            if !made && owner_of_context(database, agent, id)?.as_ref() != Some(owner) {
-                return Ok(Claim::Foreign);
-            }
-            made
-        }
         None => false,
     };
-    match (&seen.task, known) {
-        (None, _) => {}
-        (Some(id), Some(known)) => {
-            let moved = seen.state.is_some() && (seen.state != known.state || seen.since_ms > known.since_ms);
-            if moved {
-                let sql = "UPDATE tasks SET state = ?3, since_ms = ?4, gone = 0 WHERE agent = ?1 AND id = ?2";
-                database.prepare_cached(sql)?.execute(params![agent, id, seen.state, seen.since_ms])?;
-            }
+    // All is decided, and nothing was written.
+    if is_new || is_new_context {
+        let number = holder.map_or_else(|| new_holder(database, agent, owner), |holder| Ok(holder.number))?;
+        if is_new_context {
+            let sql = "INSERT INTO contexts (agent, id, owner) VALUES (?1, ?2, ?3)";
+            database.prepare_cached(sql)?.execute(params![agent, seen.context, number])?;
         }
-        (Some(id), None) => {
+        if is_new {
             let sql = "INSERT INTO tasks (agent, id, context, owner, state, since_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
-            let values = params![agent, id, seen.context, holder.number, seen.state, seen.since_ms];
+            let values = params![agent, seen.task, seen.context, number, seen.state, seen.since_ms];
             database.prepare_cached(sql)?.execute(values)?;
         }
-    }
-    if is_new || context {
         let sql = "UPDATE owners SET tasks = tasks + ?2, others = others + ?3 WHERE number = ?1";
-        database.prepare_cached(sql)?.execute(params![holder.number, is_new, context])?;
+        database.prepare_cached(sql)?.execute(params![number, is_new, is_new_context])?;
+    }
+    if let Some(known) = known
+        && seen.state.is_some()
+        && (seen.state != known.state || seen.since_ms > known.since_ms)
+    {
+        let sql = "UPDATE tasks SET state = ?3, since_ms = ?4, gone = 0 WHERE agent = ?1 AND id = ?2";
+        database.prepare_cached(sql)?.execute(params![agent, known.id, seen.state, seen.since_ms])?;
     }
     Ok(Claim::Owned)
 }
 
-fn holder(database: &Connection, agent: &str, owner: &Owner) -> Result<Holder, rusqlite::Error> {
-    if let Some(known) = known_holder(database, agent, owner)? {
-        return Ok(known);
-    }
+fn new_holder(database: &Connection, agent: &str, owner: &Owner) -> Result<i64, rusqlite::Error> {
     let sql = "INSERT INTO owners (spiffe_id, sub, iss, agent) VALUES (?1, ?2, ?3, ?4)";
     database.prepare_cached(sql)?.execute(params![owner.spiffe_id, owner.sub, owner.iss, agent])?;
-    Ok(Holder { number: database.last_insert_rowid(), tasks: 0, others: 0 })
+    Ok(database.last_insert_rowid())
 }
 
-fn known_holder(
-    database: &Connection,
-    agent: &str,
-    owner: &Owner,
-) -> Result<Option<Holder>, rusqlite::Error> {
+fn holder(database: &Connection, agent: &str, owner: &Owner) -> Result<Option<Holder>, rusqlite::Error> {
     let sql = "SELECT number, tasks, others FROM owners
                WHERE spiffe_id = ?1 AND sub IS ?2 AND iss IS ?3 AND agent = ?4";
     let read = |row: &Row<'_>| Ok(Holder { number: row.get(0)?, tasks: row.get(1)?, others: row.get(2)? });
@@ -190,7 +185,7 @@ pub(super) fn page(
     owner: &Owner,
     query: &Query,
 ) -> Result<Page, rusqlite::Error> {
-    let Some(holder) = known_holder(database, agent, owner)? else { return Ok(Page::default()) };
+    let Some(holder) = holder(database, agent, owner)? else { return Ok(Page::default()) };
     let sql = format!(
         "SELECT id, context, state, since_ms {MATCHING}
          AND (?5 IS NULL OR since_ms < ?5 OR (since_ms = ?5 AND id > ?6)) ORDER BY since_ms DESC, id LIMIT ?7"
@@ -228,7 +223,7 @@ pub(super) fn gone(
     owner: &Owner,
     task: &str,
 ) -> Result<(), rusqlite::Error> {
-    let Some(holder) = known_holder(database, agent, owner)? else { return Ok(()) };
+    let Some(holder) = holder(database, agent, owner)? else { return Ok(()) };
     let sql = "UPDATE tasks SET gone = 1, state = NULL WHERE agent = ?1 AND id = ?2 AND owner = ?3";
     database.prepare_cached(sql)?.execute(params![agent, task, holder.number]).map(drop)
 }

@@ -89,9 +89,13 @@ async fn the_log_begins_anew_unless_somebody_reads_the_file() {
     drop(reader);
     round("e").await;
     let held = log();
-    round("f").await;
-    round("g").await;
-    assert!(log() < held + usual / 4, "it has begun anew: {} {held}", log());
+    for again in ["f", "g", "h", "i", "j", "k"] {
+        round(again).await; // The keeper may come late; a log that goes on has more with each round.
+        if log() < held + usual / 4 {
+            return;
+        }
+    }
+    panic!("it has not begun anew: {} {held}", log());
 }
 
 #[tokio::test]
@@ -120,4 +124,15 @@ async fn a_file_of_another_version_is_left_as_it_is() {
     let other = path.with_extension("other");
     Connection::open(&other).unwrap().execute_batch("CREATE TABLE tasks (agent TEXT)").unwrap();
     assert!(matches!(Sqlite::open(Some(&other)), Err(StoreError::Version)));
+}
+
+#[test]
+fn two_that_begin_with_one_new_file_both_do() {
+    for _ in 0..20 {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("tasks.db");
+        let both =
+            [path.clone(), path].map(|path| std::thread::spawn(move || Sqlite::open(Some(&path)).is_ok()));
+        assert!(both.into_iter().all(|one| one.join().unwrap()));
+    }
 }
