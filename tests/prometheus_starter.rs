@@ -7,18 +7,7 @@ use world::served::{Served, heard};
 use world::watchers::{Prometheus, plain};
 use world::{Agent, Plan, World};
 
-const TOOLS: &[&str] = &[
-    "query_instant",
-    "query_range",
-    "analyze",
-    "series",
-    "labels",
-    "label_values",
-    "metadata",
-    "targets",
-    "alerts",
-    "rules",
-];
+/// What a person's token may open there: the protocol, and each tool.
 const SCOPES: &[&str] = &[
     "protocol",
     "query_instant",
@@ -47,7 +36,7 @@ async fn world(prometheus: &Prometheus) -> World {
     let starter = root().join("policy/rego/starter");
     let mut policy = Vec::new();
     let shared = ["protocol", "lib/demo", "lib/metrics"].map(str::to_owned);
-    let tools = TOOLS.iter().map(|tool| format!("tools/prometheus/{tool}"));
+    let tools = SCOPES[1..].iter().map(|tool| format!("tools/prometheus/{tool}"));
     for name in shared.into_iter().chain(tools) {
         let path: &'static str = format!("{name}.rego").leak();
         policy.push((path, std::fs::read_to_string(starter.join(path)).unwrap()));
@@ -122,7 +111,7 @@ async fn each_tool_answers_the_demo_agent_of_open_metrics_and_of_no_others() {
     let world = world(&prometheus).await;
     let agent = world.agent("agent/demo").with_token(&world.token("agent/demo")).at("/mcp/prometheus");
     let calls = calls();
-    assert_eq!(calls.iter().map(|(tool, ..)| *tool).collect::<Vec<_>>(), TOOLS);
+    assert_eq!(calls.iter().map(|(tool, ..)| *tool).collect::<Vec<_>>(), SCOPES[1..]);
     for (tool, arguments, _, place, wanted) in &calls {
         let found = called(&agent, tool, arguments).await;
         assert_eq!(found.pointer(place), Some(wanted), "{tool}: {found}");

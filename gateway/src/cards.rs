@@ -93,9 +93,8 @@ impl Standing {
     }
 }
 
-/// What is wrong with a card that isn't shown, in words.
+/// What is wrong with a card that can't be read, or that nobody vouches for.
 const REFUSED: &str = "refused";
-const NOT_READ: &str = "not read yet";
 
 /// How the agents' cards are read, by the agents' names.
 pub type Clients = BTreeMap<String, Arc<Client>>;
@@ -224,7 +223,7 @@ fn good<'c>(cards: &'c Cards, agent: &Agent) -> Result<&'c Shown, &'static str> 
         }
         Some(Standing::Good(_) | Standing::Quarantined) => Err("quarantined"),
         Some(Standing::Refused(_)) => Err(REFUSED),
-        None => Err(NOT_READ),
+        None => Err("not read yet"),
     }
 }
 
@@ -236,16 +235,17 @@ pub fn said<'c>(cards: &'c Cards, agent: &Agent) -> Option<&'c CardInput> {
 /// What an agent's card requires of callers. A card that is refused changes nothing of what was required before. An agent
 /// without a card requires nothing: it is one as long as none was read, unless its configuration speaks of a card.
 fn required<'c>(cards: &'c Cards, agent: &Agent) -> Result<Option<&'c BTreeSet<String>>, CallRefused> {
-    if let Err(wrong) = good(cards, agent) {
-        let known = cards.get(&agent.name).and_then(Standing::required);
-        return match known {
-            _ if agent.card.pin.is_some() => Err(CallRefused::Quarantined),
-            Some(last) => Ok(Some(last)),
-            None if wrong == NOT_READ && !agent.expects_a_card() => Ok(None),
-            None => Err(CallRefused::Unread(wrong)),
-        };
+    let wrong = match good(cards, agent) {
+        Ok(shown) => return Ok(Some(&shown.required)),
+        Err(wrong) => wrong,
+    };
+    let standing = cards.get(&agent.name);
+    match standing.and_then(Standing::required) {
+        _ if agent.card.pin.is_some() => Err(CallRefused::Quarantined),
+        Some(last) => Ok(Some(last)),
+        None if standing.is_none() && !agent.expects_a_card() => Ok(None),
+        None => Err(CallRefused::Unread(wrong)),
     }
-    Ok(cards.get(&agent.name).and_then(Standing::required).map(|required| &**required))
 }
 
 /// Whether an agent is heard that posts on its own: as long as it is called. Its card is the pinned one, or there is no pin,
