@@ -22,8 +22,18 @@ const PACED_STOCK: &str = "a2a_paced_stock";
 /// Name, what it is, load, whose CPU time.
 type Plan<'p> = (&'static str, &'static str, Load, Option<&'p Process>);
 
-/// Every row once a round, each round in another order.
-pub(crate) fn rows(bench: &Bench, effort: Effort, figures: &mut Map<String, Value>) {
+/// Whether that is the name of a row here.
+pub(crate) fn has(row: &str) -> bool {
+    row.starts_with("a2a_") && !row.starts_with("a2a_streams")
+}
+
+/// The chosen rows once a round, each round in another order.
+pub(crate) fn rows(
+    bench: &Bench,
+    effort: Effort,
+    chosen: impl Fn(&'static str) -> bool,
+    figures: &mut Map<String, Value>,
+) {
     let (gateway, at) = middle::gateway(&bench.world, "agent.yaml");
     let (reader, reader_at) = middle::gateway(&bench.world, "reader.yaml");
     let (stock, stock_at) = middle::stock(&bench.world, &bench.doors);
@@ -84,8 +94,12 @@ pub(crate) fn rows(bench: &Bench, effort: Effort, figures: &mut Map<String, Valu
         paced("a2a_paced_read", "a2a_send_read at that pace", 6),
     ];
     println!("\n{CONNECTIONS} connections, each for another person, SendMessage of {BODY_BYTES} bytes");
-    table(bench, &all, STOCK, effort, figures);
-    table(bench, &at_a_pace, PACED_STOCK, effort, figures);
+    for (mut plans, yardstick) in [(all.to_vec(), STOCK), (at_a_pace.to_vec(), PACED_STOCK)] {
+        plans.retain(|(name, ..)| chosen(name));
+        if !plans.is_empty() {
+            table(bench, &plans, yardstick, effort, figures);
+        }
+    }
 }
 
 fn table(

@@ -77,8 +77,8 @@ async fn run(words: &[&str]) {
     );
     let chosen = |row| asked("rows") || asked(row);
     rows(&bench, effort, chosen, &mut figures);
-    if asked("agent") {
-        agent::rows(&bench, effort, &mut figures);
+    if asked("agent") || words.iter().any(|word| agent::has(word)) {
+        agent::rows(&bench, effort, |row| asked("agent") || asked(row), &mut figures);
     }
     if asked("streams") {
         streams::measure(&bench, effort, &mut figures);

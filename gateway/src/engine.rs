@@ -8,6 +8,7 @@ mod connection;
 mod gathered;
 mod outgoing;
 mod patient;
+mod undisturbed;
 
 use crate::audit::Audit;
 use crate::listener::{Connections, Handshake};
@@ -136,11 +137,10 @@ impl Door {
         let _counted = InFlight::one_more(&self.in_flight);
         let connection = Connection::new(&self.gateway, handshake, ip, http2, &self.in_flight, stop);
         let mut cut = self.gateway.cut.subscribe();
-        connection
-            .serve(tls, async move {
-                let _ = cut.wait_for(|cut| *cut).await; // What is under way is dropped with it, and leaves its record.
-            })
-            .await;
+        let served = connection.serve(tls, async move {
+            let _ = cut.wait_for(|cut| *cut).await; // What is under way is dropped with it, and leaves its record.
+        });
+        undisturbed::undisturbed(served).await;
     }
 }
 

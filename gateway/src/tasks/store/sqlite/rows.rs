@@ -3,6 +3,7 @@
 use super::failed;
 use crate::config::PerOwner;
 use crate::tasks::store::{Claim, Owner, Page, Query, Seen, StoreError, Task};
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, TransactionBehavior, params};
 
 /// Of the tables below. A file of another one is left alone.
@@ -11,11 +12,13 @@ const VERSION: i64 = 2;
 /// Says the version, and writes to the file in any case.
 pub(super) const STAMP: &str = "PRAGMA user_version = 2";
 
+/// No more pages are cached: where a tree's pages are put in order (a page that is full, now and then), SQLite goes through
+/// all of them at the commit.
 const PRAGMAS: &str = "
     PRAGMA journal_mode = WAL;
     PRAGMA synchronous = NORMAL;
     PRAGMA wal_autocheckpoint = 0;
-    PRAGMA cache_size = -32768;
+    PRAGMA cache_size = -8192;
 ";
 
 /// An owner at an agent is one row, which counts what is theirs there, so that a new task costs the same however many there
@@ -46,6 +49,8 @@ const SCHEMA: &str = "
 /// [`StoreError`], as for a file of another version.
 pub(super) fn prepare(database: &Connection) -> Result<(), StoreError> {
     database.execute_batch(PRAGMAS).map_err(failed)?;
+    // Else a statement that a partial index might serve is planned anew for every value that is bound to it.
+    database.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map_err(failed)?;
     let made = Transaction::new_unchecked(database, TransactionBehavior::Immediate).map_err(failed)?;
     let number = |sql| made.query_row(sql, [], |row| row.get::<_, i64>(0)).map_err(failed);
     let is_new = number("SELECT count(*) FROM sqlite_schema")? == 0;
@@ -64,11 +69,13 @@ struct Holder {
     others: u32,
 }
 
+/// A task and whose it is.
+pub(super) const TASK: &str =
+    "SELECT id, context, iss, sub, spiffe_id, state, since_ms FROM tasks JOIN owners ON number = owner
+     WHERE tasks.agent = ?1 AND id = ?2";
+
 pub(super) fn task(database: &Connection, agent: &str, id: &str) -> Result<Option<Task>, rusqlite::Error> {
-    let sql =
-        "SELECT id, context, iss, sub, spiffe_id, state, since_ms FROM tasks JOIN owners ON number = owner
-         WHERE tasks.agent = ?1 AND id = ?2";
-    database.prepare_cached(sql)?.query_row(params![agent, id], row).optional()
+    database.prepare_cached(TASK)?.query_row(params![agent, id], row).optional()
 }
 
 fn row(row: &Row<'_>) -> Result<Task, rusqlite::Error> {

@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used, reason = "a test ends by panicking")]
 
 use super::*;
+use rusqlite::StatementStatus;
 use std::path::PathBuf;
 
 fn opened() -> (tempfile::TempDir, PathBuf, Sqlite) {
@@ -113,6 +114,20 @@ async fn a_store_that_failed_says_so_until_it_does_not() {
     other.execute_batch("COMMIT").unwrap();
     asked.await.unwrap().unwrap();
     assert!(!store.0.shared.failing.load(Ordering::Relaxed));
+}
+
+#[test]
+fn a_statement_is_planned_once_and_not_for_each_id() {
+    let database = Connection::open_in_memory().unwrap();
+    rows::prepare(&database).unwrap();
+    for id in ["t1", "t2", "t3"] {
+        let seen = Seen { task: Some(id.into()), context: Some(id.into()), ..Seen::default() };
+        assert_eq!(rows::claim(&database, "a", &alice(), &seen, PerOwner::UNBOUNDED).unwrap(), Claim::Owned);
+        assert!(rows::task(&database, "a", id).unwrap().is_some());
+    }
+    let statement = database.prepare_cached(rows::TASK).unwrap();
+    assert!(statement.get_status(StatementStatus::Run) > 3);
+    assert_eq!(statement.get_status(StatementStatus::RePrepare), 0);
 }
 
 #[tokio::test]
