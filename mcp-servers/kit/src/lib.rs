@@ -16,6 +16,7 @@ mod bearer;
 mod keys;
 mod operation;
 mod session;
+mod sessions;
 mod refusal;
 mod guard;
 mod schema;
