@@ -41,6 +41,7 @@ impl<H: ServerHandler> Guard<H> {
     }
 
     /// Runs what a request asks for until it is done, out of time or taken back; in the last two cases it is dropped.
+    /// The work comes in a box: each open session has room for the largest of these futures.
     async fn bounded<T>(
         &self,
         stopped: impl Future<Output = ()>,
@@ -68,7 +69,7 @@ impl<H: ServerHandler> Guard<H> {
     ) -> Result<T, ErrorData> {
         let note = note(&context.extensions);
         let stopped = context.ct.clone().cancelled_owned();
-        let done = self.bounded(stopped, work(context)).await;
+        let done = self.bounded(stopped, Box::pin(work(context))).await;
         let answer = match done {
             Ok(Ok(answer)) if measure(&answer, self.count()) => Ok(answer),
             Ok(Ok(_)) => {
@@ -192,7 +193,7 @@ impl<H: ServerHandler> ServerHandler for Guard<H> {
     ) -> Result<CallToolResponse, ErrorData> {
         let note = note(&context.extensions);
         let stopped = context.ct.clone().cancelled_owned();
-        let done = self.bounded(stopped, self.handler.call_tool(request, context)).await;
+        let done = self.bounded(stopped, Box::pin(self.handler.call_tool(request, context))).await;
         let response = match done {
             Ok(Ok(response)) => self.settled(response),
             Ok(Err(error)) => {

@@ -3,8 +3,8 @@
 //! A request meets these in order: mutual TLS that lets in the gateway's SPIFFE ID alone (`serve`), the bearer token
 //! made for this server (`bearer`), the scope that the operation needs (`operation`), the owner of the session
 //! (`session`); only then does rmcp see it (`request`), and around the server's own code are bounds of time and size
-//! (`guard`). A server's author can forget none of them. What is left of a request is its record: a line of audit, counts,
-//! and a span.
+//! (`guard`). A server's author can forget none of them. What is said in a session finds its way by `sessions`. What is left
+//! of a request is its record: a line of audit, counts, and a span.
 //!
 //! `docs/adding-an-mcp-server.md` shows what is left to write.
 
@@ -16,6 +16,7 @@ mod bearer;
 mod keys;
 mod operation;
 mod session;
+mod sessions;
 mod refusal;
 mod guard;
 mod schema;

@@ -8,6 +8,7 @@ use crate::operation::Operation;
 use crate::record::{Desk, Record};
 use crate::refusal::Refusal;
 use crate::session::Sessions;
+use crate::sessions::OpenSessions;
 use bytes::Bytes;
 use certs::{Clock, Peer, SharedSource};
 use http::header::{AUTHORIZATION, CONTENT_ENCODING};
@@ -17,7 +18,6 @@ use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use rmcp::ServerHandler;
 use rmcp::model::Extensions;
 use rmcp::transport::streamable_http_server::StreamableHttpService;
-use rmcp::transport::streamable_http_server::session::local::LocalSessionManager;
 use rustls::pki_types::CertificateDer;
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -38,7 +38,7 @@ pub(crate) struct Frame<H> {
     pub(crate) sessions: Sessions,
     pub(crate) limits: Limits,
     pub(crate) in_flight: InFlight,
-    pub(crate) mcp: StreamableHttpService<Guard<H>, LocalSessionManager>,
+    pub(crate) mcp: StreamableHttpService<Guard<H>, OpenSessions>,
 }
 
 /// The other end of a connection.

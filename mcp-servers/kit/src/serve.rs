@@ -15,6 +15,7 @@ use crate::record::Desk;
 use crate::request::{Connection, Frame};
 use crate::service::Service;
 use crate::session::Sessions;
+use crate::sessions::{OpenSessions, Times};
 use crate::traces::Traces;
 use certs::tls::Accept;
 use certs::{Clock, IdentityError, SharedSource};
@@ -22,7 +23,6 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use rmcp::ServerHandler;
-use rmcp::transport::streamable_http_server::session::local::LocalSessionManager;
 use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
 use std::convert::Infallible;
 use std::io::Write;
@@ -183,11 +183,8 @@ impl<H: ServerHandler + Clone> Server<H> {
             .with_allowed_hosts(flags.allowed_hosts.iter().cloned()) // None named: the check is off.
             .enforce_origin_validation();
         let guard = Guard::new(handler, flags.limits);
-        let mcp = StreamableHttpService::new(
-            move || Ok(guard.clone()),
-            Arc::new(LocalSessionManager::default()),
-            config,
-        );
+        let open = OpenSessions::new(Times::of(flags.limits.request_timeout));
+        let mcp = StreamableHttpService::new(move || Ok(guard.clone()), Arc::new(open), config);
         let frame = Frame {
             name,
             source,
@@ -329,7 +326,8 @@ async fn serve<H: ServerHandler>(
     let connection = Arc::new(Connection::new(chain, peer, generation));
     let service = service_fn(move |request| {
         let (frame, connection) = (Arc::clone(&frame), Arc::clone(&connection));
-        async move { Ok::<_, Infallible>(frame.answer(&connection, request).await) }
+        // hyper keeps room for this as long as the connection is open: that of a pointer, then.
+        Box::pin(async move { Ok::<_, Infallible>(frame.answer(&connection, request).await) })
     });
     let mut http = std::pin::pin!(
         http1::Builder::new()
