@@ -3,7 +3,7 @@
 //! An [`IdentitySource`] holds this workload's X.509-SVID and the trust bundles; [`tls`] makes rustls configurations
 //! that read it at each handshake, so that a rotation needs no restart and touches no open connection. Sources are
 //! [`files`], the SPIFFE [`workload_api`], and a [`development`] trust domain that writes such files; [`federation`] adds the
-//! bundles of other trust domains. JWT-SVIDs and their keys are in [`jwt`].
+//! bundles of other trust domains. JWT-SVIDs and their keys are in [`jwt`]. What serves a connection goes through [`undisturbed`].
 
 pub mod bundle;
 pub mod clock;
@@ -14,6 +14,7 @@ pub mod identity;
 pub mod jwt;
 pub mod peer;
 pub mod tls;
+pub mod undisturbed;
 pub mod workload_api;
 
 pub use clock::Clock;
@@ -23,6 +24,7 @@ pub use identity::{
 };
 pub use peer::{Peer, SvidError};
 pub use spiffe::{SpiffeId, SpiffeIdError, TrustDomain};
+pub use undisturbed::undisturbed;
 
 /// Makes aws-lc-rs the process's TLS provider. To be called first in `main`: other crates install theirs if none is there.
 pub fn install_crypto() {

@@ -8,7 +8,6 @@ mod connection;
 mod gathered;
 mod outgoing;
 mod patient;
-mod undisturbed;
 
 use crate::audit::Audit;
 use crate::listener::{Connections, Handshake};
@@ -140,7 +139,7 @@ impl Door {
         let served = connection.serve(tls, async move {
             let _ = cut.wait_for(|cut| *cut).await; // What is under way is dropped with it, and leaves its record.
         });
-        undisturbed::undisturbed(served).await;
+        certs::undisturbed(served).await;
     }
 }
 

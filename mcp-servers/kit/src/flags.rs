@@ -119,6 +119,9 @@ pub struct Limits {
     /// Tokens that are remembered once their signature has held, so that it isn't checked with each call; 0: none
     #[arg(long, value_name = "COUNT", default_value_t = 1_000, help_heading = "Limits")]
     pub verified_tokens_max: usize,
+    /// Open sessions of the MCP versions before 2026-07-28; an idle one takes some 60 KiB with its connection
+    #[arg(long, value_name = "COUNT", default_value_t = 4_096, value_parser = count, help_heading = "Limits")]
+    pub sessions_max: usize,
     /// Open connections; more wait to be accepted
     #[arg(long, value_name = "COUNT", default_value_t = 256, help_heading = "Limits")]
     pub connections_max: usize,
@@ -147,6 +150,7 @@ impl Default for Limits {
             list_items_max: 100,
             request_timeout: Duration::from_secs(60),
             verified_tokens_max: 1_000,
+            sessions_max: 4_096,
             connections_max: 256,
             handshake_timeout: Duration::from_secs(10),
             header_timeout: Duration::from_secs(120),

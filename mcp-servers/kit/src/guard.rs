@@ -7,6 +7,7 @@ use crate::error::{CANCELLED, DEADLINE_EXCEEDED, FAILED, INVALID_ARGUMENTS, RESU
 use crate::flags::Limits;
 use crate::record::Note;
 use crate::schema;
+use futures_util::FutureExt;
 use rmcp::model::{
     CallToolRequestParams, CallToolResponse, CallToolResult, CancelTaskParams, CancelledNotificationParam,
     CompleteRequestMethod, CompleteRequestParams, CompleteResult, ConstString, CustomNotification,
@@ -23,6 +24,7 @@ use rmcp::{ErrorData, RoleServer, ServerHandler};
 use serde::Serialize;
 use std::borrow::Cow;
 use std::io::Write;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 /// A server's handler, with the bounds around it.
@@ -40,7 +42,8 @@ impl<H: ServerHandler> Guard<H> {
         Self { handler, limits }
     }
 
-    /// Runs what a request asks for until it is done, out of time or taken back; in the last two cases it is dropped.
+    /// Runs what a request asks for until it is done, out of time or taken back; in the last two cases it is dropped. A panic
+    /// is an answer, too: else its caller would wait for ever. The standard library has written it to standard error.
     /// The work comes in a box: each open session has room for the largest of these futures.
     async fn bounded<T>(
         &self,
@@ -51,7 +54,9 @@ impl<H: ServerHandler> Guard<H> {
         tokio::select! {
             biased;
             () = stopped => Err(ToolError::new(CANCELLED, "the call was taken back", "Call again if it is still wanted")),
-            done = work => Ok(done),
+            done = AssertUnwindSafe(work).catch_unwind() => done.map_err(|_| {
+                ToolError::new(FAILED, "the server made a mistake", "Try again later; the server's log says what it was")
+            }),
             () = tokio::time::sleep(limit) => Err(ToolError::new(
                 DEADLINE_EXCEEDED,
                 format!("the call took longer than {} s and was ended", limit.as_secs()),
@@ -158,7 +163,8 @@ fn typed(result: &CallToolResult) -> ToolError {
     }
 }
 
-fn note(extensions: &Extensions) -> Option<Arc<Note>> {
+/// Where the record of a request hears how it went.
+pub(crate) fn note(extensions: &Extensions) -> Option<Arc<Note>> {
     extensions.get::<http::request::Parts>()?.extensions.get::<Arc<Note>>().cloned()
 }
 

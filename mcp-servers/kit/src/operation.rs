@@ -115,6 +115,11 @@ impl Operation {
         format!("{server}:{right}")
     }
 
+    /// Whether a session begins with it, unless it is one already.
+    pub(crate) fn opens_a_session(&self) -> bool {
+        self.method.as_deref() == Some("initialize")
+    }
+
     /// Whether the answer is a stream without an end of its own, which a stopping server doesn't wait for.
     pub(crate) fn is_endless(&self) -> bool {
         matches!(self.method.as_deref(), None | Some("subscriptions/listen"))

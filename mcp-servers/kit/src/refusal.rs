@@ -31,6 +31,8 @@ pub(crate) enum Refusal {
     Scope { scope: String, id: Option<String> },
     #[error("session not found")]
     Session { id: Option<String> },
+    #[error("too many sessions are open; end those that are not used any more, or try again later")]
+    Sessions { id: Option<String> },
 }
 
 impl Refusal {
@@ -51,6 +53,7 @@ impl Refusal {
             Self::Operation(OperationError::NoTool) => (StatusCode::BAD_REQUEST, -32602, "no_tool"),
             Self::Scope { .. } => (StatusCode::FORBIDDEN, -32003, "insufficient_scope"),
             Self::Session { .. } => (StatusCode::NOT_FOUND, -32600, "session_not_found"),
+            Self::Sessions { .. } => (StatusCode::SERVICE_UNAVAILABLE, -32600, "too_many_sessions"),
         }
     }
 
@@ -63,7 +66,9 @@ impl Refusal {
     pub(crate) fn response(&self) -> Response<Body> {
         let (status, code, reason) = self.answer();
         let id = match self {
-            Self::Scope { id, .. } | Self::Session { id } => id.as_deref().unwrap_or("null"),
+            Self::Scope { id, .. } | Self::Session { id } | Self::Sessions { id } => {
+                id.as_deref().unwrap_or("null")
+            }
             _ => "null",
         };
         let error =

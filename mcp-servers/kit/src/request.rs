@@ -36,6 +36,7 @@ pub(crate) struct Frame<H> {
     pub(crate) bearer: Arc<Bearer>,
     pub(crate) desk: Arc<Desk>,
     pub(crate) sessions: Sessions,
+    pub(crate) open: Arc<OpenSessions>,
     pub(crate) limits: Limits,
     pub(crate) in_flight: InFlight,
     pub(crate) mcp: StreamableHttpService<Guard<H>, OpenSessions>,
@@ -121,11 +122,14 @@ impl<H: ServerHandler> Frame<H> {
         };
         let (scope, endless) = (operation.scope(self.name), operation.is_endless());
         let operation = record.operation(operation, &scope);
-        let id = operation.id.clone();
+        let (id, opens) = (operation.id.clone(), operation.opens_a_session());
         if !claims.scopes.contains(&scope) {
             return Err(Refusal::Scope { scope, id });
         }
         self.open_session(&mut parts.headers, claims, id.as_ref())?;
+        if opens && self.open.is_full() {
+            return Err(Refusal::Sessions { id });
+        }
         parts.headers.remove(AUTHORIZATION); // Tools see the claims; the token itself opens nothing but an exchange.
         parts.extensions.insert(Arc::clone(&token));
         parts.extensions.insert(record.note());

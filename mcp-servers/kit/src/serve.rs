@@ -4,7 +4,7 @@ use crate::admin::{self, Office};
 use crate::audit::Audit;
 use crate::bearer::Bearer;
 use crate::drain::InFlight;
-use crate::flags::Flags;
+use crate::flags::{Flags, Limits};
 use crate::guard::Guard;
 use crate::https::{Client, ClientError};
 use crate::keys::KeyFileError;
@@ -183,8 +183,9 @@ impl<H: ServerHandler + Clone> Server<H> {
             .with_allowed_hosts(flags.allowed_hosts.iter().cloned()) // None named: the check is off.
             .enforce_origin_validation();
         let guard = Guard::new(handler, flags.limits);
-        let open = OpenSessions::new(Times::of(flags.limits.request_timeout));
-        let mcp = StreamableHttpService::new(move || Ok(guard.clone()), Arc::new(open), config);
+        let Limits { sessions_max, request_timeout, .. } = flags.limits;
+        let open = Arc::new(OpenSessions::new(sessions_max, Times::of(request_timeout)));
+        let mcp = StreamableHttpService::new(move || Ok(guard.clone()), Arc::clone(&open), config);
         let frame = Frame {
             name,
             source,
@@ -192,6 +193,7 @@ impl<H: ServerHandler + Clone> Server<H> {
             bearer,
             desk,
             sessions: Sessions::new()?,
+            open,
             limits: flags.limits,
             in_flight: InFlight::new(),
             mcp,
@@ -226,7 +228,7 @@ impl<H: ServerHandler + Clone> Server<H> {
                 next = accept(&listener, &room) => next,
             };
             let connection = serve(Arc::clone(&frame), tls.clone(), tcp, permit, stopping.subscribe());
-            connections.spawn(connection);
+            connections.spawn(certs::undisturbed(connection));
             while connections.try_join_next().is_some() {}
         }
         drop(listener);

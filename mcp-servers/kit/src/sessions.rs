@@ -24,6 +24,7 @@ use transport::SessionTransport;
 /// All that are open, by rmcp's id.
 pub(crate) struct OpenSessions {
     held: Mutex<HashMap<SessionId, Arc<Session>>>,
+    most: usize,
     times: Times,
 }
 
@@ -39,6 +40,9 @@ pub(crate) struct Times {
 /// Why a session doesn't do what it is asked to.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SessionError {
+    /// As many are open as may be.
+    #[error("too many sessions are open")]
+    TooMany,
     /// Nobody has it, or has it any more.
     #[error("there is no such session")]
     Unknown,
@@ -56,17 +60,25 @@ pub(crate) enum SessionError {
     NoRequest,
 }
 
+const IDLE_MIN: Duration = Duration::from_secs(5 * 60);
+const IDLE_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+
 impl Times {
     /// Of a server whose calls may take so long: a call may be silent until then, and its session ends later.
     pub(crate) fn of(request_timeout: Duration) -> Self {
-        let idle = Duration::from_secs(5 * 60).max(request_timeout.saturating_mul(2));
+        let idle = request_timeout.saturating_mul(2).clamp(IDLE_MIN, IDLE_MAX);
         Self { opening: Duration::from_secs(60), idle }
     }
 }
 
 impl OpenSessions {
-    pub(crate) fn new(times: Times) -> Self {
-        Self { held: Mutex::default(), times }
+    pub(crate) fn new(most: usize, times: Times) -> Self {
+        Self { held: Mutex::default(), most, times }
+    }
+
+    /// Whether as many are open as may be.
+    pub(crate) fn is_full(&self) -> bool {
+        self.held().len() >= self.most
     }
 
     fn held(&self) -> MutexGuard<'_, HashMap<SessionId, Arc<Session>>> {
@@ -87,7 +99,11 @@ impl SessionManager for OpenSessions {
     async fn create_session(&self) -> Result<(SessionId, SessionTransport), SessionError> {
         let id = session_id();
         let (session, transport) = Session::open(self.times);
-        self.held().insert(Arc::clone(&id), session);
+        let mut held = self.held();
+        if held.len() >= self.most {
+            return Err(SessionError::TooMany); // Who is turned away most often was so before (`request`).
+        }
+        held.insert(Arc::clone(&id), session);
         Ok((id, transport))
     }
 

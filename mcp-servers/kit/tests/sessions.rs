@@ -4,9 +4,10 @@
 use http::{Method, StatusCode};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
-use kit::{Progress, Service};
+use kit::{Flags, Progress, Service};
 use rmcp::{ServerHandler, tool, tool_handler, tool_router};
 use serde_json::{Value, json};
+use std::path::Path;
 use tokio::sync::watch;
 use world::{Client, World};
 
@@ -42,6 +43,12 @@ impl Fixture {
         }
         "there".to_owned()
     }
+
+    /// Has a mistake in it.
+    #[tool]
+    async fn fall(&self) -> String {
+        panic!("nobody reads this");
+    }
 }
 
 #[tool_handler]
@@ -60,7 +67,11 @@ impl Bench {
         let (running, seen) = watch::channel(0);
         let may = watch::Sender::new(0);
         let service = Service::new("fixture", Fixture { running, may: may.clone() });
-        let world = World::of("fixture", &["protocol", "wait"], |_| service, |_, _| {}).await;
+        let change = |flags: &mut Flags, dir: &Path| {
+            flags.observe.audit_file = Some(dir.join("audit.jsonl"));
+            flags.limits.sessions_max = 2;
+        };
+        let world = World::of("fixture", &["protocol", "wait", "fall"], |_| service, change).await;
         let token = world.token("alice", &[]);
         let hello = json!({"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": {
             "protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "test", "version": "1"}}});
@@ -85,6 +96,13 @@ impl Bench {
         let request = client.request(method, Some(&self.token), &headers, body);
         let (parts, body) = client.send.send_request(request).await.unwrap().into_parts();
         (client, parts.status, body)
+    }
+
+    /// How the calls of a tool ended, by the audit.
+    async fn outcomes(&self, tool: &str, lines: usize) -> Vec<String> {
+        let lines = self.world.audit(lines).await;
+        let of_tool = lines.iter().filter(|line| line["tool"] == json!(tool));
+        of_tool.map(|line| line["outcome"].as_str().unwrap().to_owned()).collect()
     }
 
     async fn call(&mut self, id: u32) -> (Client, StatusCode, Incoming) {
@@ -156,6 +174,7 @@ async fn a_session_that_is_deleted_ends_what_waits_in_it() {
     assert_eq!(bench.begin(Method::POST, None, list).await.1, StatusCode::NOT_FOUND);
     assert_eq!(bench.begin(Method::GET, None, String::new()).await.1, StatusCode::NOT_FOUND);
     bench.running.wait_for(|running| *running == 0).await.unwrap();
+    assert_eq!(bench.outcomes("wait", 1).await, ["cancelled"]);
 }
 
 #[tokio::test]
@@ -166,8 +185,34 @@ async fn a_call_under_an_id_that_is_in_use_is_refused() {
     let (_second, _, second) = bench.begin(Method::POST, None, list.clone()).await;
     let second = rest(second).await;
     assert!(second.contains("-32600") && second.contains("\"id\":1"), "{second}");
+    let refused =
+        |line: &Value| line["method"] == json!("tools/list") && line["outcome"] == json!("request_id_in_use");
+    assert!(bench.world.audit(2).await.iter().any(refused));
     bench.may.send_replace(3);
     assert!(rest(first).await.contains("there"));
     let (_again, _, again) = bench.begin(Method::POST, None, list).await;
     assert!(rest(again).await.contains("\"tools\":"));
+}
+
+#[tokio::test]
+async fn a_tool_that_makes_a_mistake_answers_all_the_same() {
+    let bench = Bench::start().await;
+    let call = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "fall"}});
+    let (_client, _, body) = bench.begin(Method::POST, None, call.to_string()).await;
+    let body = rest(body).await;
+    assert!(body.contains("\"isError\":true") && !body.contains("nobody reads"), "{body}");
+    assert_eq!(bench.outcomes("fall", 2).await, ["failed"]);
+}
+
+#[tokio::test]
+async fn where_as_many_sessions_are_open_as_may_be_another_one_is_refused() {
+    let bench = Bench::start().await;
+    let hello = json!({"jsonrpc": "2.0", "id": 5, "method": "initialize", "params": {
+        "protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "test", "version": "1"}}});
+    for (status, reason) in [(StatusCode::OK, ""), (StatusCode::SERVICE_UNAVAILABLE, "too_many_sessions")] {
+        let mut client = bench.world.connect("gateway").await.unwrap();
+        let opened = client.send(Method::POST, Some(&bench.token), &[], hello.to_string()).await.unwrap();
+        assert_eq!((opened.status, opened.body["id"].clone()), (status, json!(5)), "{}", opened.text);
+        assert!(opened.text.contains(reason));
+    }
 }

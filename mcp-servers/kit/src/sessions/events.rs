@@ -12,6 +12,8 @@ use tokio::sync::Notify;
 /// Events that stay for a client that resumes the stream. As many may wait for a slow reader before the tool behind them waits,
 /// too: `Events::room`.
 pub(super) const EVENTS_KEPT_MAX: usize = 16;
+/// Events of a stream that somebody reads, and reads too slowly for whoever doesn't wait for room. Then the oldest go.
+const UNREAD_MAX: usize = 256;
 /// After which a client that lost a stream comes back. rmcp says the same on the streams that it begins itself.
 const RETRY: Duration = Duration::from_secs(3);
 
@@ -139,9 +141,10 @@ impl State {
         self.ended || self.readers == 0 || self.next - self.unread <= EVENTS_KEPT_MAX as u64
     }
 
-    /// Forgets the oldest. Where somebody reads, nothing that is unread.
+    /// Forgets the oldest. Where somebody reads, nothing that is unread, as long as there is an end to it.
     fn trim(&mut self) {
-        while self.kept.len() > EVENTS_KEPT_MAX && (self.readers == 0 || self.first() < self.unread) {
+        let is_over = |state: &Self| state.readers == 0 || state.first() < state.unread;
+        while self.kept.len() > UNREAD_MAX || (self.kept.len() > EVENTS_KEPT_MAX && is_over(self)) {
             self.kept.pop_front();
         }
         self.unread = self.unread.max(self.first());

@@ -3,12 +3,17 @@
 use super::events::{EventId, Events, Reader};
 use super::transport::SessionTransport;
 use super::{SessionError, Times};
+use crate::error::CANCELLED;
+use crate::guard;
+use crate::record::Note;
 use rmcp::ErrorData;
 use rmcp::model::{
     ClientJsonRpcMessage, ClientNotification, GetExtensions, GetMeta, JsonRpcMessage, ProgressToken,
     RequestId, ServerJsonRpcMessage, ServerNotification,
 };
 use rmcp::service::OriginatingRequestId;
+use serde_json::json;
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::mpsc::OwnedPermit;
 use tokio::sync::{mpsc, oneshot};
@@ -19,6 +24,9 @@ use tokio::time::{Instant, timeout_at};
 const INBOX_MAX: usize = 16;
 /// Calls under way in a session. A client can leave one and go on, and the call goes on, too: that must have an end.
 pub(super) const CALLS_MAX: usize = 256;
+/// Ids of calls that were taken back, which are not used again (MCP has each once in a session). The service may still be
+/// ending such a call, and would take a new one of its id for it.
+const TAKEN_BACK_MAX: usize = 256;
 
 /// A client's session, shared by the HTTP requests in it and the service behind it.
 pub(super) struct Session {
@@ -32,6 +40,8 @@ struct Desk {
     inbox: Option<mpsc::Sender<Box<ClientJsonRpcMessage>>>,
     hello: Hello,
     calls: Vec<Call>,
+    /// The youngest.
+    taken_back: VecDeque<RequestId>,
     /// What belongs to no call. Most sessions never have it.
     standalone: Option<Arc<Events>>,
     /// The number of the next call.
@@ -52,6 +62,18 @@ struct Call {
     id: RequestId,
     progress: Option<ProgressToken>,
     events: Arc<Events>,
+    /// Its record's.
+    note: Option<Arc<Note>>,
+}
+
+impl Call {
+    /// Ends it without an answer. The record is told first: it closes with the stream.
+    fn cut(self) {
+        if let Some(note) = &self.note {
+            note.ended(CANCELLED.as_str());
+        }
+        self.events.end();
+    }
 }
 
 impl Session {
@@ -61,6 +83,7 @@ impl Session {
             inbox: Some(inbox),
             hello: Hello::Awaited,
             calls: Vec::new(),
+            taken_back: VecDeque::new(),
             standalone: None,
             next: 0,
             until: Instant::now() + times.opening,
@@ -83,15 +106,17 @@ impl Session {
 
     /// Ends it, and all of its streams. The service hears of it by its inbox.
     pub(super) fn end(&self) {
+        self.desk().end();
+    }
+
+    /// Ends it, if nobody has used it for its time.
+    pub(super) fn ends_if_idle(&self) -> bool {
         let mut desk = self.desk();
-        desk.inbox = None;
-        desk.hello = Hello::Answered; // Whoever waits for it hears that nothing comes.
-        for call in std::mem::take(&mut desk.calls) {
-            call.events.end();
+        let idle = desk.until <= Instant::now();
+        if idle {
+            desk.end(); // From here on it isn't found.
         }
-        if let Some(standalone) = desk.standalone.take() {
-            standalone.end();
-        }
+        idle
     }
 
     /// The desk of a session that is in use now.
@@ -147,21 +172,30 @@ impl Session {
         desk.next += 1;
         let reader = events.join(None);
         // rmcp's service would take the two for one and give either's answer to the other.
-        let refused = if desk.calls.iter().any(|call| call.id == request.id) {
-            Some("a request with this id is under way in the session")
+        let used =
+            desk.taken_back.contains(&request.id) || desk.calls.iter().any(|call| call.id == request.id);
+        let refused = if used {
+            Some((
+                "request_id_in_use",
+                "a request with this id is under way in the session, or was taken back",
+            ))
         } else if desk.calls.len() >= CALLS_MAX {
-            Some("too many requests are under way in the session")
+            Some(("too_many_requests", "too many requests are under way in the session"))
         } else {
             None
         };
-        if let Some(why) = refused {
-            let error = ErrorData::invalid_request(why, None);
+        let note = guard::note(request.request.extensions());
+        if let Some((code, why)) = refused {
+            if let Some(note) = note {
+                note.ended(code);
+            }
+            let error = ErrorData::invalid_request(why, Some(json!({"reason": code})));
             events.push(ServerJsonRpcMessage::error(error, Some(request.id.clone())));
             events.end();
             return Ok(reader);
         }
         let progress = request.request.get_meta().get_progress_token();
-        desk.calls.push(Call { id: request.id.clone(), progress, events });
+        desk.calls.push(Call { id: request.id.clone(), progress, events, note });
         place.send(Box::new(message));
         Ok(reader)
     }
@@ -173,9 +207,13 @@ impl Session {
         if let JsonRpcMessage::Notification(notification) = &message
             && let ClientNotification::CancelledNotification(taken_back) = &notification.notification
             && let Some(id) = &taken_back.params.request_id
-            && let Some(events) = desk.done(id)
+            && let Some(call) = desk.done(id)
         {
-            events.end();
+            if desk.taken_back.len() >= TAKEN_BACK_MAX {
+                desk.taken_back.pop_front();
+            }
+            desk.taken_back.push_back(call.id.clone());
+            call.cut();
         }
         place.send(Box::new(message));
         Ok(())
@@ -231,7 +269,7 @@ impl Desk {
         let call = match &message {
             JsonRpcMessage::Response(_) | JsonRpcMessage::Error(_) => {
                 match answers(&message).and_then(|id| self.done(id)) {
-                    Some(events) => {
+                    Some(Call { events, .. }) => {
                         events.push(message);
                         events.end();
                     }
@@ -245,7 +283,9 @@ impl Desk {
             }
             JsonRpcMessage::Notification(notification) => match &notification.notification {
                 ServerNotification::ProgressNotification(progress) => {
-                    self.call(|call| call.progress.as_ref() == Some(&progress.params.progress_token))
+                    let token = Some(&progress.params.progress_token);
+                    // Of a call that is over, nobody hears any more.
+                    Some(self.call(|call| call.progress.as_ref() == token)?)
                 }
                 _ => None,
             },
@@ -260,13 +300,22 @@ impl Desk {
     }
 
     /// Takes a call off: nothing more belongs to it.
-    fn done(&mut self, id: &RequestId) -> Option<Arc<Events>> {
+    fn done(&mut self, id: &RequestId) -> Option<Call> {
         let at = self.calls.iter().position(|call| call.id == *id)?;
         let call = self.calls.swap_remove(at);
         if self.calls.is_empty() {
             self.calls = Vec::new(); // An idle session keeps no room.
         }
-        Some(call.events)
+        Some(call)
+    }
+
+    fn end(&mut self) {
+        self.inbox = None;
+        self.hello = Hello::Answered; // Whoever waits for it hears that nothing comes.
+        std::mem::take(&mut self.calls).into_iter().for_each(Call::cut);
+        if let Some(standalone) = self.standalone.take() {
+            standalone.end();
+        }
     }
 
     fn standalone(&mut self) -> &Arc<Events> {

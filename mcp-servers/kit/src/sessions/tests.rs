@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 
 const LONG: Times = Times { opening: Duration::from_secs(60), idle: Duration::from_secs(60) };
 const SHORT: Duration = Duration::from_millis(50);
+const MANY: usize = 10;
 
 struct Opened {
     open: OpenSessions,
@@ -47,6 +48,13 @@ fn progress(token: &str, done: usize) -> ServerJsonRpcMessage {
         "params": {"progressToken": token, "progress": done}}))
 }
 
+/// What belongs to no call.
+fn told(n: usize) -> ServerJsonRpcMessage {
+    server(
+        json!({"jsonrpc": "2.0", "method": "notifications/message", "params": {"level": "info", "data": n}}),
+    )
+}
+
 fn question(origin: Option<u32>) -> ServerJsonRpcMessage {
     let mut message = server(json!({"jsonrpc": "2.0", "id": 7, "method": "ping"}));
     if let (JsonRpcMessage::Request(request), Some(origin)) = (&mut message, origin) {
@@ -56,7 +64,7 @@ fn question(origin: Option<u32>) -> ServerJsonRpcMessage {
 }
 
 async fn opened(times: Times) -> Opened {
-    let open = OpenSessions::new(times);
+    let open = OpenSessions::new(MANY, times);
     let (id, mut transport) = open.create_session().await.unwrap();
     let answered = async {
         assert!(matches!(transport.receive().await, Some(JsonRpcMessage::Request(_))));
@@ -93,7 +101,8 @@ fn read(stream: &mut BoxStream<'static, ServerSseMessage>) -> Vec<String> {
             break;
         };
         let message = serde_json::to_value(event.message.as_deref()).unwrap();
-        let said = match message.pointer("/params/progress").and_then(Value::as_f64) {
+        let number = message.pointer("/params/progress").or(message.pointer("/params/data"));
+        let said = match number.and_then(Value::as_f64) {
             Some(done) => done.to_string(),
             None => ["/method", "/error/code", "/id"]
                 .iter()
@@ -111,9 +120,7 @@ async fn each_message_goes_to_the_stream_that_it_belongs_to() {
     let nothing: &[&str] = &[];
     let error =
         |id: Value| server(json!({"jsonrpc": "2.0", "id": id, "error": {"code": -1, "message": "m"}}));
-    let told = || server(json!({"jsonrpc": "2.0", "method": "notifications/tools/list_changed"}));
     let nobodys = server(json!({"jsonrpc": "2.0", "error": {"code": -1, "message": "m"}}));
-    let own_told = "1 \"notifications/tools/list_changed\"";
     for (message, first, second, own) in [
         (answer(1), &["0.1 1", "end"][..], nothing, nothing),
         (answer(2), nothing, &["1.1 2", "end"][..], nothing),
@@ -122,10 +129,11 @@ async fn each_message_goes_to_the_stream_that_it_belongs_to() {
         (progress("p2", 5), nothing, &["1.1 5"], nothing),
         (question(Some(2)), nothing, &["1.1 \"ping\""], nothing),
         // What belongs to no call, or to none any more.
-        (progress("p3", 5), nothing, nothing, &["1 5"][..]),
-        (question(Some(9)), nothing, nothing, &["1 \"ping\""]),
+        (question(Some(9)), nothing, nothing, &["1 \"ping\""][..]),
         (question(None), nothing, nothing, &["1 \"ping\""]),
-        (told(), nothing, nothing, &[own_told]),
+        (told(5), nothing, nothing, &["1 5"]),
+        // But the progress of a call ends with it.
+        (progress("p3", 5), nothing, nothing, nothing),
         // An answer to nothing is nobody's, and never on the session's own stream.
         (answer(9), nothing, nothing, nothing),
         (error(json!("1")), nothing, nothing, nothing),
@@ -149,7 +157,7 @@ async fn each_message_goes_to_the_stream_that_it_belongs_to() {
 async fn what_nobody_read_of_the_sessions_own_stream_waits_and_each_event_is_read_once() {
     let mut session = opened(LONG).await;
     for done in 0..EVENTS_KEPT_MAX + 2 {
-        session.transport.send(progress("x", done)).await.unwrap(); // Nobody reads: nobody waits, and the oldest go.
+        session.transport.send(told(done)).await.unwrap(); // Nobody reads: nobody waits, and the oldest go.
     }
     let mut first = session.listen().await;
     assert_eq!(
@@ -157,7 +165,7 @@ async fn what_nobody_read_of_the_sessions_own_stream_waits_and_each_event_is_rea
         (2..EVENTS_KEPT_MAX + 2).map(|n| format!("{} {n}", n + 1)).collect::<Vec<_>>()
     );
     let mut second = session.listen().await;
-    session.transport.send(progress("x", 90)).await.unwrap();
+    session.transport.send(told(90)).await.unwrap();
     assert_eq!((read(&mut second), read(&mut first)), (vec!["19 90".to_owned()], vec![]));
     drop((first, second));
     let mut resumed = session.resume("18").await.unwrap();
@@ -238,6 +246,46 @@ async fn an_id_in_use_is_refused_and_one_that_is_answered_may_come_again() {
 }
 
 #[tokio::test]
+async fn the_id_of_a_call_that_was_taken_back_is_not_used_again() {
+    let mut session = opened(LONG).await;
+    for id in [1, 2] {
+        drop(session.call(id, "p").await);
+        let cancel =
+            json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": id}});
+        session.open.accept_message(&session.id, client(cancel)).await.unwrap();
+        assert!(session.transport.receive().await.is_some());
+    }
+    for (id, refused) in [(1, true), (2, true), (3, false)] {
+        let mut again = session.open.create_stream(&session.id, call(id, "p")).await.unwrap().boxed();
+        assert_eq!(read(&mut again).contains(&format!("{}.1 -32600", id + 1)), refused);
+        assert_eq!(session.transport.receive().now_or_never().is_none(), refused);
+    }
+}
+
+#[tokio::test]
+async fn a_reader_that_reads_nothing_keeps_no_more_than_so_much() {
+    let mut session = opened(LONG).await;
+    let mut stream = session.listen().await;
+    for n in 0..1_000 {
+        drop(session.transport.send(told(n))); // Nobody waits for room.
+    }
+    let read = read(&mut stream);
+    assert_eq!((read.len(), read.last().unwrap().as_str()), (256, "1000 999"));
+}
+
+#[tokio::test]
+async fn no_more_sessions_are_open_than_may_be() {
+    let open = OpenSessions::new(2, LONG);
+    let one = open.create_session().await.unwrap();
+    assert!(!open.is_full());
+    let _two = open.create_session().await.unwrap();
+    assert!(open.is_full());
+    assert!(matches!(open.create_session().await, Err(SessionError::TooMany)));
+    open.close_session(&one.0).await.unwrap();
+    assert!(!open.is_full() && open.create_session().await.is_ok());
+}
+
+#[tokio::test]
 async fn there_is_an_end_to_the_calls_under_way_and_to_what_waits_for_the_handler() {
     let mut session = opened(LONG).await;
     for id in 1..=CALLS_MAX {
@@ -314,7 +362,7 @@ async fn a_session_that_nobody_uses_ends_and_so_does_one_that_never_opens() {
     assert!(idle.transport.receive().await.is_none());
     assert!(began.elapsed() >= SHORT / 2 && !idle.open.has_session(&idle.id).await.unwrap());
 
-    let unopened = OpenSessions::new(Times { opening: SHORT, ..LONG });
+    let unopened = OpenSessions::new(MANY, Times { opening: SHORT, ..LONG });
     let (id, mut transport) = unopened.create_session().await.unwrap();
     assert!(transport.receive().await.is_none());
     assert!(!unopened.has_session(&id).await.unwrap());
@@ -326,7 +374,7 @@ async fn a_session_that_nobody_uses_ends_and_so_does_one_that_never_opens() {
 
 #[tokio::test]
 async fn a_session_whose_client_left_before_it_was_open_is_over() {
-    let open = OpenSessions::new(LONG);
+    let open = OpenSessions::new(MANY, LONG);
     let (id, mut transport) = open.create_session().await.unwrap();
     assert!(open.initialize_session(&id, hello()).now_or_never().is_none());
     assert!(transport.receive().await.is_some());
@@ -362,4 +410,5 @@ fn a_call_may_be_silent_for_as_long_as_it_may_take() {
     let minutes = |count: u64| Duration::from_secs(count * 60);
     assert_eq!(Times::of(minutes(1)).idle, minutes(5));
     assert_eq!(Times::of(minutes(10)).idle, minutes(20));
+    assert_eq!(Times::of(Duration::MAX).idle, minutes(24 * 60), "and no clock overflows");
 }

@@ -7,7 +7,7 @@ use rmcp::model::{ClientJsonRpcMessage, ServerJsonRpcMessage};
 use rmcp::transport::Transport;
 use std::sync::Arc;
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::sleep_until;
 
 /// What rmcp's service of a session takes the client's messages from, and gives the server's to.
 pub(crate) struct SessionTransport {
@@ -47,9 +47,8 @@ impl Transport<RoleServer> for SessionTransport {
                 biased;
                 message = self.inbox.recv() => return message.map(|message| *message),
                 () = sleep_until(until) => {
-                    if self.session.until() <= Instant::now() {
+                    if self.session.ends_if_idle() {
                         tracing::debug!("nobody uses the session any more");
-                        self.session.end(); // From here on it isn't found.
                         return None;
                     }
                 }

@@ -8,9 +8,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 
-/// How often it is polled in a row. One that goes on waking itself, since it has used up its budget, leaves the thread to
-/// others.
-const POLLS_MAX: usize = 8;
+/// How often it is polled in a row. One that goes on waking itself, as hyper does when it has worked for long, leaves the
+/// thread to others.
+const POLLS_MAX: usize = 4;
 
 const POLLED: u8 = 1;
 const WOKEN: u8 = 2;
@@ -34,7 +34,7 @@ impl Wake for Bell {
 }
 
 /// Awaits a future, and keeps to itself what wakes it while it is polled.
-pub(super) async fn undisturbed<F: Future>(future: F) -> F::Output {
+pub async fn undisturbed<F: Future>(future: F) -> F::Output {
     let mut future = pin!(future);
     let mut bell: Option<(Arc<Bell>, Waker)> = None;
     poll_fn(|cx| {
@@ -63,6 +63,7 @@ pub(super) async fn undisturbed<F: Future>(future: F) -> F::Output {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test ends by panicking")]
     use super::*;
     use std::sync::atomic::AtomicUsize;
 
