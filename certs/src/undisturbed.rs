@@ -3,7 +3,6 @@
 //! another core. Here it is polled again at once, and the runtime hears of what comes from elsewhere.
 
 use std::future::poll_fn;
-use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
@@ -33,11 +32,12 @@ impl Wake for Bell {
     }
 }
 
-/// Awaits a future, and keeps to itself what wakes it while it is polled.
-pub async fn undisturbed<F: Future>(future: F) -> F::Output {
-    let mut future = pin!(future);
+/// Awaits a future, and keeps to itself what wakes it while it is polled. It has a place of its own: in an `async fn` it would
+/// have two, as its argument and where it is polled.
+pub fn undisturbed<F: Future>(future: F) -> impl Future<Output = F::Output> {
+    let mut future = Box::pin(future);
     let mut bell: Option<(Arc<Bell>, Waker)> = None;
-    poll_fn(|cx| {
+    poll_fn(move |cx| {
         let is_of_this_task = |(bell, _): &(Arc<Bell>, Waker)| bell.task.will_wake(cx.waker());
         let (bell, waker) = match bell.take().filter(is_of_this_task) {
             Some(both) => bell.insert(both),
@@ -58,13 +58,13 @@ pub async fn undisturbed<F: Future>(future: F) -> F::Output {
         cx.waker().wake_by_ref();
         Poll::Pending
     })
-    .await
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test ends by panicking")]
     use super::*;
+    use std::pin::pin;
     use std::sync::atomic::AtomicUsize;
 
     #[derive(Default)]
