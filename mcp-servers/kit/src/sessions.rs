@@ -2,7 +2,8 @@
 //! messages the stream that they belong to. Whose session an id is has been settled by then (`session`).
 //!
 //! rmcp brings a manager of its own. A session's queues there have room for 32 messages by value from its beginning, which is
-//! half of a session's memory, though it mostly lies idle. Here an idle session has a queue of pointers and nothing else.
+//! half of a session's memory, though it mostly lies idle. Here an idle session has a queue of pointers and nothing else
+//! (`docs/adr/0013`).
 
 mod events;
 mod open;

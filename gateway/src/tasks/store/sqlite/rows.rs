@@ -1,13 +1,17 @@
 //! The tables, and what is asked of them. Each question is one transaction, or a part of one.
 
-use super::failed;
+use super::{BUSY_MAX, failed, is_locked};
 use crate::config::PerOwner;
 use crate::tasks::store::{Claim, Owner, Page, Query, Seen, StoreError, Task};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, TransactionBehavior, params};
+use std::time::{Duration, Instant};
 
 /// Of the tables below. A file of another one is left alone.
 const VERSION: i64 = 2;
+
+/// Between two looks whether a new file is still locked.
+const BUSY_LOOK: Duration = Duration::from_millis(5);
 
 /// Says the version, and writes to the file in any case.
 pub(super) const STAMP: &str = "PRAGMA user_version = 2";
@@ -48,7 +52,13 @@ const SCHEMA: &str = "
 /// # Errors
 /// [`StoreError`], as for a file of another version.
 pub(super) fn prepare(database: &Connection) -> Result<(), StoreError> {
-    database.execute_batch(PRAGMAS).map_err(failed)?;
+    let until = Instant::now() + BUSY_MAX;
+    while let Err(error) = database.execute_batch(PRAGMAS) {
+        if !is_locked(&error) || Instant::now() > until {
+            return Err(failed(error));
+        }
+        std::thread::sleep(BUSY_LOOK); // Another gateway turns the file to its log; SQLite waits for anything but that.
+    }
     // Else a statement that a partial index might serve is planned anew for every value that is bound to it.
     database.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map_err(failed)?;
     let made = Transaction::new_unchecked(database, TransactionBehavior::Immediate).map_err(failed)?;
