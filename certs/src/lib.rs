@@ -3,7 +3,8 @@
 //! An [`IdentitySource`] holds this workload's X.509-SVID and the trust bundles; [`tls`] makes rustls configurations
 //! that read it at each handshake, so that a rotation needs no restart and touches no open connection. Sources are
 //! [`files`], the SPIFFE [`workload_api`], and a [`development`] trust domain that writes such files; [`federation`] adds the
-//! bundles of other trust domains. JWT-SVIDs and their keys are in [`jwt`]. What serves a connection goes through [`undisturbed`].
+//! bundles of other trust domains. JWT-SVIDs and their keys are in [`jwt`]. Connections of mutual TLS are served through
+//! [`undisturbed`].
 
 pub mod bundle;
 pub mod clock;

@@ -32,7 +32,7 @@ pub(crate) enum Refusal {
     #[error("session not found")]
     Session { id: Option<String> },
     #[error("too many sessions are open; end those that are not used any more, or try again later")]
-    Sessions { id: Option<String> },
+    TooManySessions { id: Option<String> },
 }
 
 impl Refusal {
@@ -53,7 +53,7 @@ impl Refusal {
             Self::Operation(OperationError::NoTool) => (StatusCode::BAD_REQUEST, -32602, "no_tool"),
             Self::Scope { .. } => (StatusCode::FORBIDDEN, -32003, "insufficient_scope"),
             Self::Session { .. } => (StatusCode::NOT_FOUND, -32600, "session_not_found"),
-            Self::Sessions { .. } => (StatusCode::SERVICE_UNAVAILABLE, -32600, "too_many_sessions"),
+            Self::TooManySessions { .. } => (StatusCode::SERVICE_UNAVAILABLE, -32600, "too_many_sessions"),
         }
     }
 
@@ -66,7 +66,7 @@ impl Refusal {
     pub(crate) fn response(&self) -> Response<Body> {
         let (status, code, reason) = self.answer();
         let id = match self {
-            Self::Scope { id, .. } | Self::Session { id } | Self::Sessions { id } => {
+            Self::Scope { id, .. } | Self::Session { id } | Self::TooManySessions { id } => {
                 id.as_deref().unwrap_or("null")
             }
             _ => "null",

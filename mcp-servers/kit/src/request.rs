@@ -128,7 +128,7 @@ impl<H: ServerHandler> Frame<H> {
         }
         self.open_session(&mut parts.headers, claims, id.as_ref())?;
         if opens && self.open.is_full() {
-            return Err(Refusal::Sessions { id });
+            return Err(Refusal::TooManySessions { id });
         }
         parts.headers.remove(AUTHORIZATION); // Tools see the claims; the token itself opens nothing but an exchange.
         parts.extensions.insert(Arc::clone(&token));

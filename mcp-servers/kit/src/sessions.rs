@@ -102,7 +102,7 @@ impl SessionManager for OpenSessions {
         let (session, transport) = Session::open(self.times);
         let mut held = self.held();
         if held.len() >= self.most {
-            return Err(SessionError::TooMany); // Who is turned away most often was so before (`request`).
+            return Err(SessionError::TooMany); // Most are turned away before, and hear it better (`request`).
         }
         held.insert(Arc::clone(&id), session);
         Ok((id, transport))

@@ -171,21 +171,8 @@ impl Session {
         let events = Events::of_request(desk.next);
         desk.next += 1;
         let reader = events.join(None);
-        // rmcp's service would take the two for one and give either's answer to the other.
-        let used =
-            desk.taken_back.contains(&request.id) || desk.calls.iter().any(|call| call.id == request.id);
-        let refused = if used {
-            Some((
-                "request_id_in_use",
-                "a request with this id is under way in the session, or was taken back",
-            ))
-        } else if desk.calls.len() >= CALLS_MAX {
-            Some(("too_many_requests", "too many requests are under way in the session"))
-        } else {
-            None
-        };
         let note = guard::note(request.request.extensions());
-        if let Some((code, why)) = refused {
+        if let Some((code, why)) = desk.refuses(&request.id) {
             if let Some(note) = note {
                 note.ended(code);
             }
@@ -259,7 +246,7 @@ impl Desk {
         if let Hello::Asked(_, answer) = std::mem::replace(&mut self.hello, Hello::Answered)
             && answer.send(message).is_err()
         {
-            self.inbox = None;
+            self.end();
             return Err(SessionError::Over);
         }
         Ok(None)
@@ -293,6 +280,17 @@ impl Desk {
         let events = call.unwrap_or_else(|| Arc::clone(self.standalone()));
         events.push(message);
         Some(events)
+    }
+
+    /// Why there can be no call of this id: a code for the record and the client, and a sentence for the client.
+    fn refuses(&self, id: &RequestId) -> Option<(&'static str, &'static str)> {
+        // rmcp's service would take the two for one and give either's answer to the other.
+        if self.taken_back.contains(id) || self.calls.iter().any(|call| call.id == *id) {
+            let why = "a request with this id is under way in the session, or was taken back";
+            return Some(("request_id_in_use", why));
+        }
+        (self.calls.len() >= CALLS_MAX)
+            .then_some(("too_many_requests", "too many requests are under way in the session"))
     }
 
     fn call(&self, is: impl Fn(&Call) -> bool) -> Option<Arc<Events>> {
