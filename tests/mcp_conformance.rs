@@ -2,6 +2,8 @@
 //! The conformance kit has no certificate and no token; a doorman in between shows both.
 
 use bytes::Bytes;
+use certs::IdentitySource;
+use certs::files::FileSource;
 use futures_util::TryStreamExt;
 use http::header::{AUTHORIZATION, CONNECTION, CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
 use http::{Request, Response};
@@ -132,12 +134,14 @@ async fn world(served: Served) -> World {
 /// The gateway's own certificate, and a token that the gateway would get for the server.
 fn as_gateway(world: &World, scopes: &[&str]) -> Agent {
     let server = world.served.first().unwrap();
+    let gateway = FileSource::open(world.gateway_svid()).unwrap();
     let now = world.clock.now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
     let scopes: Vec<_> = scopes.iter().map(|scope| format!("{}:{scope}", server.name)).collect();
     let claims = json!({
         "iss": gateway::token_service::issuer(&world.origin), "sub": "alice", "exp": now + 300,
         "aud": world.id(&format!("mcp/{}", server.name)).to_string(),
         "act": {"sub": world.id("agent/clerk").to_string()}, "scope": scopes.join(" "),
+        "cnf": {"x5t#S256": tokens::x5t_s256(gateway.current().svid.peer().thumbprint)},
     });
     let token = world.keys.credentials.sign("at+jwt", claims.as_object().unwrap()).unwrap();
     let origin = format!("https://{}", server.address);

@@ -4,8 +4,6 @@
 
 use crate::listener::Handshake;
 use crate::revocation::Revoked;
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use certs::tls::{PeerError, judge};
 use certs::{Identity, Peer, SpiffeId};
 use std::sync::Arc;
@@ -65,7 +63,7 @@ impl Named {
         Self {
             id: peer.id.clone(),
             spiffe_id: peer.id.to_string(),
-            thumbprint: URL_SAFE_NO_PAD.encode(peer.thumbprint),
+            thumbprint: tokens::x5t_s256(peer.thumbprint),
             not_after: peer.not_after,
         }
     }

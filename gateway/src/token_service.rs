@@ -21,8 +21,6 @@ pub mod public;
 pub use people::People;
 
 use crate::exchange::client::{ACCESS_TOKEN_TYPE, caller_issuer};
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use certs::{Clock, Peer, SpiffeId};
 use keys::{KeyError, Ring};
 use serde_json::{Map, Value, json};
@@ -287,7 +285,7 @@ pub fn subject_claims(
 
 /// A certificate's thumbprint as a confirmation (RFC 8705 §3.1).
 fn thumbprint(peer: &Peer) -> Value {
-    json!({ "x5t#S256": URL_SAFE_NO_PAD.encode(peer.thumbprint) })
+    json!({ "x5t#S256": tokens::x5t_s256(peer.thumbprint) })
 }
 
 /// A list of scopes (RFC 6749 §3.3); none if one of them isn't one.

@@ -1,5 +1,7 @@
 //! What a token says, once its signature held.
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
 
@@ -200,6 +202,11 @@ fn actors(all: &Map<String, Value>) -> Result<Vec<String>, ClaimError> {
         next = actor.get("act");
     }
     Ok(chain)
+}
+
+/// What a token says that is bound to a certificate whose DER has this SHA-256 (RFC 8705 §3.1).
+pub fn x5t_s256(thumbprint: [u8; 32]) -> String {
+    URL_SAFE_NO_PAD.encode(thumbprint)
 }
 
 fn thumbprint(all: &Map<String, Value>) -> Result<Option<String>, ClaimError> {

@@ -11,7 +11,7 @@ pub mod secret;
 pub mod sign;
 pub mod verify;
 
-pub use claims::{Claims, Mapping};
+pub use claims::{Claims, Mapping, x5t_s256};
 pub use keys::{Keys, KeysError};
 pub use secret::Secret;
 pub use sign::{SigningError, SigningKey};

@@ -34,8 +34,9 @@ usage: cargo xtask CHORE
   bench [--quick] [rows | ROW | agent | streams | idle | handshakes | stages]...
                      what the gateway costs, beside Pingora's stock proxying, Envoy and bare rustls: docs/performance.md
   bench inference    the embedded engine beside llama.cpp's own server, on the same file
-  bench servers      what each MCP server costs of its own, before a stand-in of its system, beside the kit alone. Builds
-                     target/release/mcp-inference without its embedded engine
+  bench servers [NAME]...
+                     what each MCP server, or only s3, mlflow and so on, costs of its own, before a stand-in of its system, beside
+                     the kit alone. Builds target/release/mcp-inference without its embedded engine
   fuzz [TARGET] [--seconds N]
                      run every fuzz target, or one, for a minute or so many seconds each
   tidy               check what the compiler and clippy do not: file sizes, headers, TODOs, ADRs, lock files
@@ -91,7 +92,7 @@ fn chore(words: &[&str]) -> anyhow::Result<()> {
             "--bench",
             "engine",
         ])),
-        ["bench", "servers"] => bench_servers(),
+        ["bench", "servers", names @ ..] => bench_servers(names),
         ["bench", words @ ..] => bench(words),
         ["fuzz", words @ ..] => fuzz::fuzz(words),
         ["tidy"] => tidy::tidy(),
@@ -124,7 +125,7 @@ fn bench(words: &[&str]) -> anyhow::Result<()> {
 
 /// Builds the MCP servers, and measures them. The embedded engine takes long to build and has a benchmark of its own. Both
 /// times the packages are the same, so that their dependencies are built once.
-fn bench_servers() -> anyhow::Result<()> {
+fn bench_servers(names: &[&str]) -> anyhow::Result<()> {
     let cargo = |verb: &[&str]| {
         let mut cargo = Command::new("cargo");
         cargo.args(verb).args(["--no-default-features", "--package", "kit"]);
@@ -134,7 +135,7 @@ fn bench_servers() -> anyhow::Result<()> {
         cargo
     };
     run::succeed(cargo(&["build", "--release"]).args(["--bins", "--bench", "door"]))?;
-    run::succeed(cargo(&["bench"]).args(["--bench", "door", "--", "servers"]))
+    run::succeed(cargo(&["bench"]).args(["--bench", "door", "--", "servers"]).args(names))
 }
 
 /// A JSON Schema, as the gateway's own types give it.

@@ -10,8 +10,6 @@ use crate::config::{ActorMode, SubjectName, TokenService, WithoutSubject};
 use crate::https::HttpsError;
 use crate::metrics::{ExchangeOutcome, Metrics};
 use crate::token::SubjectToken;
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use certs::{Clock, Identity, SharedSource};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -127,7 +125,7 @@ fn asked(grant: &Grant<'_>, now: SystemTime) -> Asked {
         }),
         audience: grant.audience().to_owned(),
         scopes: grant.scopes().owned(),
-        binding: URL_SAFE_NO_PAD.encode(grant.identity.svid.peer().thumbprint),
+        binding: tokens::x5t_s256(grant.identity.svid.peer().thumbprint),
         at: now,
     }
 }

@@ -1,13 +1,11 @@
 //! The token that a request brings: made by the token service for this server, and presented by the certificate that
-//! it is bound to, where it is bound to one. Its signature is checked once and remembered; all the rest is judged with each
+//! it is bound to; one that is bound to none is accepted only where that was asked for. Its signature is checked once and remembered; all the rest is judged with each
 //! request.
 
 mod verified;
 
 use crate::flags::Flags;
 use crate::keys::{KeyFile, KeyFileError};
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use certs::Peer;
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
@@ -21,6 +19,7 @@ pub(crate) struct Bearer {
     keys: KeyFile,
     expect: Expect,
     verified: Verified,
+    accepts_unbound: bool,
 }
 
 /// Why a request's token is not accepted. Its texts hold nothing of the token.
@@ -34,6 +33,8 @@ pub(crate) enum BearerError {
     Token(#[source] TokenError),
     #[error("the token is bound to another certificate")]
     OtherCertificate,
+    #[error("the token is bound to no certificate")]
+    Unbound,
 }
 
 impl Bearer {
@@ -45,7 +46,8 @@ impl Bearer {
             leeway: flags.limits.leeway,
         };
         let verified = Verified::new(flags.limits.verified_tokens_max);
-        Ok(Self { keys: KeyFile::open(flags.jwks.clone(), now)?, expect, verified })
+        let keys = KeyFile::open(flags.jwks.clone(), now)?;
+        Ok(Self { keys, expect, verified, accepts_unbound: flags.accept_unbound_tokens })
     }
 
     /// Whether the keys' file can be read; the last good keys are used where it can't.
@@ -83,10 +85,10 @@ impl Bearer {
             }
         };
         match &token.claims().x5t_s256 {
-            Some(print) if *print != URL_SAFE_NO_PAD.encode(peer.thumbprint) => {
-                Err(BearerError::OtherCertificate)
-            }
-            _ => Ok(token),
+            Some(print) if *print == tokens::x5t_s256(peer.thumbprint) => Ok(token),
+            Some(_) => Err(BearerError::OtherCertificate),
+            None if self.accepts_unbound => Ok(token),
+            None => Err(BearerError::Unbound),
         }
     }
 
@@ -115,6 +117,7 @@ impl BearerError {
             Self::Missing => "token_missing",
             Self::Repeated => "authorization_repeated",
             Self::OtherCertificate => "token_of_another_certificate",
+            Self::Unbound => "token_unbound",
             Self::Token(error) => match error {
                 TokenError::TooLong => "token_too_long",
                 TokenError::Malformed => "token_malformed",

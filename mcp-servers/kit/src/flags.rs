@@ -59,6 +59,10 @@ pub struct Flags {
         help_heading = "Door"
     )]
     pub token_types: Vec<String>,
+    /// Accept tokens that are bound to no certificate (`cnf`), too: for a token service that binds none. The gateway's own binds
+    /// each to the gateway's certificate
+    #[arg(long, help_heading = "Door")]
+    pub accept_unbound_tokens: bool,
     /// Host names that requests may be sent to (`Host`), separated by commas: the one of the gateway's `url`, say. Any if not
     /// given: only the gateway can finish a handshake, so no browser has a name to rebind. An `Origin` is always refused
     #[arg(long, value_name = "NAMES", value_delimiter = ',', help_heading = "Door")]

@@ -49,3 +49,7 @@ pub use resources::Resources;
 pub use schema::tools_json;
 pub use serve::{ServeError, Server, run};
 pub use service::{Service, parse};
+
+/// Calls make and drop many small things, on several threads: the C library's allocator has them wait for each other.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

@@ -29,13 +29,16 @@ pub(crate) struct OpenSessions {
     times: Times,
 }
 
-/// How long a session lives that nobody uses.
+/// How long a session lives that nobody uses, and how long its answers wait.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Times {
     /// Until its `initialize` is answered.
     pub(crate) opening: Duration,
     /// After its last message in either direction. A stream that is merely open is no use: its client may be long gone.
     pub(crate) idle: Duration,
+    /// For so long the head of an answer waits for what is in it. A call that is over by then goes out in one piece; of one that
+    /// takes longer, its client knows by then where to resume.
+    pub(crate) beginning: Duration,
 }
 
 /// Why a session doesn't do what it is asked to.
@@ -68,7 +71,7 @@ impl Times {
     /// Of a server whose calls may take so long: a call may be silent until then, and its session ends later.
     pub(crate) fn of(request_timeout: Duration) -> Self {
         let idle = request_timeout.saturating_mul(2).clamp(IDLE_MIN, IDLE_MAX);
-        Self { opening: Duration::from_secs(60), idle }
+        Self { opening: Duration::from_secs(60), idle, beginning: Duration::from_millis(20) }
     }
 }
 
@@ -133,7 +136,9 @@ impl SessionManager for OpenSessions {
         id: &SessionId,
         message: ClientJsonRpcMessage,
     ) -> Result<impl Stream<Item = ServerSseMessage> + Send + Sync + 'static, SessionError> {
-        self.session(id)?.call(message).await.map(Reader::stream)
+        let reader = self.session(id)?.call(message).await?;
+        reader.begun(self.times.beginning).await;
+        Ok(reader.stream())
     }
 
     async fn accept_message(

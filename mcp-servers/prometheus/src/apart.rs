@@ -1,4 +1,5 @@
-//! Work on a large stack: a deep expression needs much of it, and a panic of the parser ends nothing else.
+//! Work on a large stack: a deep expression needs much of it, and a panic of the parser ends nothing else. What has no room to
+//! be deep is done where it is asked for: another thread costs more than the parsing of it.
 //!
 //! The threads live as long as the process. One for each query can crash it: glibc's `pthread_detach` may still read of
 //! a thread that ends at that moment, and a stack as large as this one is unmapped by then. Starting it cost more than a
@@ -25,6 +26,11 @@ pub(crate) enum NoOutcome {
     NoThread,
     /// The work panicked.
     Panic,
+}
+
+/// The outcome of work that needs no large stack.
+pub(crate) fn here<T>(work: impl FnOnce() -> T) -> Result<T, NoOutcome> {
+    catch_unwind(AssertUnwindSafe(work)).map_err(|_| NoOutcome::Panic)
 }
 
 /// The outcome of the work.
@@ -66,6 +72,7 @@ mod tests {
     async fn a_panic_ends_its_own_work_alone() {
         for _ in 0..2 * THREADS {
             assert_eq!(apart(|| panic!("as a parser may")).await, Err::<(), _>(NoOutcome::Panic));
+            assert_eq!(here(|| panic!("as a parser may")), Err::<(), _>(NoOutcome::Panic));
         }
         assert_eq!(apart(|| 7).await, Ok(7));
     }

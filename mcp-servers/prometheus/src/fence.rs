@@ -2,7 +2,7 @@
 //! gets the matchers beside those it has, so that it can only become narrower, and the tree is written anew. What is
 //! written is parsed once more and has to be the same tree: whatever the parser and its printer don't agree on is refused.
 
-use crate::apart::{NoOutcome, apart};
+use crate::apart::{NoOutcome, apart, here};
 use crate::error::{PrometheusError, one_line};
 use crate::matchers::LabelMatcher;
 use crate::place;
@@ -18,6 +18,9 @@ pub(crate) type Labels = BTreeMap<String, String>;
 
 /// The longest PromQL that is read.
 const BYTES_MAX: usize = 4096;
+/// The longest that may be shallow, and how many of its bytes are in no word then: each level of an expression has one at least.
+const SHALLOW_BYTES_MAX: usize = 256;
+const SHALLOW_MARKS_MAX: usize = 32;
 
 /// Matchers that hold for all that is read; none let everything be read.
 #[derive(Clone, Debug, Default)]
@@ -125,8 +128,13 @@ impl Fence {
         if text.len() > BYTES_MAX {
             return Err(unsupported(format!("the query has more than {BYTES_MAX} bytes")));
         }
-        let (text, fence) = (text.to_owned(), Arc::clone(&self.0));
-        match apart(move || work(&text, &fence)).await {
+        let judged = if is_shallow(text) {
+            here(|| work(text, &self.0))
+        } else {
+            let (text, fence) = (text.to_owned(), Arc::clone(&self.0));
+            apart(move || work(&text, &fence)).await
+        };
+        match judged {
             Ok(judged) => judged,
             Err(NoOutcome::Panic) => Err(unsupported("the query can't be parsed")),
             Err(NoOutcome::NoThread) => {
@@ -134,6 +142,12 @@ impl Fence {
             }
         }
     }
+}
+
+/// Whether little can be asked of the stack and of the clock: no deep expression, no regular expression to compile.
+fn is_shallow(text: &str) -> bool {
+    let marks = text.bytes().filter(|byte| !byte.is_ascii_alphanumeric() && *byte != b'_').count();
+    text.len() <= SHALLOW_BYTES_MAX && marks <= SHALLOW_MARKS_MAX && !text.contains('~')
 }
 
 fn unsupported(what: impl Into<String>) -> PrometheusError {

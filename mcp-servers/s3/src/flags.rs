@@ -196,7 +196,7 @@ impl Store {
             }
         }
         let Some(kind) = remote.values().next().map(|(kind, _)| *kind) else {
-            return Ok(Self::folder(root(flags)?, fences(&flags.buckets), limits));
+            return Ok(Self::folder(root(flags)?, fences(&flags.buckets), limits)?);
         };
         // One bucket by two protocols would be two buckets of one name.
         let kinds =

@@ -12,7 +12,9 @@ use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path as ObjectPath;
-use object_store::{Attribute, Error, GetOptions, GetRange, GetResult, ObjectMeta, ObjectStore};
+use object_store::{
+    Attribute, Error, GetOptions, GetRange, GetResult, GetResultPayload, ObjectMeta, ObjectStore,
+};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -53,6 +55,7 @@ pub(crate) enum Buckets {
     /// Whoever writes takes the lock, so that a condition holds until the write is done.
     Folder {
         root: PathBuf,
+        files: Arc<LocalFileSystem>,
         served: Option<BTreeMap<Bucket, Fence>>,
         writing: Mutex<()>,
     },
@@ -113,8 +116,19 @@ pub struct Piece {
 
 impl Store {
     /// A folder's sub-folders as buckets; `served` limits them. `root` must not contain links itself.
-    pub fn folder(root: PathBuf, served: Option<BTreeMap<Bucket, Fence>>, limits: Limits) -> Self {
-        Self { place: Arc::new(Buckets::Folder { root, served, writing: Mutex::default() }), limits }
+    ///
+    /// # Errors
+    /// The library's, if the folder is not there.
+    pub fn folder(
+        root: PathBuf,
+        served: Option<BTreeMap<Bucket, Fence>>,
+        limits: Limits,
+    ) -> Result<Self, Error> {
+        let files = Arc::new(LocalFileSystem::new_with_prefix(&root)?);
+        Ok(Self {
+            place: Arc::new(Buckets::Folder { root, files, served, writing: Mutex::default() }),
+            limits,
+        })
     }
 
     /// Buckets behind clients, one each.
@@ -169,7 +183,7 @@ impl Store {
             Err(error @ Error::NotFound { .. }) => return Err(at(bucket, key, error)),
             Err(error) => return self.read_nothing(bucket, key, version, offset, error).await,
         };
-        let info = self.info(bucket, key, &found)?;
+        let info = self.info(bucket, key, &found);
         let bytes = bytes(found, length.max(1)).await.map_err(|e| at(bucket, key, e))?;
         Ok(Piece { info, offset, bytes })
     }
@@ -205,7 +219,7 @@ impl Store {
         let mut options = object.options(version)?;
         options.head = true;
         let found = object.client.get_opts(&object.path, options).await.map_err(|e| at(bucket, key, e))?;
-        self.info(bucket, key, &found)
+        Ok(self.info(bucket, key, &found))
     }
 
     /// The SHA-256 that the store keeps of an object, with the entity tag that it belongs to. Few stores keep one.
@@ -218,7 +232,7 @@ impl Store {
         key: &Key,
         version: Option<&VersionId>,
     ) -> Result<Option<(String, Sha256)>, StoreError> {
-        self.existing(bucket, key)?;
+        self.admitted(bucket, key)?;
         match self.remote_of(bucket).and_then(|remote| remote.signed.as_ref()) {
             Some(signed) => signed.sha256(key, version).await,
             None => Ok(None),
@@ -265,23 +279,24 @@ impl Store {
 
     /// The way to every object: none is touched that the fence keeps out.
     fn object(&self, bucket: &Bucket, key: &Key) -> Result<Object, StoreError> {
-        let fence = self.fence(bucket)?;
-        if !fence.admits(key) {
-            return Err(fenced(bucket, fence));
-        }
-        let path = object_path(key.as_str())?;
+        self.admitted(bucket, key)?;
         match &*self.place {
             Buckets::Remote(buckets) => {
                 let remote = buckets.get(bucket).ok_or_else(|| no_bucket(bucket))?;
-                Ok(Object { client: Arc::clone(&remote.client), path, kind: Some(remote.kind), place: None })
+                let (client, path) = (Arc::clone(&remote.client), object_path(key.as_str())?);
+                Ok(Object { client, path, kind: Some(remote.kind), place: None })
             }
-            Buckets::Folder { .. } => {
-                let folder = self.bucket_folder(bucket)?;
-                let place = Some(folder::place(&folder, key)?);
-                let client = Arc::new(LocalFileSystem::new_with_prefix(folder).map_err(other)?);
-                Ok(Object { client, path, kind: None, place })
+            Buckets::Folder { files, .. } => {
+                let place = Some(folder::place(&self.bucket_folder(bucket)?, key)?);
+                let path = object_path(&format!("{bucket}/{key}"))?;
+                Ok(Object { client: Arc::<LocalFileSystem>::clone(files), path, kind: None, place })
             }
         }
+    }
+
+    fn admitted(&self, bucket: &Bucket, key: &Key) -> Result<(), StoreError> {
+        let fence = self.fence(bucket)?;
+        if fence.admits(key) { Ok(()) } else { Err(fenced(bucket, fence)) }
     }
 
     pub(crate) fn fence(&self, bucket: &Bucket) -> Result<&Fence, StoreError> {
@@ -318,15 +333,15 @@ impl Store {
     }
 
     /// What a store has said of an object; of a file the content type stands beside its content.
-    fn info(&self, bucket: &Bucket, key: &Key, found: &GetResult) -> Result<ObjectInfo, StoreError> {
+    fn info(&self, bucket: &Bucket, key: &Key, found: &GetResult) -> ObjectInfo {
         let mut info = ObjectInfo::of(key.clone(), &found.meta);
         info.content_type = match &*self.place {
             Buckets::Remote(_) => {
                 found.attributes.get(&Attribute::ContentType).map(|v| v.as_ref().to_owned())
             }
-            Buckets::Folder { .. } => folder::content_type(&self.bucket_folder(bucket)?, key),
+            Buckets::Folder { root, .. } => folder::content_type(&root.join(bucket.as_str()), key),
         };
-        Ok(info)
+        info
     }
 }
 
@@ -365,8 +380,11 @@ pub(crate) fn object_path(key: &str) -> Result<ObjectPath, StoreError> {
     ObjectPath::parse(key).map_err(|error| StoreError::Store(error.into()))
 }
 
-/// The bytes that were asked for. A store that sends more is not heard to its end.
+/// The bytes that were asked for. A store that sends more is not heard to its end; a file gives its range at once.
 async fn bytes(found: GetResult, max: u64) -> Result<Bytes, Error> {
+    if matches!(found.payload, GetResultPayload::File(..)) {
+        return found.bytes().await;
+    }
     let (mut all, mut chunks) = (BytesMut::new(), found.into_stream());
     while let Some(chunk) = chunks.next().await {
         all.extend_from_slice(&chunk?);

@@ -3,8 +3,6 @@
 
 use crate::exchange::client::ACCESS_TOKEN_TYPE;
 use crate::token_service::TokenService;
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use certs::Peer;
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
@@ -48,7 +46,7 @@ impl Bearer {
         let keys = keys.map_err(|_| NotAccepted)?;
         let claims = tokens::verify(token.trim(), &keys, &self.expect, now).map_err(|_| NotAccepted)?;
         match &claims.x5t_s256 {
-            Some(print) if *print == URL_SAFE_NO_PAD.encode(peer.thumbprint) => Ok(claims),
+            Some(print) if *print == tokens::x5t_s256(peer.thumbprint) => Ok(claims),
             _ => Err(NotAccepted),
         }
     }

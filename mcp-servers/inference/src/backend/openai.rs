@@ -20,6 +20,9 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 use url::Url;
 
+/// A connection is kept for the next call of a busy server, and for no other: sooner or later the backend ends it, perhaps under
+/// a call, which is not sent to it twice; and there are backends that have a thread for each.
+const IDLE: Duration = Duration::from_millis(250);
 /// Time of a look at health or load.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(3);
 /// Bytes of what such a look reads.
@@ -116,7 +119,7 @@ impl OpenAi {
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
             .connect_timeout(PROBE_TIMEOUT)
-            .pool_max_idle_per_host(0) // A kept connection may end under a call, and a call is not sent twice to one backend.
+            .pool_idle_timeout(IDLE)
             .build()
             .map_err(|error| format!("url: the HTTP client can't be made: {}", error.without_url()))?;
         let flags =

@@ -3,6 +3,7 @@
 //!
 //!     cargo bench -p kit --bench door      # the kit alone: a server with one tool that gives back what it got
 //!     cargo xtask bench servers            # and the five servers, each before a stand-in of its system (stub.rs)
+//!     cargo xtask bench servers s3 mlflow  # of them these
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a benchmark ends by panicking")]
 
 use clap::Parser;
@@ -72,7 +73,7 @@ fn main() {
             runtime.block_on(kit::run(Service::new("bench", Echo), &role.door)).unwrap();
         }
         Some("stub") => runtime.block_on(stub::serve()),
-        Some("servers") => runtime.block_on(async { measured(servers::all().await).await }),
+        Some("servers") => runtime.block_on(async { measured(servers::all(&words[2..]).await).await }),
         _ => runtime.block_on(async { measured(vec![servers::kit().await]).await }),
     }
 }

@@ -14,32 +14,46 @@ pub(crate) async fn kit() -> Subject {
     Subject::start(program, "bench", echo, |_| Vec::new()).await.called("the kit alone")
 }
 
-/// It and all five, each before the stand-in of its system; the store of `mcp-s3` is a folder.
-pub(crate) async fn all() -> Vec<Subject> {
+/// It and all five, or those that are named, each before the stand-in of its system; the store of `mcp-s3` is a folder.
+pub(crate) async fn all(named: &[String]) -> Vec<Subject> {
     let mut program = Command::new(std::env::current_exe().unwrap());
     program.arg("stub");
     let mut stub = piped(program);
     let at = format!("http://{}", line(&mut stub));
     std::mem::forget(stub); // It ends with this process: its standard input does.
-    let with = |flag: &str| vec![flag.to_owned(), at.clone()];
+    let mut subjects = vec![kit().await];
+    for (name, call, what) in calls() {
+        if !named.is_empty() && !named.iter().any(|named| named == name) {
+            continue;
+        }
+        let own = |dir: &Path| match name {
+            "mlflow" => vec!["--mlflow".to_owned(), at.clone()],
+            "kubernetes" => vec!["--server".to_owned(), at.clone()],
+            "s3" => folder(dir),
+            "prometheus" => vec!["--prometheus".to_owned(), at.clone()],
+            _ => backends(dir, &at),
+        };
+        subjects.push(five(name, call, own).await.called(&what));
+    }
+    subjects
+}
+
+/// What is asked of which server, and the name of its row.
+fn calls() -> Vec<(&'static str, (&'static str, Value), String)> {
     let pod = json!({"kind": "ConfigMap", "namespace": stub::NAMESPACE, "name": stub::CONFIG_MAP});
     let chat = |model: &str| json!({"model": model, "messages": [{"role": "user", "content": "Say something of 1 KiB."}]});
-    vec![
-        kit().await,
-        five("mlflow", ("get_run", json!({"run_id": stub::RUN})), |_| with("--mlflow"))
-            .await
-            .called("mlflow get_run, 2 requests"),
-        five("mlflow", ("get_model", json!({"model": stub::MODEL})), |_| with("--mlflow")).await,
-        five("kubernetes", ("get", pod), |_| with("--server")).await,
-        five("s3", ("get_object", json!({"bucket": "demo", "key": "text.txt"})), folder).await,
-        five("prometheus", ("query_instant", json!({"query": "up"})), |_| with("--prometheus")).await,
-        five("inference", ("chat", chat("whole")), |dir| backends(dir, &at))
-            .await
-            .called("inference chat, 1 event"),
-        five("inference", ("chat", chat("tokens")), |dir| backends(dir, &at))
-            .await
-            .called(&format!("inference chat, {} events", stub::TOKENS)),
+    let many = format!(", {} events", stub::TOKENS);
+    [
+        ("mlflow", "get_run", json!({"run_id": stub::RUN}), ", 2 requests"),
+        ("mlflow", "get_model", json!({"model": stub::MODEL}), ""),
+        ("kubernetes", "get", pod, ""),
+        ("s3", "get_object", json!({"bucket": "demo", "key": "text.txt"}), ""),
+        ("prometheus", "query_instant", json!({"query": "up"}), ""),
+        ("inference", "chat", chat("whole"), ", 1 event"),
+        ("inference", "chat", chat("tokens"), &many),
     ]
+    .map(|(name, tool, arguments, more)| (name, (tool, arguments), format!("{name} {tool}{more}")))
+    .to_vec()
 }
 
 async fn five(

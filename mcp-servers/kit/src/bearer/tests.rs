@@ -7,6 +7,9 @@ use std::time::{Duration, UNIX_EPOCH};
 use tokens::SigningKey;
 
 const NOW: u64 = 1_800_000_000;
+/// Thumbprints of certificates: the one that requests come by, and another one.
+const OURS: [u8; 32] = [7; 32];
+const OTHERS: [u8; 32] = [8; 32];
 
 struct Desk {
     bearer: Bearer,
@@ -40,19 +43,25 @@ fn desk_that_remembers(max: usize) -> Desk {
         audience: "s3".into(),
         jwks,
         token_types: vec!["at+jwt".into()],
+        accept_unbound_tokens: false,
         limits: Limits { verified_tokens_max: max, ..Limits::default() },
     };
     let peer = Peer {
         id: flags.gateway.clone(),
         not_before: UNIX_EPOCH,
         not_after: UNIX_EPOCH + Duration::from_secs(NOW + 3600),
-        thumbprint: [7; 32],
+        thumbprint: OURS,
     };
     Desk { bearer: Bearer::new(&flags, started).unwrap(), key, peer, started, dir }
 }
 
+fn bound_to(thumbprint: [u8; 32]) -> Value {
+    json!({"x5t#S256": tokens::x5t_s256(thumbprint)})
+}
+
 fn claims(change: &[(&str, Value)]) -> Map<String, Value> {
-    let mut claims = json!({"iss": "https://issuer.test", "sub": "alice", "aud": "s3", "exp": NOW + 60, "scope": "s3:protocol"});
+    let mut claims = json!({"iss": "https://issuer.test", "sub": "alice", "aud": "s3", "exp": NOW + 60, "scope": "s3:protocol",
+        "cnf": bound_to(OURS)});
     for (name, value) in change {
         claims[*name] = value.clone();
     }
@@ -116,18 +125,28 @@ fn a_token_for_this_server_is_accepted_and_one_for_another_refused() {
 #[test]
 fn a_bound_token_is_good_only_with_its_certificate() {
     let desk = desk();
-    assert_eq!(
-        desk.with(&[("cnf", json!({"x5t#S256": URL_SAFE_NO_PAD.encode([7; 32])}))]),
-        Ok("alice".into())
-    );
-    assert_eq!(
-        desk.with(&[("cnf", json!({"x5t#S256": URL_SAFE_NO_PAD.encode([8; 32])}))]),
-        Err("token_of_another_certificate")
-    );
+    assert_eq!(desk.with(&[("cnf", bound_to(OURS))]), Ok("alice".into()));
+    assert_eq!(desk.with(&[("cnf", bound_to(OTHERS))]), Err("token_of_another_certificate"));
     assert_eq!(
         desk.with(&[("cnf", json!({"jkt": "x"}))]),
         Err("token_claim"),
         "a binding that can't be checked"
+    );
+}
+
+#[test]
+fn an_unbound_token_is_good_only_where_that_was_asked_for() {
+    let mut desk = desk();
+    let mut unbound = claims(&[]);
+    unbound.remove("cnf");
+    let unbound = format!("Bearer {}", desk.key.sign("at+jwt", &unbound).unwrap().expose());
+    assert_eq!(desk.outcome(&unbound), Err("token_unbound"));
+    desk.bearer.accepts_unbound = true;
+    assert_eq!(desk.outcome(&unbound), Ok("alice".into()));
+    assert_eq!(
+        desk.with(&[("cnf", bound_to(OTHERS))]),
+        Err("token_of_another_certificate"),
+        "not less than before"
     );
 }
 
@@ -216,11 +235,11 @@ fn whoever_has_the_keys_read_again_takes_nothing_from_memory() {
 #[test]
 fn a_remembered_token_is_refused_over_another_connection() {
     let mut desk = desk();
-    let bound = desk.header(&[("cnf", json!({"x5t#S256": URL_SAFE_NO_PAD.encode([7; 32])}))]);
+    let bound = desk.header(&[]);
     assert!(desk.later(&bound, 0).is_ok());
-    desk.peer.thumbprint = [8; 32];
+    desk.peer.thumbprint = OTHERS;
     assert_eq!(desk.later(&bound, 0).unwrap_err(), "token_of_another_certificate");
-    desk.peer.thumbprint = [7; 32];
+    desk.peer.thumbprint = OURS;
     assert!(desk.later(&bound, 0).is_ok());
     assert_eq!(desk.remembered(), 1);
 }

@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
+use tokio::time::timeout;
 
 /// Events that stay for a client that resumes the stream. As many may wait for a slow reader before the tool behind them waits,
 /// too: `Events::room`.
@@ -137,6 +138,10 @@ impl State {
         self.next - self.kept.len() as u64
     }
 
+    fn has_begun(&self) -> bool {
+        self.ended || self.kept.iter().any(Option::is_some)
+    }
+
     fn has_room(&self) -> bool {
         self.ended || self.readers == 0 || self.next - self.unread <= EVENTS_KEPT_MAX as u64
     }
@@ -165,6 +170,20 @@ impl State {
 }
 
 impl Reader {
+    /// Returns when there is a message to read, when there will be none, or when it has waited so long.
+    pub(super) async fn begun(&self, within: Duration) {
+        let begun = async {
+            loop {
+                let changed = self.events.changed.notified();
+                if self.events.state().has_begun() {
+                    return;
+                }
+                changed.await;
+            }
+        };
+        let _ = timeout(within, begun).await; // Either will do.
+    }
+
     /// What the client gets to read.
     pub(super) fn stream(self) -> impl Stream<Item = ServerSseMessage> + Send + Sync + 'static {
         stream::unfold(self, async |reader| reader.next().await.map(|event| (event, reader)))

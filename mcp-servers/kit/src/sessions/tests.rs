@@ -11,7 +11,8 @@ use rmcp::service::OriginatingRequestId;
 use rmcp::transport::Transport;
 use serde_json::{Value, json};
 
-const LONG: Times = Times { opening: Duration::from_secs(60), idle: Duration::from_secs(60) };
+const LONG: Times =
+    Times { opening: Duration::from_secs(60), idle: Duration::from_secs(60), beginning: Duration::ZERO };
 const SHORT: Duration = Duration::from_millis(50);
 const MANY: usize = 10;
 
@@ -151,6 +152,36 @@ async fn each_message_goes_to_the_stream_that_it_belongs_to() {
             "{said}"
         );
     }
+}
+
+#[tokio::test]
+async fn an_answer_that_comes_soon_is_there_when_its_stream_begins() {
+    let patient = Times { beginning: LONG.idle, ..LONG };
+    for (message, heard) in
+        [(answer(1), &["0.0 null", "0.1 1", "end"][..]), (progress("p1", 5), &["0.0 null", "0.1 5"])]
+    {
+        let Opened { open, id, mut transport } = opened(patient).await;
+        let answered = async {
+            transport.receive().await.unwrap();
+            tokio::time::sleep(SHORT).await;
+            transport.send(message).await.unwrap();
+        };
+        let (stream, ()) = tokio::join!(open.create_stream(&id, call(1, "p1")), answered);
+        assert_eq!(read(&mut stream.unwrap().boxed()), heard);
+    }
+    let mut session = opened(Times { beginning: SHORT, ..LONG }).await;
+    assert_eq!(
+        read(&mut session.call(1, "p1").await),
+        ["0.0 null"],
+        "of a longer one, the beginning comes first"
+    );
+    let Opened { open, id, transport: _transport } = opened(patient).await;
+    let ended = async {
+        tokio::time::sleep(SHORT).await;
+        open.close_session(&id).await.unwrap();
+    };
+    let (stream, ()) = tokio::join!(open.create_stream(&id, call(1, "p1")), ended);
+    assert_eq!(read(&mut stream.unwrap().boxed()), ["0.0 null", "end"], "nothing more will come");
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@
 use bytes::Bytes;
 use certs::development::Domain;
 use certs::files::FileSource;
-use certs::{Clock, SpiffeId, TrustDomain};
+use certs::{Clock, IdentitySource, SpiffeId, TrustDomain};
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
@@ -82,6 +82,7 @@ impl World {
             audience: name.into(),
             jwks,
             token_types: vec!["at+jwt".into()],
+            accept_unbound_tokens: false,
             observe: Observe::default(),
             limits: Limits { body_bytes_max: 10_000, ..Limits::default() },
         };
@@ -102,12 +103,20 @@ impl World {
 
     /// What a workload of the domain connects by: an SVID of its own, and the server's name.
     pub fn connector(&self, path: &str) -> TlsConnector {
-        let clock = Clock::system();
-        let id = self.domain.id(path).unwrap();
-        let paths = self.domain.write_svid(&self.dir.path().join(path), &id, &[], clock.now()).unwrap();
-        let source = FileSource::open(paths).unwrap();
+        let (clock, source) = (Clock::system(), self.svid(path));
         let server = self.domain.id(&format!("mcp/{}", self.name)).unwrap();
         TlsConnector::from(Arc::new(certs::tls::client_config(source, server, clock).unwrap()))
+    }
+
+    /// The SVID of a workload of the domain, the same whenever it is asked for.
+    fn svid(&self, path: &str) -> Arc<FileSource> {
+        let folder = self.dir.path().join(path);
+        let paths = certs::development::paths_in(&folder);
+        FileSource::open(paths).unwrap_or_else(|_| {
+            let id = self.domain.id(path).unwrap();
+            FileSource::open(self.domain.write_svid(&folder, &id, &[], Clock::system().now()).unwrap())
+                .unwrap()
+        })
     }
 
     pub async fn connect_by(&self, connector: &TlsConnector) -> std::io::Result<Client> {
@@ -120,18 +129,20 @@ impl World {
         Ok(Client { send, host: self.address.to_string() })
     }
 
-    /// A token of the issuer for this server, with some claims changed.
+    /// A token of the issuer for this server, bound to the gateway's certificate, with some claims changed; null is none.
     pub fn token(&self, sub: &str, change: &[(&str, Value)]) -> String {
         let now = Clock::system().now().duration_since(UNIX_EPOCH).unwrap().as_secs();
         let name = self.name;
         let mut claims: Map<String, Value> = json!({
             "iss": "https://issuer.test", "sub": sub, "aud": name, "exp": now + 60, "scope": self.scopes,
             "act": {"sub": format!("spiffe://{name}.test/agent/demo")},
+            "cnf": {"x5t#S256": tokens::x5t_s256(self.svid("gateway").current().svid.peer().thumbprint)},
         })
         .as_object()
         .unwrap()
         .clone();
         claims.extend(change.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
+        claims.retain(|_, value| !value.is_null());
         self.key.sign("at+jwt", &claims).unwrap().expose().to_owned()
     }
 

@@ -134,6 +134,30 @@ async fn a_query_that_is_deep_or_absurd_ends_nothing() {
     }
 }
 
+/// A quarter of what a worker thread has.
+const SMALL_STACK: usize = 512 << 10;
+
+#[test]
+fn what_is_shallow_fits_on_a_small_stack() {
+    let deepest = [
+        format!("{}up{}", "(".repeat(16), ")".repeat(16)),
+        format!("{}up{}", "sum(".repeat(16), ")".repeat(16)),
+        format!("{}up", "-".repeat(32)),
+        format!("up{}", "+up".repeat(32)),
+        format!("up{}", "^up".repeat(32)),
+        format!("up{}", " or up".repeat(16)),
+    ];
+    let work = move || {
+        let fence = fence("namespace=\"ml\"");
+        for query in deepest {
+            assert!(is_shallow(&query) && !is_shallow(&format!("-{query}")), "{query}");
+            assert!(all_fenced(&fenced(&query, &fence.0).unwrap().text), "{query}");
+        }
+    };
+    std::thread::Builder::new().stack_size(SMALL_STACK).spawn(work).unwrap().join().unwrap();
+    assert!(!is_shallow("up{job=~\"(a{1000}){1000}\"}"), "what compiles long is done apart");
+}
+
 #[tokio::test]
 async fn a_fence_may_be_of_names_and_of_several_labels() {
     let names = fence("__name__=~\"ml_.*\"");

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 async fn a_put_takes_one_content_and_only_a_star() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::create_dir(dir.path().join("demo")).unwrap();
-    let store = Store::folder(std::fs::canonicalize(dir.path()).unwrap(), None, limits());
+    let store = Store::folder(std::fs::canonicalize(dir.path()).unwrap(), None, limits()).unwrap();
     let objects = Objects::new(store);
     let put = async |more: Value| {
         let mut arguments = json!({"bucket": "demo", "key": "k"});

@@ -16,7 +16,7 @@ fn world(files: &[(&str, &[u8])], page_bytes_max: u64) -> World {
     for (key, content) in files {
         std::fs::write(root.join("demo").join(key), content).unwrap();
     }
-    let store = Store::folder(root, None, Limits { page_bytes_max, page_items_max: 2, ..limits() });
+    let store = Store::folder(root, None, Limits { page_bytes_max, page_items_max: 2, ..limits() }).unwrap();
     World { dir, objects: Objects::new(store) }
 }
 

@@ -26,7 +26,7 @@ fn world() -> World {
         std::fs::create_dir_all(root.join(path).parent().unwrap()).unwrap();
         std::fs::write(root.join(path), text).unwrap();
     }
-    let store = Store::folder(root, None, limits());
+    let store = Store::folder(root, None, limits()).unwrap();
     World { dir, store }
 }
 
@@ -149,7 +149,7 @@ async fn what_is_not_there_is_not_found() {
 async fn a_bucket_outside_the_list_does_not_exist() {
     let world = world();
     let served = BTreeMap::from([(demo(), Fence::everything())]);
-    let limited = Store::folder(world.root(), Some(served), limits());
+    let limited = Store::folder(world.root(), Some(served), limits()).unwrap();
     let other = Bucket::parse("other").unwrap();
     assert_eq!(limited.buckets().unwrap(), [demo()]);
     assert!(limited.head(&demo(), &key("public/hello.txt"), None).await.is_ok());
@@ -263,7 +263,8 @@ async fn a_remote_bucket_behaves_as_a_folder_does() {
 async fn nothing_outside_the_fence_is_read_written_or_told() {
     let world = world();
     let fence = Fence::below("public").unwrap();
-    let folder = Store::folder(world.root(), Some(BTreeMap::from([(demo(), fence.clone())])), limits());
+    let folder =
+        Store::folder(world.root(), Some(BTreeMap::from([(demo(), fence.clone())])), limits()).unwrap();
     let far = Store::remote(BTreeMap::from([(demo(), remote(fence.clone()))]), limits());
     let Buckets::Remote(buckets) = &*far.place else { unreachable!() };
     for name in ["private/salary.csv", "public.txt", "public/hello.txt", "public/help.txt"] {
@@ -311,7 +312,7 @@ async fn nothing_outside_the_fence_is_read_written_or_told() {
 async fn pages_go_on_from_one_part_of_the_fence_to_the_next() {
     let world = world();
     let fence = Fence::below("private").unwrap().or(Fence::below("public").unwrap());
-    let store = Store::folder(world.root(), Some(BTreeMap::from([(demo(), fence)])), limits());
+    let store = Store::folder(world.root(), Some(BTreeMap::from([(demo(), fence)])), limits()).unwrap();
     for count in 1..5 {
         let (mut seen, mut after) = (Vec::new(), None);
         loop {

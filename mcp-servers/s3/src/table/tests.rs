@@ -22,7 +22,7 @@ fn world() -> World {
     let dir = tempfile::tempdir().unwrap();
     std::fs::create_dir(dir.path().join("demo")).unwrap();
     let root = std::fs::canonicalize(dir.path()).unwrap();
-    World { store: Store::folder(root, None, limits()), dir }
+    World { store: Store::folder(root, None, limits()).unwrap(), dir }
 }
 
 impl World {

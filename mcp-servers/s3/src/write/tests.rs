@@ -23,7 +23,7 @@ fn stores() -> (tempfile::TempDir, [Store; 2]) {
     let root = std::fs::canonicalize(dir.path()).unwrap();
     let buckets = ["one", "two"].map(|name| (bucket(name), remote(Fence::everything())));
     let far = Store::remote(BTreeMap::from(buckets), limits());
-    (dir, [Store::folder(root, None, limits()), far])
+    (dir, [Store::folder(root, None, limits()).unwrap(), far])
 }
 
 async fn text(store: &Store, name: &str, of: &str) -> String {
@@ -107,7 +107,7 @@ async fn parts_that_are_not_completed_are_taken_back() {
     let limits = Limits { part_bytes: 4, ..limits() };
     let dir = tempfile::tempdir().unwrap();
     std::fs::create_dir(dir.path().join("one")).unwrap();
-    let store = Store::folder(std::fs::canonicalize(dir.path()).unwrap(), None, limits);
+    let store = Store::folder(std::fs::canonicalize(dir.path()).unwrap(), None, limits).unwrap();
     let object = store.writable(&bucket("one"), &key("x")).unwrap();
     let mut parts = store.parts(&object, None);
     parts.push(b"0123456789").await.unwrap();
