@@ -1,6 +1,6 @@
 //! The token that a request brings: made by the token service for this server, and presented by the certificate that
-//! it is bound to; one that is bound to none is accepted only where that was asked for. Its signature is checked once and remembered; all the rest is judged with each
-//! request.
+//! it is bound to; one that is bound to none is accepted only where that was asked for. Its signature is checked once and
+//! remembered; all the rest is judged with each request.
 
 mod verified;
 

@@ -60,7 +60,7 @@ pub struct Flags {
     )]
     pub token_types: Vec<String>,
     /// Accept tokens that are bound to no certificate (`cnf`), too: for a token service that binds none. The gateway's own binds
-    /// each to the gateway's certificate
+    /// each that is for a server to the gateway's certificate
     #[arg(long, help_heading = "Door")]
     pub accept_unbound_tokens: bool,
     /// Host names that requests may be sent to (`Host`), separated by commas: the one of the gateway's `url`, say. Any if not

@@ -120,15 +120,26 @@ impl Fence {
         Ok(self.judged(text, only).await?.text)
     }
 
+    /// Whether a text can ask for little of the stack and of the clock: no deep expression, no regular expression to compile, be
+    /// it the fence's, which each selector gets.
+    fn is_quick(&self, text: &str) -> bool {
+        let marks = text.bytes().filter(|byte| !byte.is_ascii_alphanumeric() && *byte != b'_').count();
+        let shallow = text.len() <= SHALLOW_BYTES_MAX && marks <= SHALLOW_MARKS_MAX;
+        let compiles = |m: &Matcher| matches!(m.op, MatchOp::Re(_) | MatchOp::NotRe(_));
+        shallow && !text.contains('~') && !self.0.iter().any(compiles)
+    }
+
     async fn judged(
         &self,
         text: &str,
-        work: impl FnOnce(&str, &[Matcher]) -> Result<Query, PrometheusError> + Send + 'static,
+        work: impl Fn(&str, &[Matcher]) -> Result<Query, PrometheusError> + Send + 'static,
     ) -> Result<Query, PrometheusError> {
         if text.len() > BYTES_MAX {
             return Err(unsupported(format!("the query has more than {BYTES_MAX} bytes")));
         }
-        let judged = if is_shallow(text) {
+        // Where a text is none, finding the place of that parses it many times.
+        let quick = self.is_quick(text) && here(|| parse(text).is_ok()) == Ok(true);
+        let judged = if quick {
             here(|| work(text, &self.0))
         } else {
             let (text, fence) = (text.to_owned(), Arc::clone(&self.0));
@@ -142,12 +153,6 @@ impl Fence {
             }
         }
     }
-}
-
-/// Whether little can be asked of the stack and of the clock: no deep expression, no regular expression to compile.
-fn is_shallow(text: &str) -> bool {
-    let marks = text.bytes().filter(|byte| !byte.is_ascii_alphanumeric() && *byte != b'_').count();
-    text.len() <= SHALLOW_BYTES_MAX && marks <= SHALLOW_MARKS_MAX && !text.contains('~')
 }
 
 fn unsupported(what: impl Into<String>) -> PrometheusError {

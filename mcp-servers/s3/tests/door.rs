@@ -16,7 +16,12 @@ mod server;
 use server::{scopes, store};
 
 const GATEWAY: &str = "spiffe://s3.test/gateway";
+
 async fn world() -> World {
+    world_with(|_| {}).await
+}
+
+async fn world_with(change: impl FnOnce(&mut kit::Flags)) -> World {
     let make = |dir: &std::path::Path| {
         for (path, text) in [("public/hello.txt", "hello"), ("private/salary.csv", "alice,1")] {
             let path = dir.join("buckets/demo").join(path);
@@ -26,7 +31,7 @@ async fn world() -> World {
         let root = dir.join("buckets").display().to_string();
         Service::new(mcp_s3::NAME, Objects::new(store(&["--root", &root])))
     };
-    World::of(mcp_s3::NAME, &scopes(), make, |_, _| {}).await
+    World::of(mcp_s3::NAME, &scopes(), make, |flags, _| change(flags)).await
 }
 
 #[tokio::test]
@@ -71,9 +76,12 @@ async fn a_token_for_somebody_else_is_refused_and_the_challenge_says_no_more_tha
     let mut gateway = world.connect("gateway").await.unwrap();
     let good = gateway.modern(&world.token("alice", &[]), "tools/list", json!({})).await;
     assert_eq!(good.status, StatusCode::OK);
-    for change in
-        [("aud", json!("mlflow")), ("iss", json!("https://other.test")), ("cnf", json!({"x5t#S256": "AAAA"}))]
-    {
+    for change in [
+        ("aud", json!("mlflow")),
+        ("iss", json!("https://other.test")),
+        ("cnf", json!({"x5t#S256": "AAAA"})),
+        ("cnf", Value::Null),
+    ] {
         let refused = gateway.modern(&world.token("alice", &[change]), "tools/list", json!({})).await;
         assert_eq!(refused.status, StatusCode::UNAUTHORIZED);
         assert_eq!(refused.headers["www-authenticate"], r#"Bearer error="invalid_token""#);
@@ -88,6 +96,18 @@ async fn a_token_for_somebody_else_is_refused_and_the_challenge_says_no_more_tha
         (none.status, none.headers["www-authenticate"].to_str().unwrap()),
         (StatusCode::UNAUTHORIZED, "Bearer")
     );
+}
+
+#[tokio::test]
+async fn a_token_that_is_bound_to_no_certificate_is_accepted_where_that_is_asked_for() {
+    let world = world_with(|flags| flags.accept_unbound_tokens = true).await;
+    let mut gateway = world.connect("gateway").await.unwrap();
+    for (cnf, status) in
+        [(Value::Null, StatusCode::OK), (json!({"x5t#S256": "AAAA"}), StatusCode::UNAUTHORIZED)]
+    {
+        let answer = gateway.modern(&world.token("alice", &[("cnf", cnf)]), "tools/list", json!({})).await;
+        assert_eq!(answer.status, status, "{}", answer.body);
+    }
 }
 
 #[tokio::test]

@@ -21,6 +21,8 @@ pub(crate) async fn all(named: &[String]) -> Vec<Subject> {
     let mut stub = piped(program);
     let at = format!("http://{}", line(&mut stub));
     std::mem::forget(stub); // It ends with this process: its standard input does.
+    let unknown = named.iter().find(|named| calls().iter().all(|(name, ..)| named != name));
+    assert!(unknown.is_none(), "there is no server {unknown:?}");
     let mut subjects = vec![kit().await];
     for (name, call, what) in calls() {
         if !named.is_empty() && !named.iter().any(|named| named == name) {

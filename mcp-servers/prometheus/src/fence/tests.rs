@@ -138,8 +138,8 @@ async fn a_query_that_is_deep_or_absurd_ends_nothing() {
 const SMALL_STACK: usize = 512 << 10;
 
 #[test]
-fn what_is_shallow_fits_on_a_small_stack() {
-    let deepest = [
+fn what_is_parsed_in_place_fits_on_a_small_stack() {
+    let queries = [
         format!("{}up{}", "(".repeat(16), ")".repeat(16)),
         format!("{}up{}", "sum(".repeat(16), ")".repeat(16)),
         format!("{}up", "-".repeat(32)),
@@ -147,15 +147,33 @@ fn what_is_shallow_fits_on_a_small_stack() {
         format!("up{}", "^up".repeat(32)),
         format!("up{}", " or up".repeat(16)),
     ];
+    let texts = [
+        "(".repeat(32),
+        format!("no_such(up){}", "+up".repeat(28)),
+        format!("up{}", "[5m:]".repeat(8)),
+        format!("{}up", "@ ".repeat(16)),
+    ];
     let work = move || {
         let fence = fence("namespace=\"ml\"");
-        for query in deepest {
-            assert!(is_shallow(&query) && !is_shallow(&format!("-{query}")), "{query}");
+        for query in queries {
+            assert!(fence.is_quick(&query) && !fence.is_quick(&format!("-{query}")), "{query}");
             assert!(all_fenced(&fenced(&query, &fence.0).unwrap().text), "{query}");
+        }
+        for text in texts {
+            assert!(fence.is_quick(&text) && parse(&text).is_err(), "{text}");
         }
     };
     std::thread::Builder::new().stack_size(SMALL_STACK).spawn(work).unwrap().join().unwrap();
-    assert!(!is_shallow("up{job=~\"(a{1000}){1000}\"}"), "what compiles long is done apart");
+}
+
+#[test]
+fn what_compiles_a_regular_expression_is_not_parsed_in_place() {
+    let plain = fence("namespace=\"ml\"");
+    assert!(plain.is_quick("up{job=\"a\"}") && !plain.is_quick("up{job=~\"a\"}"));
+    assert!(!fence("namespace=~\"ml\"").is_quick("up") && !fence("namespace!~\"ml\"").is_quick("up"));
+    assert!(
+        plain.is_quick(&"u".repeat(SHALLOW_BYTES_MAX)) && !plain.is_quick(&"u".repeat(SHALLOW_BYTES_MAX + 1))
+    );
 }
 
 #[tokio::test]
