@@ -161,9 +161,20 @@ async fn a_deployment_is_brought_out_in_staging_and_nowhere_else() {
     let done = content(&agent.call("rollout_status", json!({"namespace": "staging", "name": "shop"})).await);
     assert_eq!((&done["state"], &done["available"]), (&json!("done"), &json!(2)), "{done}");
 
+    // Another's Deployment, which could be deleted, and undone.
+    let mut others = deployment("live", "live:1", 1);
+    others["metadata"]["namespace"] = json!("production");
+    cluster.apply(&others.to_string());
+    cluster.kubectl(&["rollout", "status", "deployment/live", "-n", "production"]);
+    cluster.kubectl(&["set", "image", "deployment/live", "app=live:2", "-n", "production"]);
+    let live = || cluster.get(&["deployment", "live", "-n", "production"]).unwrap();
+    let kept = live();
+    let uid = &kept["metadata"]["uid"];
+
     let before = heard(&world, 3).await;
     let asked = cluster.heard_of(&user("shop")).len();
-    for (tool, arguments) in [
+    let of_live = json!({"namespace": "production", "name": "live"});
+    let denied = [
         ("apply_manifest", apply("production", &shop, false)),
         ("apply_manifest", apply("staging", &[deployment("shop", "shop:1", 300)], false)),
         ("scale_deployment", json!({"namespace": "production", "name": "shop", "replicas": 3})),
@@ -171,16 +182,32 @@ async fn a_deployment_is_brought_out_in_staging_and_nowhere_else() {
         ("rollout_restart", json!({"namespace": "production", "name": "shop"})),
         ("list", json!({"kind": "Deployment"})),
         ("get", json!({"kind": "Secret", "namespace": "staging", "name": "db"})),
-    ] {
-        let denied = agent.call(tool, arguments.clone()).await;
-        assert_eq!(denied.refused_because(), "not_allowed", "{tool} {arguments}");
+        ("delete", json!({"kind": "Deployment", "namespace": "production", "name": "live", "uid": uid})),
+        ("delete", json!({"kind": "Secret", "namespace": "staging", "name": "db", "uid": uid})),
+        ("rollout_undo", of_live.clone()),
+        ("rollout_status", of_live.clone()),
+        ("get_pod_status", of_live),
+        ("events", json!({"namespace": "production", "kind": "Deployment", "name": "live"})),
+        ("explain", json!({"kind": "Secret", "path": "data"})),
+        ("can_i", json!({"verb": "delete", "kind": "Deployment", "namespace": "production"})),
+    ];
+    for (tool, arguments) in &denied {
+        let reply = agent.call(tool, arguments.clone()).await;
+        let answer = (reply.code(), reply.refused_because());
+        assert_eq!(answer, (-32003, "not_allowed".to_owned()), "{tool} {arguments}: {}", reply.text);
     }
     assert_eq!(heard(&world, before).await, before, "of the refused calls the server hears nothing");
     assert_eq!(cluster.heard_of(&user("shop")).len(), asked, "and the cluster neither");
     let denials =
         world.records("request").into_iter().filter(|record| record["decision"] == "denial").count();
-    assert_eq!(denials, 7);
+    assert_eq!(denials, denied.len(), "each has its record");
     assert!(there("production").is_none());
+    let after = live();
+    assert_eq!(
+        (&after["metadata"]["uid"], &after["metadata"]["generation"], &after["spec"]),
+        (uid, &kept["metadata"]["generation"], &kept["spec"]),
+        "neither deleted nor undone"
+    );
 
     let scaled = json!({"namespace": "staging", "name": "shop", "replicas": 3});
     let scaled = content(&agent.call("scale_deployment", scaled).await);

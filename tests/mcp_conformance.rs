@@ -17,22 +17,27 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use tokio::net::TcpListener;
 use world::components::{self, program, root};
-use world::served::{S3_SCOPES, Served};
+use world::served::Served;
 use world::{Agent, Plan, World, policies};
 
-/// The scenarios that need no tools of their own, each with a version that has it.
-pub(crate) const SCENARIOS: [(&str, &str); 11] = [
+/// The scenarios that need no tools of their own, each with a version that has it. `dns-rebinding-protection` is left out: by
+/// its own words it is for plain HTTP on localhost without authentication, and it wants an Origin of localhost let in, where
+/// our servers refuse every Origin.
+pub(crate) const SCENARIOS: [(&str, &str); 14] = [
     ("server-initialize", "2025-11-25"),
     ("server-session-lifecycle", "2025-11-25"),
     ("ping", "2025-11-25"),
     ("tools-list", "2025-11-25"),
     ("resources-list", "2025-11-25"),
+    ("server-sse-multiple-streams", "2025-11-25"),
     ("tools-list", "2026-07-28"),
     ("resources-list", "2026-07-28"),
     ("server-stateless", "2026-07-28"),
     ("sep-2164-resource-not-found", "2026-07-28"),
     ("caching", "2026-07-28"),
     ("http-header-validation", "2026-07-28"),
+    ("server-sse-multiple-streams", "2026-07-28"),
+    ("input-required-result-unsupported-methods", "2026-07-28"),
 ];
 
 /// Checks of tools that only the conformance kit's own servers have.
@@ -189,22 +194,6 @@ async fn mcp_is_spoken_as_its_conformance_kit_wants_it_directly_and_through_the_
         program: program("examples/units"),
         scopes: &["protocol", "resources", "prompts", "convert", "list_units"],
         flags: Vec::new(),
-        files: Vec::new(),
-    };
-    twice(&node, served, &SCENARIOS, &[]).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn mcp_s3_speaks_as_the_conformance_kit_wants_it_directly_and_through_the_gateway() {
-    let Some(node) = components::installed("node22", "conformance") else { return };
-    let folder = tempfile::tempdir().unwrap();
-    std::fs::create_dir(folder.path().join("demo")).unwrap();
-    std::fs::write(folder.path().join("demo/hello.txt"), "hello").unwrap();
-    let served = Served {
-        name: "s3",
-        program: program("mcp-s3"),
-        scopes: S3_SCOPES,
-        flags: vec!["--root".to_owned(), folder.path().display().to_string()],
         files: Vec::new(),
     };
     twice(&node, served, &SCENARIOS, &[]).await;

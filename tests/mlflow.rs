@@ -124,6 +124,22 @@ async fn rpc(agent: &Agent, method: &str, params: Value) -> Reply {
     send(agent.rpc(method, params)).await
 }
 
+/// Policy refuses each of these calls, and nothing comes of it but a record. Before them the server had heard `least`.
+async fn refused(world: &World, mlflow: &Mlflow, agent: &Agent, least: usize, calls: &[(&str, Value)]) {
+    let before = heard(world, least).await;
+    let asked = || mlflow.log().matches("HTTP/1.1").count();
+    let denials = || world.records("request").iter().filter(|record| record["decision"] == "denial").count();
+    let (asked_before, denials_before) = (asked(), denials());
+    for (tool, arguments) in calls {
+        let reply = agent.call(tool, arguments.clone()).await;
+        let answer = (reply.code(), reply.refused_because());
+        assert_eq!(answer, (-32003, "not_allowed".to_owned()), "{tool} {arguments}: {}", reply.text);
+    }
+    assert_eq!(heard(world, before).await, before, "of the refused calls the server hears nothing");
+    assert_eq!(asked(), asked_before, "nor does MLflow");
+    assert_eq!(denials() - denials_before, calls.len(), "each has its record");
+}
+
 #[tokio::test]
 async fn a_model_is_trained_and_staged_and_production_is_out_of_reach() {
     let Some(mlflow) = Mlflow::start() else { return };
@@ -177,8 +193,6 @@ async fn a_model_is_trained_and_staged_and_production_is_out_of_reach() {
     assert_eq!(stage["stage"], "Staging");
 
     // Each with a twin above, one word away.
-    let before = heard(&world, 17).await;
-    let asked = mlflow.log().matches("HTTP/1.1").count();
     let denied = [
         ("set_model_alias", json!({"model": demo, "alias": "production", "version": 1})),
         ("set_model_alias", json!({"model": "payroll", "alias": "staging", "version": 1})),
@@ -196,19 +210,22 @@ async fn a_model_is_trained_and_staged_and_production_is_out_of_reach() {
         ("search_runs", json!({"experiments": [demo, "Default"]})),
         ("search_models", json!({})),
         ("search_experiments", json!({"prefix": ""})),
+        ("log_params", of_run(json!({"experiment": "payroll", "params": {"lr": "0.1"}}))),
+        ("set_run_tags", of_run(json!({"experiment": "payroll", "tags": {"owner": "alice"}}))),
+        ("finish_run", of_run(json!({"experiment": "payroll"}))),
+        ("create_model", json!({"model": "payroll", "description": "who leaves"})),
+        ("create_model_version", of_run(json!({"model": "payroll", "path": "reports"}))),
+        ("create_model_version", json!({"model": demo, "logged_model_id": logged, "experiment": "payroll"})),
+        (
+            "set_model_version_tags",
+            json!({"model": "payroll", "version": 1, "tags": {"reviewed": "no", "a": "b"}}),
+        ),
+        ("delete_model_version_tag", json!({"model": "payroll", "version": 1, "key": "a"})),
     ];
-    for (tool, arguments) in &denied {
-        let refused = agent.call(tool, arguments.clone()).await;
-        assert_eq!(refused.refused_because(), "not_allowed", "{tool} {arguments}: {}", refused.text);
-    }
+    refused(&world, &mlflow, &agent, 17, &denied).await;
     let other = self::agent(&world, "agent/other");
     let staged = json!({"model": demo, "alias": "staging", "version": 1});
-    assert_eq!(other.call("set_model_alias", staged).await.refused_because(), "not_allowed");
-    assert_eq!(heard(&world, before).await, before, "of the refused calls the server hears nothing");
-    assert_eq!(mlflow.log().matches("HTTP/1.1").count(), asked, "nor does MLflow");
-    let records = world.records("request");
-    let denials = records.iter().filter(|record| record["decision"] == "denial").count();
-    assert_eq!(denials, denied.len() + 1, "each has its record");
+    refused(&world, &mlflow, &other, 17, &[("set_model_alias", staged)]).await;
 
     let seen = mlflow.client(&["see", demo, demo]);
     assert_eq!(seen["experiments"], json!(["Default", demo]));
@@ -247,7 +264,7 @@ async fn what_is_in_mlflow_is_found_read_and_reported_on() {
     let world = world(&mlflow, &[]).await;
     let agent = agent(&world, "agent/demo");
     let demo = "demo-fraud";
-    done(&agent, "create_experiment", json!({"experiment": demo})).await;
+    let made = done(&agent, "create_experiment", json!({"experiment": demo, "tags": {"team": "a"}})).await;
     let mut runs = Vec::new();
     for (name, loss) in [("a", 0.5), ("b", 0.25), ("it's", 0.125)] {
         let run =
@@ -294,6 +311,24 @@ async fn what_is_in_mlflow_is_found_read_and_reported_on() {
         arguments.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         arguments
     };
+    let seen = mlflow.client(&["see", demo, "none"]);
+    let experiment = done(&agent, "get_experiment", json!({"experiment": demo})).await;
+    assert_eq!(
+        (&experiment["name"], &experiment["experiment_id"], &experiment["state"]),
+        (&json!(demo), &made["experiment_id"], &json!("active"))
+    );
+    assert_eq!((&experiment["tags"], &experiment["tags"]["team"]), (&seen["tags"], &json!("a")));
+    let first = done(&agent, "get_run", of_run(json!({}))).await;
+    for (key, wanted) in [("name", "a"), ("experiment", demo), ("status", "RUNNING"), ("state", "active")] {
+        assert_eq!(first[key], wanted, "{first}");
+    }
+    let metric = &first["metrics"][0];
+    assert_eq!((&metric["key"], &metric["value"]), (&json!("val/loss"), &json!(0.5)), "{first}");
+    let of_client = seen["runs"].as_array().unwrap().iter().find(|run| run["name"] == "a").unwrap();
+    for key in ["run_id", "status", "params", "tags"] {
+        assert_eq!(first[key], of_client[key], "{key}");
+    }
+
     let bytes = json!({"path": "reports/ä b/data.bin", "content_base64": "AP8Q"});
     done(&agent, "put_artifact", of_run(bytes)).await;
     let folders = done(&agent, "list_artifacts", of_run(json!({"path": "reports"}))).await;
@@ -344,6 +379,22 @@ async fn what_is_in_mlflow_is_found_read_and_reported_on() {
     let names: Vec<_> = trace["spans"].as_array().unwrap().iter().map(|span| &span["name"]).collect();
     assert!(names.len() == 2 && names.contains(&&json!("look up")), "{trace}");
     assert!(trace.to_string().contains("how many?"), "{trace}");
+
+    // Each with a twin above, one word away.
+    let denied = [
+        ("get_experiment", json!({"experiment": "payroll"})),
+        ("get_run", of_run(json!({"experiment": "payroll"}))),
+        ("get_run", json!({"run_id": runs[0]})),
+        ("get_metric_history", of_run(json!({"experiment": "payroll", "metric": "val/loss"}))),
+        ("list_artifacts", of_run(json!({"experiment": "payroll", "path": "reports"}))),
+        ("get_artifact", of_run(json!({"experiment": "payroll", "path": "reports/ä b/data.bin"}))),
+        ("get_model", json!({"model": "payroll"})),
+        ("get_model_version", json!({"model": "payroll", "alias": "staging"})),
+        ("search_model_versions", json!({"model": "payroll", "filter": "version_number = 1"})),
+        ("search_traces", json!({"experiments": [demo, "payroll"], "filter": "status = 'OK'"})),
+        ("get_trace", json!({"trace_id": trace_id, "experiment": "payroll"})),
+    ];
+    refused(&world, &mlflow, &agent, 41, &denied).await;
 
     let read = async |uri: &str| rpc(&agent, "resources/read", json!({ "uri": uri })).await;
     let version = read("model://registry/demo-fraud/versions/1").await;

@@ -1,8 +1,10 @@
-//! The S3 server behind the gate: the starter policy's refusals, and a real S3 endpoint.
+//! The S3 server behind the gate: the starter policy's refusals, a real S3 endpoint, and MCP's conformance kit.
 
+use crate::mcp_conformance::{SCENARIOS, twice};
 use serde_json::{Value, json};
 use world::agent::send;
 use world::components::{self, Sallyport, program};
+use world::served::{S3_SCOPES, Served};
 use world::{Agent, Reply};
 
 /// Of "a piece".
@@ -240,4 +242,20 @@ async fn s3_endpoint_objects_come_and_go_through_the_gate() {
     call("delete_object", json!({"bucket": bucket, "key": "public/report.txt"})).await;
     let gone = call("get_object", json!({"bucket": bucket, "key": "public/report.txt"})).await;
     assert_eq!(gone.json()["result"]["isError"], json!(true), "{}", gone.text);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mcp_s3_speaks_as_the_conformance_kit_wants_it_directly_and_through_the_gateway() {
+    let Some(node) = components::installed("node22", "conformance") else { return };
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("demo")).unwrap();
+    std::fs::write(folder.path().join("demo/hello.txt"), "hello").unwrap();
+    let served = Served {
+        name: "s3",
+        program: program("mcp-s3"),
+        scopes: S3_SCOPES,
+        flags: vec!["--root".to_owned(), folder.path().display().to_string()],
+        files: Vec::new(),
+    };
+    twice(&node, served, &SCENARIOS, &[]).await;
 }

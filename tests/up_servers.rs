@@ -28,12 +28,10 @@ fn list(
 ) -> String {
     let usual = std::fs::read_to_string(root().join("gateway/src/up/starter/servers.yaml")).unwrap();
     let here = [
-        (
-            "\"http://127.0.0.1:8001\"",
-            format!("{:?}, --server-ca, {:?}, --credential-file, {token:?}", cluster.url(), cluster.ca()),
-        ),
+        ("kubernetes-ca.pem", cluster.ca().display().to_string()),
+        ("kubernetes.token", token.display().to_string()),
         ("file, --root, data, --buckets, demo", store.join(", ")),
-        ("http://127.0.0.1:8001", cluster.url()),
+        ("https://127.0.0.1:6443", cluster.url()),
         ("http://127.0.0.1:5000", mlflow.url()),
         ("http://127.0.0.1:9090", prometheus.url()),
         ("http://127.0.0.1:9093", alertmanager.url()),
@@ -129,7 +127,7 @@ async fn five_servers_are_before_real_systems_and_one_url_shows_an_agent_all_of_
         &model,
     ));
     for (server, place) in [
-        ("inference", "ready: --backends backends.yaml".to_owned()),
+        ("inference", format!("ready, with {}", model.display())),
         ("kubernetes", format!("before what listens at {}", cluster.url())),
         ("mlflow", format!("before {}", mlflow.url())),
         ("prometheus", format!("before {}; before {}", prometheus.url(), alertmanager.url())),

@@ -109,7 +109,8 @@ impl Started {
     /// What it is before.
     fn told(&self, found: &[Found]) -> String {
         if self.before.is_empty() {
-            return format!("ready: {}", self.args.join(" "));
+            let alone = || format!("ready: {}", self.args.join(" "));
+            return self.needs.as_ref().map_or_else(alone, |file| format!("ready, with {}", file.display()));
         }
         let all = self.before.iter().zip(found).map(|(url, found)| {
             let origin = &url[..Position::BeforePath];

@@ -82,9 +82,7 @@ async fn a_backend_that_fails_is_told_in_our_words_and_none_of_its_own_are_passe
 async fn a_backend_that_is_down_or_has_a_certificate_that_nobody_vouches_for_is_unavailable() {
     let up = Upstream::start(Behaviour::Says("hello")).await;
     let other = world_of(&up).await; // It speaks TLS, with an SVID.
-    for url in
-        [nobody().await, format!("https://{}/v1", other.address), "https://nowhere.invalid/v1".to_owned()]
-    {
+    for url in [nobody(), format!("https://{}/v1", other.address), "https://nowhere.invalid/v1".to_owned()] {
         let world = world(&file(&[("a", &url)]), &[]).await;
         let mut gateway = world.connect("gateway").await.unwrap();
         let answer = gateway.tool(&world.token("alice", &[]), "chat", chat()).await;

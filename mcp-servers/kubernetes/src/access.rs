@@ -3,6 +3,7 @@
 use crate::error::KubernetesError;
 use crate::name::{KindName, Namespace, ObjectName, Subresource, Verb};
 use crate::server::Kubernetes;
+use k8s_openapi::Resource as _;
 use k8s_openapi::api::authorization::v1::{
     ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec,
 };
@@ -78,8 +79,10 @@ impl Kubernetes {
         let body = serde_json::to_vec(&review)
             .map_err(|_| KubernetesError::Unavailable("the question can't be written"))?;
         let request = kube::core::Request::new(PATH).create(&PostParams::default(), body);
-        let review: SelfSubjectAccessReview = session.json(request).await?;
-        let allowed = review.status.is_some_and(|status| status.allowed && !status.denied.unwrap_or(false));
+        let (kind_asked, version) = (SelfSubjectAccessReview::KIND, SelfSubjectAccessReview::API_VERSION);
+        let review: SelfSubjectAccessReview = session.json(request, kind_asked, Some(version)).await?;
+        let status = review.status.ok_or(KubernetesError::Unavailable("a review without its outcome"))?;
+        let allowed = status.allowed && !status.denied.unwrap_or(false);
         let part = asked.subresource.map(|part| format!("/{part}")).unwrap_or_default();
         let place = asked.namespace.map(|namespace| format!(" in {namespace}")).unwrap_or_default();
         let told = if allowed { "yes" } else { "no" };

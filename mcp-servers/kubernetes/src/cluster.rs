@@ -7,10 +7,12 @@ use crate::wire::{self, Wire};
 use bytes::{Buf, BytesMut};
 use http::Request;
 use http_body_util::BodyExt;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kit::Downstream;
 use kit::system::{Scheme, authorization};
 use kube::client::Body;
 use rmcp::model::Extensions;
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::path::Path;
@@ -44,6 +46,14 @@ pub(crate) struct Session {
 
 /// A request as crate `kube` builds it.
 pub(crate) type Built = Result<Request<Vec<u8>>, kube::core::request::Error>;
+
+/// What an answer says that it is.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Said {
+    kind: String,
+    api_version: Option<String>,
+}
 
 /// The lines of an answer as they come.
 pub(crate) struct Lines {
@@ -106,9 +116,11 @@ impl Cluster {
 
     /// Whether an API server answers, whatever it thinks of us.
     pub(crate) async fn reachable(&self) -> Result<(), KubernetesError> {
-        let asked = self.over(self.wire.clone()).json::<Value>(plain("/version")).await;
+        let asked = self.over(self.wire.clone()).untyped(plain("/version")).await;
         match asked {
-            Ok(_) | Err(KubernetesError::Forbidden) => Ok(()),
+            Ok(version) if version["major"].is_string() => Ok(()),
+            Ok(_) => Err(KubernetesError::Unavailable("a version was asked for, and something else came")),
+            Err(KubernetesError::Forbidden) => Ok(()),
             Err(error) => Err(error),
         }
     }
@@ -120,23 +132,35 @@ pub(crate) fn plain(path: &str) -> Built {
 }
 
 impl Session {
-    /// Sends a request and reads the answer. It is parsed here: `kube` would write what it can't parse into its log, and
-    /// that may be a Secret.
-    pub(crate) async fn json<T: DeserializeOwned>(&self, request: Built) -> Result<T, KubernetesError> {
+    /// Sends a request and reads the answer, which has to say that it is of this kind and version: the types that it is read
+    /// into would take `{}` as well. Without a version any will do.
+    pub(crate) async fn json<T: DeserializeOwned>(
+        &self,
+        request: Built,
+        kind: &str,
+        version: Option<&str>,
+    ) -> Result<T, KubernetesError> {
         let text = self.client.request_text(request?).await?;
-        serde_json::from_str(&text)
-            .map_err(|_| KubernetesError::Unavailable("the answer is not what was asked for"))
+        let said: Said = parsed(&text)?;
+        if said.kind != kind || (version.is_some() && said.api_version.as_deref() != version) {
+            return Err(KubernetesError::Unavailable("another kind or version was asked for"));
+        }
+        parsed(&text)
     }
 
-    /// The same for an object of a kind, whole: what is something else is no answer.
+    /// The same for an object of a type.
+    pub(crate) async fn typed<T>(&self, request: Built) -> Result<T, KubernetesError>
+    where
+        T: k8s_openapi::Metadata<Ty = ObjectMeta> + DeserializeOwned,
+    {
+        let object: T = self.json(request, T::KIND, Some(T::API_VERSION)).await?;
+        if object.metadata().name.is_some() { Ok(object) } else { Err(no_object()) }
+    }
+
+    /// The same for an object of a kind, whole.
     pub(crate) async fn object(&self, request: Built, resource: &Resource) -> Result<Value, KubernetesError> {
-        let object: Value = self.json(request).await?;
-        let named = object["metadata"]["name"].is_string() && object["kind"] == *resource.kind.kind;
-        if named {
-            Ok(object)
-        } else {
-            Err(KubernetesError::Unavailable("an object was asked for, and something else came"))
-        }
+        let object = self.untyped(request).await?;
+        if is_of(&object, resource) { Ok(object) } else { Err(no_object()) }
     }
 
     /// The same; `None` where there is no such object.
@@ -152,6 +176,19 @@ impl Session {
         }
     }
 
+    /// Sends a DELETE. Whether the object is gone: if not, the answer is the object as it is until then.
+    pub(crate) async fn deleted(&self, request: Built, resource: &Resource) -> Result<bool, KubernetesError> {
+        let answer = self.untyped(request).await?;
+        let gone =
+            answer["kind"] == "Status" && answer["apiVersion"] == "v1" && answer["status"] == "Success";
+        if gone || is_of(&answer, resource) { Ok(gone) } else { Err(no_object()) }
+    }
+
+    /// Sends a request and reads an answer that says no kind, or one of several: whoever asked has to look at it.
+    pub(crate) async fn untyped(&self, request: Built) -> Result<Value, KubernetesError> {
+        parsed(&self.client.request_text(request?).await?)
+    }
+
     /// Sends a request whose answer comes line by line.
     pub(crate) async fn lines(
         &self,
@@ -161,6 +198,23 @@ impl Session {
         let response = self.client.send(request?.map(Body::from)).await?;
         Ok(Lines { body: response.into_body(), kept: BytesMut::new(), line_bytes_max })
     }
+}
+
+/// An answer is parsed here: `kube` would write what it can't parse into its log, and that may be a Secret.
+fn parsed<T: DeserializeOwned>(text: &str) -> Result<T, KubernetesError> {
+    serde_json::from_str(text)
+        .map_err(|_| KubernetesError::Unavailable("the answer is not what was asked for"))
+}
+
+/// Whether something is an object of this kind and version.
+fn is_of(object: &Value, resource: &Resource) -> bool {
+    object["metadata"]["name"].is_string()
+        && object["kind"] == *resource.kind.kind
+        && object["apiVersion"] == resource.api_version()
+}
+
+fn no_object() -> KubernetesError {
+    KubernetesError::Unavailable("an object was asked for, and something else came")
 }
 
 impl Lines {

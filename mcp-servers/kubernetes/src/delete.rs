@@ -10,7 +10,6 @@ use rmcp::model::Extensions;
 use rmcp::{tool, tool_router};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -97,8 +96,8 @@ impl Kubernetes {
         };
         let what = resource.told(namespace, &asked.name);
         let request = resource.requests(namespace).delete(&asked.name, &parameters);
-        let answer: Value = session.json(request).await.map_err(|error| error.of(&what, kind.is_secret()))?;
-        let gone = !asked.dry_run && answer["kind"] == "Status";
+        let gone = session.deleted(request, &resource).await;
+        let gone = gone.map_err(|error| error.of(&what, kind.is_secret()))? && !asked.dry_run;
         let told = if asked.dry_run { "would be deleted" } else { "is deleted" };
         let deleted = Deleted {
             kind: kind.to_string(),

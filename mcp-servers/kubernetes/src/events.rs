@@ -113,8 +113,8 @@ impl Kubernetes {
             namespaced: true,
         };
         let session = self.cluster.session(&extensions).await?;
-        let found: ObjectList<Event> =
-            session.json(resource.requests(Some(&asked.namespace)).list(&parameters)).await?;
+        let request = resource.requests(Some(&asked.namespace)).list(&parameters);
+        let found: ObjectList<Event> = session.json(request, "EventList", Some("v1")).await?;
         let next = found.metadata.continue_.filter(|next| !next.is_empty());
         let readable = |event: &Event| self.fence.reads(&kind_of(event)).is_ok();
         let mut events: Vec<_> = found.items.into_iter().filter(readable).map(told).collect();

@@ -72,7 +72,10 @@ impl Kubernetes {
         let kind = self.fence.readable(&asked.kind)?;
         let session = self.cluster.session(&extensions).await?;
         let resource = session.resource(&kind).await?;
-        let document: Value = session.json(plain(&format!("/openapi/v3{}", resource.root()))).await?;
+        let document = session.untyped(plain(&format!("/openapi/v3{}", resource.root()))).await?;
+        if !document["openapi"].is_string() {
+            return Err(KubernetesError::Unavailable("a document that is not OpenAPI's"));
+        }
         let explained = explained(&document, &resource, asked.path.as_ref())?;
         let text = format!("{}: {}, {} fields", explained.path, explained.kind, explained.fields.len());
         Ok(Json::new(explained, text))

@@ -107,8 +107,8 @@ impl Session {
             Some(version) => version,
             None => {
                 let unknown = |error| unserved(error, kind);
-                let group: Group =
-                    self.json(plain(&format!("/apis/{}", kind.group))).await.map_err(unknown)?;
+                let request = plain(&format!("/apis/{}", kind.group));
+                let group: Group = self.json(request, "APIGroup", Some("v1")).await.map_err(unknown)?;
                 keep(&self.discovered.versions, kind.group.clone(), group.preferred_version.version.clone());
                 group.preferred_version.version
             }
@@ -130,7 +130,10 @@ impl Session {
             return Ok(resource);
         }
         let unknown = |error| unserved(error, kind);
-        let told: Resources = self.json(plain(&root(&kind.group, version))).await.map_err(unknown)?;
+        // The list of what is in the core has no apiVersion, as in the first days of the API.
+        let list_version = (!kind.group.is_empty()).then_some("v1");
+        let request = plain(&root(&kind.group, version));
+        let told: Resources = self.json(request, "APIResourceList", list_version).await.map_err(unknown)?;
         // `deployments/scale` is of a kind of its own; a plural that is no word would be another path.
         let found = told.resources.into_iter().find(|r| r.kind == kind.kind && is_label(&r.name));
         let Some(Found { name: plural, namespaced, .. }) = found else {

@@ -132,7 +132,7 @@ impl Kubernetes {
         let session = self.cluster.session(&extensions).await?;
         let request = pods().requests(Some(&asked.namespace)).get(&asked.name, &GetParams::default());
         let what = format!("pod {}/{}", asked.namespace, asked.name);
-        let pod: Pod = session.json(request).await.map_err(|error| error.of(&what, false))?;
+        let pod: Pod = session.typed(request).await.map_err(|error| error.of(&what, false))?;
         let status = told(pod);
         let ready = if status.ready { "ready" } else { "not ready" };
         let text = format!("{what}: {}, {ready}, {} restarts", status.phase, status.restarts);

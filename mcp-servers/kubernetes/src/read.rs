@@ -86,7 +86,6 @@ struct Row {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Table {
-    kind: String,
     #[serde(default)]
     metadata: TableMetadata,
     column_definitions: Vec<Column>,
@@ -195,10 +194,8 @@ impl Kubernetes {
         let mut request = resource.requests(asked.namespace.as_ref()).list(&parameters)?;
         request.headers_mut().insert(ACCEPT, TABLE);
         let told = |error: KubernetesError| error.of(&format!("{kind}"), kind.is_secret());
-        let table: Table = session.json(Ok(request)).await.map_err(told)?;
-        if table.kind != "Table" {
-            return Err(KubernetesError::Unavailable("a table was asked for, and something else came"));
-        }
+        let table = session.json(Ok(request), "Table", Some("meta.k8s.io/v1"));
+        let table: Table = table.await.map_err(told)?;
         let listed = listed(table, asked.wide);
         let more = if listed.next_cursor.is_some() { ", and there are more (next_cursor)" } else { "" };
         let text = format!("{} of {kind}{more}", listed.rows.len());

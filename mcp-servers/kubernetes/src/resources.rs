@@ -75,8 +75,8 @@ impl Kubernetes {
             ..ListParams::default()
         };
         let session = self.cluster.session(extensions).await?;
-        let found: Names =
-            session.json(deployments().requests(*namespace).list_metadata(&parameters)).await?;
+        let request = deployments().requests(*namespace).list_metadata(&parameters);
+        let found: Names = session.json(request, "PartialObjectMetadataList", Some("meta.k8s.io/v1")).await?;
         let resource = |Item { metadata: Named { name, namespace } }| {
             Resource::new(format!("{PREFIX}{namespace}/{name}"), format!("{namespace}/{name}"))
         };

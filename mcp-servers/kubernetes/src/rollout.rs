@@ -136,10 +136,10 @@ impl Kubernetes {
         let requests = deployments().requests(Some(&asked.namespace));
         let told = |error: KubernetesError| error.of(&what, false);
         let before: Scale =
-            session.json(requests.get_subresource("scale", &asked.name)).await.map_err(told)?;
+            session.typed(requests.get_subresource("scale", &asked.name)).await.map_err(told)?;
         let patch = Patch::Merge(json!({"spec": {"replicas": asked.replicas}}));
         let request = requests.patch_subresource("scale", &asked.name, &self.patching(), &patch);
-        let after: Scale = session.json(request).await.map_err(told)?;
+        let after: Scale = session.typed(request).await.map_err(told)?;
         let replicas = |scale: Scale| scale.spec.and_then(|spec| spec.replicas).unwrap_or(0);
         let (before, replicas) = (replicas(before), replicas(after));
         let scaled =
@@ -168,7 +168,7 @@ impl Kubernetes {
         let patch = json!({"spec": {"template": {"metadata": {"annotations": {RESTARTED_AT: &at}}}}});
         let requests = deployments().requests(Some(&asked.namespace));
         let request = requests.patch(&asked.name, &self.patching(), &Patch::Strategic(patch));
-        let _: Deployment = session.json(request).await.map_err(|error| error.of(&what, false))?;
+        let _: Deployment = session.typed(request).await.map_err(|error| error.of(&what, false))?;
         let restarted = Restarted {
             namespace: asked.namespace.to_string(),
             name: asked.name.to_string(),
@@ -231,7 +231,7 @@ pub(crate) fn deployments() -> Resource {
     }
 }
 
-/// Looks, then watches from there; where a watch ends before its time, looks again.
+/// Looks, then watches from there; where a watch ends or is cut off before its time, looks again.
 async fn followed(
     session: &Session,
     namespace: &Namespace,
@@ -241,9 +241,10 @@ async fn followed(
 ) -> Result<Rollout, KubernetesError> {
     let requests = deployments().requests(Some(namespace));
     let what = deployments().told(Some(namespace), name);
+    let named = |deployment: &Deployment| deployment.metadata.name.as_deref() == Some(&**name);
     let mut told = 0.0;
     loop {
-        let found = session.json(requests.get(name, &GetParams::default())).await;
+        let found = session.typed(requests.get(name, &GetParams::default())).await;
         let deployment: Deployment = found.map_err(|error| error.of(&what, false))?;
         let version = deployment.metadata.resource_version.clone().unwrap_or_default();
         let mut seen = rollout(deployment);
@@ -258,9 +259,11 @@ async fn followed(
         let mut lines = session.lines(requests.watch(&watch, &version), EVENT_BYTES_MAX).await?;
         loop {
             let Ok(line) = timeout_at(end, lines.next()).await else { return Ok(seen) };
-            let event = line?.map(|line| serde_json::from_slice::<WatchEvent<Deployment>>(&line));
-            match event {
-                Some(Ok(WatchEvent::Added(deployment) | WatchEvent::Modified(deployment))) => {
+            let Ok(Some(line)) = line else { break };
+            match serde_json::from_slice::<WatchEvent<Deployment>>(&line) {
+                Ok(WatchEvent::Added(deployment) | WatchEvent::Modified(deployment))
+                    if named(&deployment) =>
+                {
                     let now = rollout(deployment);
                     if now.message != seen.message {
                         told += 1.0;
@@ -271,10 +274,12 @@ async fn followed(
                         return Ok(seen);
                     }
                 }
-                Some(Ok(WatchEvent::Deleted(_))) => return Err(KubernetesError::NotFound(what)),
-                Some(Ok(WatchEvent::Bookmark(_))) => {}
-                Some(Ok(WatchEvent::Error(_))) | None => break, // Too old, or over: it is looked at again.
-                Some(Err(_)) => return Err(KubernetesError::Unavailable("a watch that tells no events")),
+                Ok(WatchEvent::Deleted(deployment)) if named(&deployment) => {
+                    return Err(KubernetesError::NotFound(what));
+                }
+                Ok(WatchEvent::Bookmark(_)) => {}
+                Ok(WatchEvent::Error(_)) => break, // Too old: it is looked at again.
+                _ => return Err(KubernetesError::Unavailable("a watch that tells no events")),
             }
         }
         tokio::time::sleep(PAUSE.min(end.saturating_duration_since(Instant::now()))).await;

@@ -115,7 +115,8 @@ impl Kubernetes {
         };
         let mut found = Vec::new();
         loop {
-            let page: Value = session.json(replica_sets().requests(Some(namespace)).list(&asked)).await?;
+            let request = replica_sets().requests(Some(namespace)).list(&asked);
+            let page: Value = session.json(request, "ReplicaSetList", Some("apps/v1")).await?;
             found.extend(templates(&page, &deployment["metadata"]["uid"]));
             match page["metadata"]["continue"].as_str() {
                 None | Some("") => return Ok(found),

@@ -1,67 +1,15 @@
-//! The whole server on a socket, before an upstream that does what an API server shouldn't: what callers hear of it.
+//! The whole server on a socket: what callers hear of it, and what it asks its cluster.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test ends by panicking")]
 
-use certs::Clock;
 use http::StatusCode;
-use kit::Service;
-use mcp_kubernetes::{Bounds, Cluster, Fence, Kubernetes, Limits};
 use serde_json::{Value, json};
-use std::time::Duration;
+use server::{TOOLS, UID, code, of_kinds, world};
 use upstream::{Behaviour, SECRET, SECRET_ENCODED, Upstream};
-use world::World;
 
 #[path = "../../kit/tests/world/mod.rs"]
 mod world;
+mod server;
 mod upstream;
-
-const TOOLS: [&str; 14] = [
-    "apply_manifest",
-    "can_i",
-    "delete",
-    "events",
-    "explain",
-    "get",
-    "get_pod_status",
-    "list",
-    "pod_logs",
-    "rollout_restart",
-    "rollout_status",
-    "rollout_undo",
-    "scale_deployment",
-    "split_traffic",
-];
-const LIMITS: Limits = Limits {
-    replicas_max: 50,
-    documents_max: 2,
-    page_items_max: 5,
-    log_lines_max: 10,
-    log_bytes_max: 1024,
-    wait_max: Duration::from_secs(2),
-};
-const UID: &str = "0f8fad5b-d9cb-469f-a165-70867728950e";
-
-/// A server that reaches the namespace `staging`, and Secrets beside the usual kinds.
-async fn world(url: &str) -> World {
-    let write = ["Secret", "ConfigMap", "Deployment.apps", "HTTPRoute.gateway.networking.k8s.io"];
-    of_kinds(url, &["Pod", "Node"], &write).await
-}
-
-async fn of_kinds(url: &str, read: &[&str], write: &[&str]) -> World {
-    let make = |_: &std::path::Path| {
-        let bounds = Bounds { timeout: Duration::from_millis(300), bytes_max: 20_000 };
-        let cluster = Cluster::new(&url.parse().unwrap(), None, bounds).unwrap();
-        let owned = |all: &[&str]| all.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
-        let fence = Fence::new(&owned(&["staging"]), &owned(read), &owned(write)).unwrap();
-        let manager = "mcp-kubernetes".to_owned();
-        Service::new(mcp_kubernetes::NAME, Kubernetes::new(cluster, fence, manager, LIMITS, Clock::system()))
-    };
-    let scopes = [&["protocol", "resources"], &TOOLS[..]].concat();
-    World::of(mcp_kubernetes::NAME, &scopes, make, |_, _| {}).await
-}
-
-fn code(answer: &world::Answer) -> &Value {
-    &answer.body["result"]["structuredContent"]["error"]["code"]
-}
 
 #[tokio::test]
 async fn the_tools_are_those_that_were_committed() {
@@ -313,61 +261,6 @@ async fn the_revision_before_is_found_on_whichever_page_it_is() {
     }
     let none = json!({"namespace": "staging", "name": "web", "to_revision": 9});
     assert_eq!(code(&gateway.tool(&token, "rollout_undo", none).await), "no_revision");
-}
-
-#[tokio::test]
-async fn an_upstream_that_fails_is_unavailable_and_none_of_its_words_are_passed_on() {
-    let html = "<html>secret page of http://u:p@inner/</html>";
-    let json = "application/json";
-    let status = |code: u16, reason: &str| {
-        let said = json!({"apiVersion": "v1", "kind": "Status", "code": code, "reason": reason, "message": "secret words"});
-        Behaviour::Says(code, json, said.to_string())
-    };
-    for (behaviour, wanted) in [
-        (Behaviour::Down, "unavailable"),
-        (Behaviour::Silent, "timeout"),
-        (Behaviour::Says(500, "text/html", html.into()), "unavailable"),
-        (Behaviour::Says(200, "text/html", html.into()), "unavailable"),
-        (Behaviour::Says(200, json, html.into()), "unavailable"),
-        (Behaviour::Says(404, "text/html", html.into()), "unavailable"),
-        (Behaviour::Says(302, json, String::new()), "unavailable"),
-        (Behaviour::Says(401, "text/html", html.into()), "forbidden"),
-        (Behaviour::Says(403, json, "{}".into()), "forbidden"),
-        (Behaviour::Says(200, json, "[]".into()), "unavailable"),
-        (
-            Behaviour::Says(422, json, r#"{"kind":"Status","apiVersion":"v1","code":200}"#.into()),
-            "unavailable",
-        ),
-        (Behaviour::Says(200, json, " ".repeat(20_001)), "result_too_large"),
-        (Behaviour::Half, "unavailable"),
-        (Behaviour::Closes, "unavailable"),
-        (status(401, "Unauthorized"), "forbidden"),
-        (status(403, "Forbidden"), "forbidden"),
-        (status(429, "TooManyRequests"), "unavailable"),
-        (status(500, "InternalError"), "unavailable"),
-        (status(503, "ServiceUnavailable"), "unavailable"),
-        (status(504, "Timeout"), "timeout"),
-    ] {
-        let upstream = Upstream::start(behaviour.clone()).await;
-        let world = world(&upstream.url).await;
-        let mut gateway = world.connect("gateway").await.unwrap();
-        let token = world.token("alice", &[]);
-        for (tool, arguments) in [
-            ("get", json!({"kind": "Secret", "namespace": "staging", "name": "db"})),
-            ("scale_deployment", json!({"namespace": "staging", "name": "web", "replicas": 3})),
-            ("rollout_status", json!({"namespace": "staging", "name": "web", "wait_seconds": 0})),
-        ] {
-            let answer = gateway.tool(&token, tool, arguments).await;
-            assert_eq!(code(&answer), wanted, "{tool} {behaviour:?}: {}", answer.body);
-            assert!(!answer.text.contains("secret") && !answer.text.contains("127.0.0.1"), "{}", answer.text);
-        }
-        let read = gateway
-            .modern(&token, "resources/read", json!({"uri": "cluster://deployments/staging/web"}))
-            .await;
-        assert_eq!(read.body["error"]["code"], json!(-32603), "{behaviour:?}: {}", read.body);
-        let logs = gateway.tool(&token, "pod_logs", json!({"namespace": "staging", "name": "web-1"})).await;
-        assert!(code(&logs).is_string() && !logs.text.contains("secret"), "{behaviour:?}: {}", logs.body);
-    }
 }
 
 #[tokio::test]

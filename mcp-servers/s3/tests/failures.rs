@@ -98,6 +98,18 @@ async fn a_store_that_fails_is_unavailable_and_none_of_its_words_are_passed_on()
             assert!(!answer.body.to_string().contains("secret words"), "{}", answer.body);
             assert!(took < Duration::from_secs(12), "{behaviour:?} {tool}: {took:?}");
         }
+        for (method, params) in
+            [("resources/list", json!({})), ("resources/read", json!({"uri": "s3://demo/a.csv"}))]
+        {
+            let begin = Instant::now();
+            let answer = gateway.modern(&token, method, params).await;
+            let took = begin.elapsed();
+            let error = &answer.body["error"];
+            let told = (&error["code"], &error["data"]["code"]);
+            assert_eq!(told, (&json!(-32603), &json!(wanted)), "{behaviour:?} {method}: {}", answer.body);
+            assert!(!answer.text.contains("secret words"), "{}", answer.text);
+            assert!(took < Duration::from_secs(12), "{behaviour:?} {method}: {took:?}");
+        }
         let started = gateway.tool(&token, "start_upload", object(json!({}))).await;
         let id = &started.body["result"]["structuredContent"]["upload_id"];
         let piece = object(json!({"upload_id": id, "offset": 0, "content": "x"}));

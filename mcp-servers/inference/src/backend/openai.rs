@@ -181,7 +181,8 @@ impl OpenAi {
         let in_order = found.data.iter().enumerate().all(|(at, vector)| vector.index == at);
         let length = found.data.first().map_or(0, |vector| vector.embedding.len());
         let alike = length > 0 && found.data.iter().all(|vector| vector.embedding.len() == length);
-        if found.data.len() != inputs.len() || !in_order || !alike {
+        let finite = found.data.iter().flat_map(|vector| &vector.embedding).all(|number| number.is_finite());
+        if found.data.len() != inputs.len() || !in_order || !alike || !finite {
             return Err(Failure::Broken("there is not one vector for each input"));
         }
         let tokens = found.usage.and_then(Counted::tokens);

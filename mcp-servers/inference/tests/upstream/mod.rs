@@ -5,7 +5,7 @@
 use serde_json::{Value, json};
 use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 /// What it does with calls for a text or for vectors. Its models and its metrics it tells as a good one does, unless it is
 /// down.
@@ -43,9 +43,12 @@ pub(crate) struct Upstream {
 }
 
 /// An address where nobody is.
-pub(crate) async fn nobody() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    format!("http://{}/v1", listener.local_addr().unwrap())
+pub(crate) fn nobody() -> String {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind(([127, 0, 0, 1], 0).into()).unwrap();
+    let url = format!("http://{}/v1", socket.local_addr().unwrap());
+    std::mem::forget(socket); // Nobody listens there, and nobody else gets the port.
+    url
 }
 
 impl Upstream {

@@ -3,7 +3,7 @@
 
 use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpSocket, TcpStream};
 
 #[derive(Clone, Debug)]
 pub(crate) enum Behaviour {
@@ -27,11 +27,15 @@ pub(crate) fn credential(heard: &str) -> Option<&str> {
 
 impl Upstream {
     pub(crate) async fn start(behaviour: Behaviour) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}/", listener.local_addr().unwrap());
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind(([127, 0, 0, 1], 0).into()).unwrap();
+        let url = format!("http://{}/", socket.local_addr().unwrap());
         let heard = Arc::new(Mutex::new(Vec::new()));
         let upstream = Self { url, heard: Arc::clone(&heard) };
-        if !matches!(behaviour, Behaviour::Down) {
+        if matches!(behaviour, Behaviour::Down) {
+            std::mem::forget(socket); // Nobody listens there, and nobody else gets the port.
+        } else {
+            let listener = socket.listen(64).unwrap();
             tokio::spawn(async move {
                 while let Ok((stream, _)) = listener.accept().await {
                     tokio::spawn(serve(stream, behaviour.clone(), Arc::clone(&heard)));

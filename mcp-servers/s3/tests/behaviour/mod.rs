@@ -5,7 +5,7 @@ use rcgen::{CertificateParams, KeyPair};
 use rustls::pki_types::PrivateKeyDer;
 use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::TcpListener;
+use tokio::net::TcpSocket;
 use tokio_rustls::TlsAcceptor;
 
 #[derive(Clone, Debug)]
@@ -50,12 +50,16 @@ impl Upstream {
     }
 
     async fn listen(behaviour: Behaviour, tls: Option<TlsAcceptor>) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind(([127, 0, 0, 1], 0).into()).unwrap();
         let scheme = if tls.is_some() { "https" } else { "http" };
-        let url = format!("{scheme}://{}", listener.local_addr().unwrap());
+        let url = format!("{scheme}://{}", socket.local_addr().unwrap());
         let heard = Arc::new(Mutex::new(Vec::new()));
         let upstream = Self { url, heard: Arc::clone(&heard) };
-        if !matches!(behaviour, Behaviour::Down) {
+        if matches!(behaviour, Behaviour::Down) {
+            std::mem::forget(socket); // Nobody listens there, and nobody else gets the port.
+        } else {
+            let listener = socket.listen(64).unwrap();
             tokio::spawn(async move {
                 while let Ok((stream, _)) = listener.accept().await {
                     let (behaviour, heard, tls) = (behaviour.clone(), Arc::clone(&heard), tls.clone());
