@@ -1,9 +1,9 @@
 //! Backends that do what they shouldn't: what callers hear of it, which other backend is asked, and when none is.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test ends by panicking")]
 
-use before::{code, content, file, world, world_of};
+use before::{before_one, code, content, file, world, world_of};
 use serde_json::{Value, json};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use upstream::{Behaviour, Upstream, nobody};
 
 #[path = "../../kit/tests/world/mod.rs"]
@@ -53,15 +53,7 @@ async fn a_backend_that_fails_is_told_in_our_words_and_none_of_its_own_are_passe
     ];
     let count = rows.len();
     for (what, behaviour, wanted) in rows {
-        let upstream = Upstream::start(behaviour).await;
-        let world = world_of(&upstream).await;
-        let mut gateway = world.connect("gateway").await.unwrap();
-        let started = Instant::now();
-        let answer = gateway.tool(&world.token("alice", &[]), "chat", chat()).await;
-        assert_eq!(code(&answer), wanted, "{what}: {}", answer.body);
-        assert!(!answer.text.contains("secret") && !answer.text.contains("u:p"), "{what}: {}", answer.text);
-        assert!(started.elapsed() < Duration::from_secs(4), "{what}");
-        assert_eq!(upstream.heard().len(), 1, "{what}: one backend, one try");
+        let answer = before_one((what, behaviour, wanted), ("chat", chat())).await;
         let said = &answer.body["result"]["structuredContent"];
         if wanted == "interrupted" {
             assert!(said["text"].as_str().unwrap().starts_with(if what == "endless" {

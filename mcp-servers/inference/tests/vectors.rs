@@ -1,9 +1,8 @@
 //! Backends that make no vectors, or wrong ones: what callers hear of it, which other backend is asked, and when none is.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test ends by panicking")]
 
-use before::{code, content, file, world, world_of};
+use before::{before_one, code, content, file, world};
 use serde_json::{Value, json};
-use std::time::{Duration, Instant};
 use upstream::{Behaviour, Upstream};
 
 #[path = "../../kit/tests/world/mod.rs"]
@@ -95,15 +94,7 @@ async fn a_backend_that_makes_no_vectors_is_told_in_our_words_and_none_of_its_ow
     let rows = rows();
     let count = rows.len();
     for (what, behaviour, wanted) in rows {
-        let upstream = Upstream::start(behaviour).await;
-        let world = world_of(&upstream).await;
-        let mut gateway = world.connect("gateway").await.unwrap();
-        let started = Instant::now();
-        let answer = gateway.tool(&world.token("alice", &[]), "embed", two()).await;
-        assert_eq!(code(&answer), wanted, "{what}: {}", answer.body);
-        assert!(!answer.text.contains("secret") && !answer.text.contains("u:p"), "{what}: {}", answer.text);
-        assert!(started.elapsed() < Duration::from_secs(4), "{what}");
-        assert_eq!(upstream.heard().len(), 1, "{what}: one backend, one try");
+        before_one((what, behaviour, wanted), ("embed", two())).await;
     }
     println!("{count} failures");
 }

@@ -2,12 +2,13 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test ends by panicking")]
 #![allow(dead_code, unreachable_pub, reason = "each test program uses its part")]
 
-use crate::upstream::Upstream;
+use crate::upstream::{Behaviour, Upstream};
 use crate::world::{Answer, World};
 use clap::Parser;
 use kit::Service;
 use mcp_inference::{FlagsError, Inference, InferenceFlags};
 use serde_json::Value;
+use std::time::{Duration, Instant};
 
 pub const ALL: [&str; 7] =
     ["protocol", "chat", "complete", "embed", "list_models", "model_status", "gpu_status"];
@@ -64,4 +65,21 @@ pub fn code(answer: &Answer) -> &Value {
 pub fn content(answer: &Answer) -> &Value {
     assert_eq!(answer.body["result"]["isError"], serde_json::json!(false), "{}", answer.body);
     &answer.body["result"]["structuredContent"]
+}
+
+/// What a caller hears before one backend that fails: this code, soon, after one try, and nothing of a backend's secrets.
+pub async fn before_one(
+    (what, behaviour, wanted): (&str, Behaviour, &str),
+    (tool, arguments): (&str, Value),
+) -> Answer {
+    let upstream = Upstream::start(behaviour).await;
+    let world = world_of(&upstream).await;
+    let mut gateway = world.connect("gateway").await.unwrap();
+    let started = Instant::now();
+    let answer = gateway.tool(&world.token("alice", &[]), tool, arguments).await;
+    assert_eq!(code(&answer), wanted, "{what}: {}", answer.body);
+    assert!(!answer.text.contains("secret") && !answer.text.contains("u:p"), "{what}: {}", answer.text);
+    assert!(started.elapsed() < Duration::from_secs(4), "{what}");
+    assert_eq!(upstream.heard().len(), 1, "{what}: one backend, one try");
+    answer
 }
