@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test ends by panicking")]
 
 use serde_json::{Value, json};
-use server::{UID, code, world};
+use server::{UID, code, with, world};
 use upstream::{Behaviour, Upstream};
 
 #[path = "../../kit/tests/world/mod.rs"]
@@ -81,11 +81,7 @@ async fn an_answer_of_another_kind_is_none_whichever_request_it_is_for() {
     let world = world(&upstream.url).await;
     let mut gateway = world.connect("gateway").await.unwrap();
     let token = world.token("alice", &[]);
-    let web = |more: Value| {
-        let mut arguments = json!({"namespace": "staging", "name": "web"});
-        arguments.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-        arguments
-    };
+    let web = |more| with(json!({"namespace": "staging", "name": "web"}), more);
     let get = || web(json!({"kind": "Deployment"}));
     let pod = json!({"namespace": "staging", "name": "web-1"});
     let list = || json!({"kind": "Secret", "namespace": "staging"});

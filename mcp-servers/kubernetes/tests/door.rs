@@ -3,7 +3,7 @@
 
 use http::StatusCode;
 use serde_json::{Value, json};
-use server::{TOOLS, UID, code, of_kinds, world};
+use server::{TOOLS, UID, code, of_kinds, with, world};
 use upstream::{Behaviour, SECRET, SECRET_ENCODED, Upstream};
 
 #[path = "../../kit/tests/world/mod.rs"]
@@ -38,11 +38,6 @@ async fn bad_arguments_are_told_and_nothing_is_sent() {
     let mut gateway = world.connect("gateway").await.unwrap();
     let token = world.token("alice", &[]);
     let invalid = "invalid_arguments";
-    let with = |base: Value, change: Value| {
-        let mut arguments = base;
-        arguments.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
-        arguments
-    };
     let get = |change| with(json!({"kind": "Deployment", "namespace": "staging", "name": "web"}), change);
     let list = |change| with(json!({"kind": "Deployment", "namespace": "staging"}), change);
     let pod = |change| with(json!({"namespace": "staging", "name": "web-1"}), change);

@@ -53,6 +53,12 @@ pub(crate) async fn of_kinds(url: &str, read: &[&str], write: &[&str]) -> World 
     World::of(mcp_kubernetes::NAME, &scopes, make, |_, _| {}).await
 }
 
+/// Arguments, with others beside or in place of them.
+pub(crate) fn with(mut arguments: Value, change: Value) -> Value {
+    arguments.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
+    arguments
+}
+
 pub(crate) fn code(answer: &Answer) -> &Value {
     &answer.body["result"]["structuredContent"]["error"]["code"]
 }
